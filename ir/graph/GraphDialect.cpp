@@ -1,0 +1,27 @@
+//===- GraphDialect.cpp - Registration of the graph dialect ---------------===//
+
+#include "ir/graph/GraphDialect.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace primus::graph;
+
+#include "ir/graph/GraphDialect.cpp.inc"
+#include "ir/graph/GraphEnums.cpp.inc"
+#include "ir/graph/GraphInterfaces.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "ir/graph/GraphAttrs.cpp.inc"
+
+void GraphDialect::initialize() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "ir/graph/GraphAttrs.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "ir/graph/GraphOps.cpp.inc"
+      >();
+}

@@ -1,0 +1,63 @@
+//===- GraphDialect.h - The graph dialect ------------------------*- C++ -*-===//
+//
+// What to compute: see GraphDialect.td. Sharding rules and costs, which the op interfaces return, are defined here.
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/CallInterfaces.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+namespace primus::graph {
+
+/// An einsum-like sharding rule. A factor is an index of the op's iteration space; splitting a factor over a mesh
+/// axis splits every dimension that maps to it.
+struct ShardingRule {
+  /// Per operand (result), per dimension: the factor it maps to, or `replicated` if it must not be split.
+  static constexpr int64_t replicated = -1;
+  llvm::SmallVector<llvm::SmallVector<int64_t>> operands, results;
+  /// Per factor: its size, and whether the op sums (maximises) over it, so that splitting it gives a partial result.
+  llvm::SmallVector<int64_t> sizes;
+  llvm::SmallVector<bool> reduced;
+  /// The op is linear in each of these operands: it may be partial (at most one at a time) and the result then is.
+  /// `add` is linear in all of them at once, which `jointlyLinear` says.
+  llvm::SmallVector<int64_t> linear;
+  bool jointlyLinear = false;
+};
+
+/// Cost of one op: floating-point operations (a multiply-add is two) and bytes read plus written, without any reuse.
+struct Cost {
+  int64_t flops = 0;
+  int64_t bytes = 0;
+};
+
+/// Names of attributes that the dialect gives to builtin and func ops.
+/// Mesh of a module (#graph.mesh).
+inline constexpr llvm::StringLiteral kMeshAttr = "graph.mesh";
+/// On a module: DictionaryAttr of what the passes need to know of the run (see passes/Plan.h).
+inline constexpr llvm::StringLiteral kPlanAttr = "graph.plan";
+/// On a function's result: index (i64) of the argument over which it may be written.
+inline constexpr llvm::StringLiteral kInplaceAttr = "graph.inplace";
+/// On a function: which part of a layer it is, e.g. {layer = "block", part = "forward"}.
+inline constexpr llvm::StringLiteral kLayerAttr = "graph.layer";
+
+} // namespace primus::graph
+
+#include "ir/graph/GraphDialect.h.inc"
+#include "ir/graph/GraphEnums.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "ir/graph/GraphAttrs.h.inc"
+#include "ir/graph/GraphInterfaces.h.inc"
+#define GET_OP_CLASSES
+#include "ir/graph/GraphOps.h.inc"

@@ -1,0 +1,16 @@
+//===- StepDialect.h - The step dialect --------------------------*- C++ -*-===//
+
+#pragma once
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "ir/step/StepDialect.h.inc"
+#define GET_OP_CLASSES
+#include "ir/step/StepOps.h.inc"

@@ -1,0 +1,55 @@
+//===- KernelFamily.h - Generators of tile programs --------------*- C++ -*-===//
+//
+// A family turns a graph.fusion into tile programs. One family is one file of this folder, registered in Families.cpp; FormFusions
+// asks the families which ops they can root, LowerToStep asks them for the kernels.
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+#include "ir/graph/GraphDialect.h"
+#include "ir/kernel/KernelDialect.h"
+#include "ir/kernel/TargetTraits.h"
+
+#include "mlir/IR/Builders.h"
+
+namespace primus::kernels {
+
+/// A launch's operand: an input or output of the fusion, or a temporary, under the shape that the kernel expects.
+struct Operand {
+  enum Kind { Input, Output, Temporary } kind;
+  unsigned index;
+  /// Shape under which the kernel sees the (packed, row-major) buffer from `byteOffset` on.
+  mlir::MemRefType type;
+  int64_t byteOffset = 0;
+};
+
+struct Launch {
+  kernel::FuncOp kernel;
+  llvm::SmallVector<Operand> operands;
+};
+
+/// What one fusion becomes.
+struct LoweredFusion {
+  /// Temporaries that live during the fusion only.
+  llvm::SmallVector<mlir::MemRefType> temporaries;
+  llvm::SmallVector<Launch> launches;
+  /// (output, input) pairs that may share one buffer: each element of the input is read before, and by the same instance that
+  /// writes, the output's element.
+  llvm::SmallVector<std::pair<unsigned, unsigned>> inplace;
+};
+
+class KernelFamily {
+public:
+  virtual ~KernelFamily() = default;
+  /// The fusion's `family` attribute.
+  virtual llvm::StringRef getName() const = 0;
+  /// Builds the kernels at `builder` (module level), named `name`, `name_1`, ... Errors are located on the fusion.
+  virtual mlir::FailureOr<LoweredFusion> lower(graph::FusionOp fusion, mlir::OpBuilder &builder, llvm::StringRef name,
+                                               const kernel::TargetTraits &traits) const = 0;
+};
+
+/// The family of that name, or null.
+const KernelFamily *findFamily(llvm::StringRef name);
+
+} // namespace primus::kernels
