@@ -1,0 +1,91 @@
+//===- LayerFunction.cpp - A layer'"'"'s forward function under construction --===//
+
+#include "frontend/models/LayerFunction.h"
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::models;
+
+std::string VariableInfo::variableName(StringRef instance) const {
+  return isShared() ? name.substr(1) : (instance + "." + name).str();
+}
+
+LayerFunction::LayerFunction(ModuleOp module, StringRef layer, StringRef part, FloatType computeType)
+    : builder(module.getContext()), computeType(computeType) {
+  builder.setInsertionPointToEnd(module.getBody());
+  std::string name = (layer + "." + part).str();
+  function = func::FuncOp::create(builder, loc(name), name, builder.getFunctionType({}, {}));
+  function->setAttr(graph::kLayerAttr,
+                    builder.getDictionaryAttr({builder.getNamedAttr("layer", builder.getStringAttr(layer)),
+                                               builder.getNamedAttr("part", builder.getStringAttr(part))}));
+  function.setPrivate();
+  builder.setInsertionPointToStart(function.addEntryBlock());
+}
+
+Location LayerFunction::loc(const Twine &name) { return NameLoc::get(builder.getStringAttr(name)); }
+
+graph::InitAttr LayerFunction::normal(double std) {
+  return graph::InitAttr::get(builder.getContext(), builder.getStringAttr("normal"),
+                              builder.getDictionaryAttr(builder.getNamedAttr("std", builder.getF64FloatAttr(std))));
+}
+
+graph::InitAttr LayerFunction::filled(double value) {
+  StringRef kind = value == 0 ? "zeros" : value == 1 ? "ones" : "constant";
+  DictionaryAttr params;
+  if (kind == "constant")
+    params = builder.getDictionaryAttr(builder.getNamedAttr("value", builder.getF64FloatAttr(value)));
+  return graph::InitAttr::get(builder.getContext(), builder.getStringAttr(kind), params);
+}
+
+Value LayerFunction::addArgument(LayerArgument::Kind kind, VariableInfo info, Type type) {
+  Value argument = function.front().addArgument(type, loc(StringRef(info.name).ltrim('"'"'@'"'"')));
+  arguments.push_back({kind, std::move(info)});
+  return argument;
+}
+
+Value LayerFunction::activation(StringRef name, Type type) {
+  return addArgument(LayerArgument::Activation, {name.str(), cast<RankedTensorType>(type), {}}, type);
+}
+
+Value LayerFunction::parameter(StringRef name, ArrayRef<int64_t> shape, graph::InitAttr init, bool decay) {
+  return addArgument(LayerArgument::Parameter, {name.str(), tensor(shape, builder.getF32Type()), init, decay}, tensor(shape));
+}
+
+Value LayerFunction::constant(StringRef name, ArrayRef<int64_t> shape, graph::InitAttr init) {
+  for (auto [argument, value] : llvm::zip(arguments, function.getArguments()))
+    if (argument.info.name == name)
+      return value;
+  RankedTensorType type = tensor(shape, builder.getF32Type());
+  return addArgument(LayerArgument::Constant, {name.str(), type, init}, type);
+}
+
+func::FuncOp LayerFunction::finish(ValueRange results, ArrayRef<StringRef> resultNames) {
+  func::ReturnOp::create(builder, function.getLoc(), results);
+
+  // Re-create the arguments in the order of the calling convention.
+  Block &body = function.front();
+  unsigned count = arguments.size();
+  std::vector<LayerArgument> ordered;
+  SmallVector<DictionaryAttr> attributes;
+  for (auto kind : {LayerArgument::Activation, LayerArgument::Parameter, LayerArgument::Constant}) {
+    static constexpr StringLiteral kindNames[] = {"activation", "parameter", "constant"};
+    for (unsigned i = 0; i < count; ++i) {
+      if (arguments[i].kind != kind)
+        continue;
+      BlockArgument old = body.getArgument(i);
+      old.replaceAllUsesWith(body.addArgument(old.getType(), old.getLoc()));
+      ordered.push_back(arguments[i]);
+      attributes.push_back(builder.getDictionaryAttr(
+          {builder.getNamedAttr("graph.name", builder.getStringAttr(StringRef(arguments[i].info.name).ltrim('"'"'@'"'"'))),
+           builder.getNamedAttr("graph.arg", builder.getStringAttr(kindNames[kind]))}));
+    }
+  }
+  body.eraseArguments(0, count);
+  arguments = std::move(ordered);
+
+  function.setFunctionType(builder.getFunctionType(body.getArgumentTypes(), results.getTypes()));
+  function.setAllArgAttrs(attributes);
+  for (auto [index, name] : llvm::enumerate(resultNames))
+    function.setResultAttr(index, "graph.name", builder.getStringAttr(name));
+  return function;
+}

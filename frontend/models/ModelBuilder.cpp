@@ -1,0 +1,278 @@
+//===- ModelBuilder.cpp - From a TrainingSpec to the model phase ----------===//
+
+#include "frontend/models/ModelBuilder.h"
+
+#include "frontend/models/Blocks.h"
+#include "passes/Plan.h"
+
+#include "mlir/IR/Diagnostics.h"
+
+#include <google/protobuf/text_format.h>
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::models;
+
+namespace {
+
+/// A layer'"'"'s functions and the arguments that its calls need.
+struct LayerKind {
+  func::FuncOp forward;
+  /// Master parameters -> compute copies; null in pure fp32.
+  func::FuncOp unshard;
+  std::vector<LayerArgument> arguments;
+};
+
+class ModelBuilder {
+public:
+  ModelBuilder(const spec::TrainingSpec &spec, MLIRContext *context)
+      : spec(spec), model(spec.model()), context(context), builder(context) {
+    const spec::Training &training = spec.training();
+    dims = {training.micro_batch_size(), training.sequence_length(), model.width(), model.init_std(), model.output_init_std()};
+    computeType = training.precision() == spec::BF16  ? FloatType(builder.getBF16Type())
+                  : training.precision() == spec::F16 ? FloatType(builder.getF16Type())
+                                                      : FloatType(builder.getF32Type());
+  }
+
+  FailureOr<OwningOpRef<ModuleOp>> build();
+
+private:
+  void setAttributes();
+  LayerKind finishKind(StringRef name, LayerFunction &function, ValueRange results, ArrayRef<StringRef> resultNames = {});
+  LayerKind buildHead(StringRef part);
+  func::FuncOp startProgram(StringRef name, ArrayRef<std::pair<StringRef, Type>> inputs);
+  void finishProgram(func::FuncOp program, ValueRange results, ArrayRef<StringRef> names);
+  void declareVariables(const LayerKind &kind, StringRef instance);
+  ValueRange call(const LayerKind &kind, StringRef instance, ValueRange activations);
+  Value runTrunk(Value tokens);
+
+  RankedTensorType tokensType() { return RankedTensorType::get({dims.batch, dims.tokens}, builder.getI32Type()); }
+  RankedTensorType activationType() { return RankedTensorType::get({dims.batch, dims.tokens, dims.width}, computeType); }
+
+  const spec::TrainingSpec &spec;
+  const spec::Model &model;
+  MLIRContext *context;
+  OpBuilder builder;
+  Dimensions dims;
+  FloatType computeType;
+  ModuleOp module;
+  LayerKind embedding, head, logits;
+  /// Per layer of the model: its kind.
+  std::vector<unsigned> layers;
+  std::vector<LayerKind> kinds;
+  /// Compute copies of the parameters in the program that is being built.
+  std::map<std::string, Value> computeCopies;
+  int64_t nextStream = 0;
+};
+
+} // namespace
+
+void ModelBuilder::setAttributes() {
+  const spec::Training &training = spec.training();
+  const spec::Parallelism &parallel = spec.parallelism();
+  SmallVector<StringAttr> names;
+  SmallVector<int64_t> sizes;
+  for (auto [name, size] : {std::pair<StringRef, int64_t>{"pp", parallel.pipeline()},
+                            {"dp", parallel.data()},
+                            {"cp", parallel.context()},
+                            {"tp", parallel.tensor()}}) {
+    names.push_back(builder.getStringAttr(name));
+    sizes.push_back(std::max<int64_t>(size, 1));
+  }
+  module->setAttr(graph::kMeshAttr, graph::MeshAttr::get(context, names, sizes));
+
+  Plan plan;
+  plan.microBatchSize = training.micro_batch_size();
+  plan.sequenceLength = training.sequence_length();
+  plan.microbatches = training.global_batch_size() / (training.micro_batch_size() * std::max<int64_t>(parallel.data(), 1));
+  plan.recompute = training.recompute() == spec::RECOMPUTE_FULL        ? Recompute::Full
+                   : training.recompute() == spec::RECOMPUTE_SELECTIVE ? Recompute::Selective
+                                                                       : Recompute::None;
+  plan.recomputeLayers = training.recompute_layers();
+  plan.perMicrobatchMean = training.per_microbatch_mean();
+  plan.clip = spec.optimizer().clip();
+  plan.beta1 = spec.optimizer().beta1();
+  plan.beta2 = spec.optimizer().beta2();
+  plan.epsilon = spec.optimizer().epsilon();
+  plan.weightDecay = spec.optimizer().weight_decay();
+  plan.set(module);
+
+  // The spec travels with the module so that a dumped phase says where it came from; sources hold paths and stay behind.
+  spec::TrainingSpec embedded = spec;
+  embedded.clear_sources();
+  std::string text;
+  google::protobuf::TextFormat::PrintToString(embedded, &text);
+  module->setAttr("primus.spec", builder.getStringAttr(text));
+}
+
+LayerKind ModelBuilder::finishKind(StringRef name, LayerFunction &function, ValueRange results, ArrayRef<StringRef> resultNames) {
+  LayerKind kind;
+  kind.forward = function.finish(results, resultNames);
+  kind.arguments.assign(function.getArguments().begin(), function.getArguments().end());
+  if (computeType.isF32())
+    return kind;
+
+  LayerFunction unshard(module, name, "unshard", builder.getF32Type());
+  SmallVector<Value> copies;
+  for (const LayerArgument &argument : kind.arguments)
+    if (argument.kind == LayerArgument::Parameter && !argument.info.isShared()) {
+      const VariableInfo &info = argument.info;
+      Value master = unshard.parameter(info.name, info.type.getShape(), info.init, info.decay);
+      copies.push_back(graph::ConvertOp::create(unshard.builder, unshard.loc(info.name), info.type.clone(computeType), master));
+    }
+  if (copies.empty())
+    unshard.getFunction().erase();
+  else
+    kind.unshard = unshard.finish(copies);
+  return kind;
+}
+
+/// `part` is "forward" (the loss) or "logits" (of one position of the first sequence, for sampling).
+LayerKind ModelBuilder::buildHead(StringRef part) {
+  const spec::Head &head = model.head();
+  int64_t rows = model.embedding().padded_vocabulary(), tokens = dims.batch * dims.tokens;
+  LayerFunction f(module, "head", part, computeType);
+  Value x = f.activation("x", activationType());
+  bool loss = part == "forward";
+  Value second = loss ? f.activation("labels", tokensType())
+                      : f.activation("position", RankedTensorType::get({1}, builder.getI32Type()));
+  auto f32 = [&](ArrayRef<int64_t> shape) { return f.tensor(shape, builder.getF32Type()); };
+
+  Value flat = graph::ReshapeOp::create(f.builder, f.loc("x.flat"), f.tensor({tokens, dims.width}), x);
+  if (!loss)
+    flat = graph::GatherOp::create(f.builder, f.loc("x.row"), f.tensor({1, dims.width}), flat, second);
+  flat = buildScale(f, buildNorm(f, flat, head.norm(), "norm"), head.logit_scale());
+  Value weight = f.parameter(head.tied() ? "@embedding.weight" : "weight", {rows, dims.width}, f.normal(dims.std), /*decay=*/true);
+  if (!loss) {
+    Value y = graph::MatmulOp::create(f.builder, f.loc("logits"), f32({1, rows}), "nd,vd->nv", flat, weight);
+    return finishKind("head_logits", f, y, {"logits"});
+  }
+  Value labels = graph::ReshapeOp::create(f.builder, f.loc("labels.flat"), RankedTensorType::get({tokens}, builder.getI32Type()), second);
+  auto op = graph::CrossEntropyOp::create(f.builder, f.loc("loss"), f32({}), f32({}), f32({tokens}), flat, weight, labels,
+                                          builder.getI64IntegerAttr(model.embedding().vocabulary()));
+  return finishKind("head", f, {op.getLoss(), op.getValid()}, {"loss_sum", "valid_tokens"});
+}
+
+void ModelBuilder::declareVariables(const LayerKind &kind, StringRef instance) {
+  OpBuilder::InsertionGuard guard(builder);
+  for (const LayerArgument &argument : kind.arguments) {
+    if (argument.kind == LayerArgument::Activation)
+      continue;
+    std::string name = argument.info.variableName(instance);
+    if (module.lookupSymbol(name))
+      continue;
+    bool parameter = argument.kind == LayerArgument::Parameter;
+    builder.setInsertionPoint(embedding.forward);
+    graph::VariableOp::create(
+        builder, NameLoc::get(builder.getStringAttr(name)), builder.getStringAttr(name), TypeAttr::get(argument.info.type),
+        graph::RoleAttr::get(context, parameter ? graph::Role::Parameter : graph::Role::Constant), argument.info.init,
+        builder.getI64IntegerAttr(parameter ? nextStream++ : 0), argument.info.decay ? builder.getUnitAttr() : UnitAttr());
+  }
+}
+
+/// Calls a layer'"'"'s forward function; its compute copies are made at the first use in a program.
+ValueRange ModelBuilder::call(const LayerKind &kind, StringRef instance, ValueRange activations) {
+  Location loc = NameLoc::get(builder.getStringAttr(instance));
+  auto load = [&](const VariableInfo &info) -> Value {
+    std::string name = info.variableName(instance);
+    return graph::LoadOp::create(builder, NameLoc::get(builder.getStringAttr(name)), info.type,
+                                 FlatSymbolRefAttr::get(context, name));
+  };
+  auto isOwn = [](const LayerArgument &argument) {
+    return argument.kind == LayerArgument::Parameter && !argument.info.isShared();
+  };
+  if (kind.unshard) {
+    SmallVector<Value> masters;
+    for (const LayerArgument &argument : llvm::make_filter_range(kind.arguments, isOwn))
+      masters.push_back(load(argument.info));
+    auto copies = graph::CallOp::create(builder, loc, kind.unshard.getResultTypes(), kind.unshard.getName(), masters, instance);
+    for (auto [argument, copy] : llvm::zip(llvm::make_filter_range(kind.arguments, isOwn), copies.getResults()))
+      computeCopies[argument.info.variableName(instance)] = copy;
+  }
+  SmallVector<Value> operands(activations);
+  for (const LayerArgument &argument : ArrayRef(kind.arguments).drop_front(activations.size())) {
+    auto copy = computeCopies.find(argument.info.variableName(instance));
+    operands.push_back(copy != computeCopies.end() ? copy->second : load(argument.info));
+  }
+  func::FuncOp forward = kind.forward;
+  return graph::CallOp::create(builder, loc, forward.getResultTypes(), forward.getName(), operands, instance).getResults();
+}
+
+/// Embedding and all layers.
+Value ModelBuilder::runTrunk(Value tokens) {
+  Value x = call(embedding, "embedding", tokens).front();
+  for (auto [index, kind] : llvm::enumerate(layers))
+    x = call(kinds[kind], "layers." + std::to_string(index), x).front();
+  return x;
+}
+
+func::FuncOp ModelBuilder::startProgram(StringRef name, ArrayRef<std::pair<StringRef, Type>> inputs) {
+  builder.setInsertionPointToEnd(module.getBody());
+  SmallVector<Type> types = llvm::to_vector(llvm::make_second_range(inputs));
+  auto program = func::FuncOp::create(builder, NameLoc::get(builder.getStringAttr(name)), name, builder.getFunctionType(types, {}));
+  Block &body = program.getBody().emplaceBlock();
+  for (auto [index, input] : llvm::enumerate(inputs)) {
+    body.addArgument(input.second, NameLoc::get(builder.getStringAttr(input.first)));
+    program.setArgAttr(index, "graph.name", builder.getStringAttr(input.first));
+  }
+  builder.setInsertionPointToStart(&body);
+  computeCopies.clear();
+  return program;
+}
+
+void ModelBuilder::finishProgram(func::FuncOp program, ValueRange results, ArrayRef<StringRef> names) {
+  func::ReturnOp::create(builder, program.getLoc(), results);
+  program.setFunctionType(builder.getFunctionType(program.getArgumentTypes(), results.getTypes()));
+  for (auto [index, name] : llvm::enumerate(names))
+    program.setResultAttr(index, "graph.name", builder.getStringAttr(name));
+}
+
+FailureOr<OwningOpRef<ModuleOp>> ModelBuilder::build() {
+  std::string name = model.name().empty() ? "model" : model.name();
+  module = ModuleOp::create(builder, NameLoc::get(builder.getStringAttr(name)), name);
+  OwningOpRef<ModuleOp> owner(module);
+  if (model.head().logit_softcap() != 0)
+    return emitError(module.getLoc(), "a softcap on the final logits is not supported by the loss yet; remove it from the model");
+  setAttributes();
+
+  {
+    LayerFunction f(module, "embedding", "forward", computeType);
+    Value tokens = f.activation("tokens", tokensType());
+    embedding = finishKind("embedding", f, buildEmbedding(f, tokens, model.embedding(), dims));
+  }
+  std::map<std::string, unsigned> known;
+  for (const spec::LayerGroup &group : model.layers()) {
+    auto [entry, isNew] = known.try_emplace(group.layer().SerializeAsString(), kinds.size());
+    layers.insert(layers.end(), group.count(), entry->second);
+    if (!isNew)
+      continue;
+    std::string kindName = kinds.empty() ? "block" : "block_" + std::to_string(kinds.size());
+    LayerFunction f(module, kindName, "forward", computeType);
+    Value x = f.activation("x", activationType());
+    kinds.push_back(finishKind(kindName, f, buildLayer(f, x, group.layer(), dims)));
+  }
+  head = buildHead("forward");
+  logits = buildHead("logits");
+  // Sampling uses the head'"'"'s own compute copies.
+  if (logits.unshard)
+    logits.unshard.erase();
+  logits.unshard = head.unshard;
+
+  declareVariables(embedding, "embedding");
+  for (auto [index, kind] : llvm::enumerate(layers))
+    declareVariables(kinds[kind], "layers." + std::to_string(index));
+  declareVariables(head, "head");
+
+  func::FuncOp forward = startProgram("forward", {{"tokens", tokensType()}, {"labels", tokensType()}});
+  Value x = runTrunk(forward.getArgument(0));
+  finishProgram(forward, call(head, "head", {x, forward.getArgument(1)}), {"loss_sum", "valid_tokens"});
+
+  func::FuncOp sample = startProgram("sample", {{"tokens", tokensType()}, {"position", RankedTensorType::get({1}, builder.getI32Type())}});
+  x = runTrunk(sample.getArgument(0));
+  finishProgram(sample, call(logits, "head", {x, sample.getArgument(1)}), {"logits"});
+  return owner;
+}
+
+FailureOr<OwningOpRef<ModuleOp>> models::buildModel(const spec::TrainingSpec &spec, MLIRContext *context) {
+  return ModelBuilder(spec, context).build();
+}

@@ -1,0 +1,16 @@
+//===- ModelBuilder.h - From a TrainingSpec to the model phase ----*- C++ -*-===//
+
+#pragma once
+
+#include "frontend/config/TrainingSpec.pb.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+
+namespace primus::models {
+
+/// Builds phase `model`: variables, one function per distinct layer and the programs @forward and @sample, for the tensors of one
+/// microbatch. A spec that asks for what no building block can do yet is reported on the context'"'"'s diagnostics.
+mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> buildModel(const spec::TrainingSpec &spec, mlir::MLIRContext *context);
+
+} // namespace primus::models
