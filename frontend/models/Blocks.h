@@ -34,7 +34,7 @@ mlir::Value buildEmbedding(LayerFunction &f, mlir::Value tokens, const spec::Emb
 /// A whole decoder layer, residual connections included.
 mlir::Value buildLayer(LayerFunction &f, mlir::Value x, const spec::Layer &layer, const Dimensions &dims);
 
-/// x times a constant (x itself where the factor is 0 or 1, the proto'"'"'s default).
+/// x times a constant (x itself where the factor is 0 or 1, the proto's default).
 mlir::Value buildScale(LayerFunction &f, mlir::Value x, double factor);
 
 /// Rotation frequencies of a head, one per pair, with the scaling of long contexts applied, in double precision.

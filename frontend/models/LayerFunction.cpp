@@ -1,4 +1,4 @@
-//===- LayerFunction.cpp - A layer'"'"'s forward function under construction --===//
+//===- LayerFunction.cpp - A layer's forward function under construction --===//
 
 #include "frontend/models/LayerFunction.h"
 
@@ -38,7 +38,7 @@ graph::InitAttr LayerFunction::filled(double value) {
 }
 
 Value LayerFunction::addArgument(LayerArgument::Kind kind, VariableInfo info, Type type) {
-  Value argument = function.front().addArgument(type, loc(StringRef(info.name).ltrim('"'"'@'"'"')));
+  Value argument = function.front().addArgument(type, loc(StringRef(info.name).ltrim('@')));
   arguments.push_back({kind, std::move(info)});
   return argument;
 }
@@ -76,7 +76,7 @@ func::FuncOp LayerFunction::finish(ValueRange results, ArrayRef<StringRef> resul
       old.replaceAllUsesWith(body.addArgument(old.getType(), old.getLoc()));
       ordered.push_back(arguments[i]);
       attributes.push_back(builder.getDictionaryAttr(
-          {builder.getNamedAttr("graph.name", builder.getStringAttr(StringRef(arguments[i].info.name).ltrim('"'"'@'"'"'))),
+          {builder.getNamedAttr("graph.name", builder.getStringAttr(StringRef(arguments[i].info.name).ltrim('@'))),
            builder.getNamedAttr("graph.arg", builder.getStringAttr(kindNames[kind]))}));
     }
   }

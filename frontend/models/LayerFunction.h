@@ -1,6 +1,6 @@
-//===- LayerFunction.h - A layer'"'"'s forward function under construction -*- C++ -*-===//
+//===- LayerFunction.h - A layer's forward function under construction -*- C++ -*-===//
 //
-// Building blocks ask for parameters and constants by local name while they build the body; the function'"'"'s arguments are put in the
+// Building blocks ask for parameters and constants by local name while they build the body; the function's arguments are put in the
 // order of the calling convention (activations, parameters, constants) when it is finished.
 //
 //===----------------------------------------------------------------------===//
@@ -15,7 +15,7 @@ namespace primus::models {
 
 /// How a parameter or constant of a layer becomes a variable.
 struct VariableInfo {
-  /// Name within the layer: "attention.q.weight". A name with a leading '"'"'@'"'"' is a whole variable name, shared by layers.
+  /// Name within the layer: "attention.q.weight". A name with a leading '@' is a whole variable name, shared by layers.
   std::string name;
   /// Type of the variable: f32, whatever the function computes in.
   mlir::RankedTensorType type;
@@ -23,7 +23,7 @@ struct VariableInfo {
   /// Takes weight decay.
   bool decay = false;
 
-  bool isShared() const { return name.front() == '"'"'@'"'"'; }
+  bool isShared() const { return name.front() == '@'; }
   /// Name of the variable for an instance of the layer.
   std::string variableName(llvm::StringRef instance) const;
 };

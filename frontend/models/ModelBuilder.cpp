@@ -15,7 +15,7 @@ using namespace primus::models;
 
 namespace {
 
-/// A layer'"'"'s functions and the arguments that its calls need.
+/// A layer's functions and the arguments that its calls need.
 struct LayerKind {
   func::FuncOp forward;
   /// Master parameters -> compute copies; null in pure fp32.
@@ -38,7 +38,8 @@ public:
 
 private:
   void setAttributes();
-  LayerKind finishKind(StringRef name, LayerFunction &function, ValueRange results, ArrayRef<StringRef> resultNames = {});
+  LayerKind finishKind(LayerFunction &function, ValueRange results, ArrayRef<StringRef> resultNames = {});
+  func::FuncOp buildUnshard(StringRef layer, const LayerKind &kind);
   LayerKind buildHead(StringRef part);
   func::FuncOp startProgram(StringRef name, ArrayRef<std::pair<StringRef, Type>> inputs);
   void finishProgram(func::FuncOp program, ValueRange results, ArrayRef<StringRef> names);
@@ -105,26 +106,30 @@ void ModelBuilder::setAttributes() {
   module->setAttr("primus.spec", builder.getStringAttr(text));
 }
 
-LayerKind ModelBuilder::finishKind(StringRef name, LayerFunction &function, ValueRange results, ArrayRef<StringRef> resultNames) {
+LayerKind ModelBuilder::finishKind(LayerFunction &function, ValueRange results, ArrayRef<StringRef> resultNames) {
   LayerKind kind;
   kind.forward = function.finish(results, resultNames);
   kind.arguments.assign(function.getArguments().begin(), function.getArguments().end());
-  if (computeType.isF32())
-    return kind;
+  return kind;
+}
 
-  LayerFunction unshard(module, name, "unshard", builder.getF32Type());
+/// The function that makes compute copies of a layer's own parameters; null where they are used as they are.
+func::FuncOp ModelBuilder::buildUnshard(StringRef layer, const LayerKind &kind) {
+  if (computeType.isF32())
+    return {};
+  LayerFunction unshard(module, layer, "unshard", builder.getF32Type());
   SmallVector<Value> copies;
   for (const LayerArgument &argument : kind.arguments)
     if (argument.kind == LayerArgument::Parameter && !argument.info.isShared()) {
       const VariableInfo &info = argument.info;
       Value master = unshard.parameter(info.name, info.type.getShape(), info.init, info.decay);
-      copies.push_back(graph::ConvertOp::create(unshard.builder, unshard.loc(info.name), info.type.clone(computeType), master));
+      copies.push_back(graph::ConvertOp::create(unshard.builder, unshard.loc(info.name),
+                                                unshard.tensor(info.type.getShape(), computeType), master));
     }
-  if (copies.empty())
-    unshard.getFunction().erase();
-  else
-    kind.unshard = unshard.finish(copies);
-  return kind;
+  if (!copies.empty())
+    return unshard.finish(copies);
+  unshard.getFunction().erase();
+  return {};
 }
 
 /// `part` is "forward" (the loss) or "logits" (of one position of the first sequence, for sampling).
@@ -145,12 +150,12 @@ LayerKind ModelBuilder::buildHead(StringRef part) {
   Value weight = f.parameter(head.tied() ? "@embedding.weight" : "weight", {rows, dims.width}, f.normal(dims.std), /*decay=*/true);
   if (!loss) {
     Value y = graph::MatmulOp::create(f.builder, f.loc("logits"), f32({1, rows}), "nd,vd->nv", flat, weight);
-    return finishKind("head_logits", f, y, {"logits"});
+    return finishKind(f, y, {"logits"});
   }
   Value labels = graph::ReshapeOp::create(f.builder, f.loc("labels.flat"), RankedTensorType::get({tokens}, builder.getI32Type()), second);
   auto op = graph::CrossEntropyOp::create(f.builder, f.loc("loss"), f32({}), f32({}), f32({tokens}), flat, weight, labels,
                                           builder.getI64IntegerAttr(model.embedding().vocabulary()));
-  return finishKind("head", f, {op.getLoss(), op.getValid()}, {"loss_sum", "valid_tokens"});
+  return finishKind(f, {op.getLoss(), op.getValid()}, {"loss_sum", "valid_tokens"});
 }
 
 void ModelBuilder::declareVariables(const LayerKind &kind, StringRef instance) {
@@ -170,7 +175,7 @@ void ModelBuilder::declareVariables(const LayerKind &kind, StringRef instance) {
   }
 }
 
-/// Calls a layer'"'"'s forward function; its compute copies are made at the first use in a program.
+/// Calls a layer's forward function; its compute copies are made at the first use in a program.
 ValueRange ModelBuilder::call(const LayerKind &kind, StringRef instance, ValueRange activations) {
   Location loc = NameLoc::get(builder.getStringAttr(instance));
   auto load = [&](const VariableInfo &info) -> Value {
@@ -185,7 +190,8 @@ ValueRange ModelBuilder::call(const LayerKind &kind, StringRef instance, ValueRa
     SmallVector<Value> masters;
     for (const LayerArgument &argument : llvm::make_filter_range(kind.arguments, isOwn))
       masters.push_back(load(argument.info));
-    auto copies = graph::CallOp::create(builder, loc, kind.unshard.getResultTypes(), kind.unshard.getName(), masters, instance);
+    func::FuncOp unshard = kind.unshard;
+    auto copies = graph::CallOp::create(builder, loc, unshard.getResultTypes(), unshard.getName(), masters, instance);
     for (auto [argument, copy] : llvm::zip(llvm::make_filter_range(kind.arguments, isOwn), copies.getResults()))
       computeCopies[argument.info.variableName(instance)] = copy;
   }
@@ -238,7 +244,8 @@ FailureOr<OwningOpRef<ModuleOp>> ModelBuilder::build() {
   {
     LayerFunction f(module, "embedding", "forward", computeType);
     Value tokens = f.activation("tokens", tokensType());
-    embedding = finishKind("embedding", f, buildEmbedding(f, tokens, model.embedding(), dims));
+    embedding = finishKind(f, buildEmbedding(f, tokens, model.embedding(), dims));
+    embedding.unshard = buildUnshard("embedding", embedding);
   }
   std::map<std::string, unsigned> known;
   for (const spec::LayerGroup &group : model.layers()) {
@@ -249,13 +256,12 @@ FailureOr<OwningOpRef<ModuleOp>> ModelBuilder::build() {
     std::string kindName = kinds.empty() ? "block" : "block_" + std::to_string(kinds.size());
     LayerFunction f(module, kindName, "forward", computeType);
     Value x = f.activation("x", activationType());
-    kinds.push_back(finishKind(kindName, f, buildLayer(f, x, group.layer(), dims)));
+    kinds.push_back(finishKind(f, buildLayer(f, x, group.layer(), dims)));
+    kinds.back().unshard = buildUnshard(kindName, kinds.back());
   }
   head = buildHead("forward");
+  head.unshard = buildUnshard("head", head);
   logits = buildHead("logits");
-  // Sampling uses the head'"'"'s own compute copies.
-  if (logits.unshard)
-    logits.unshard.erase();
   logits.unshard = head.unshard;
 
   declareVariables(embedding, "embedding");

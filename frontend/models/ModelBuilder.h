@@ -10,7 +10,7 @@
 namespace primus::models {
 
 /// Builds phase `model`: variables, one function per distinct layer and the programs @forward and @sample, for the tensors of one
-/// microbatch. A spec that asks for what no building block can do yet is reported on the context'"'"'s diagnostics.
+/// microbatch. A spec that asks for what no building block can do yet is reported on the context's diagnostics.
 mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> buildModel(const spec::TrainingSpec &spec, mlir::MLIRContext *context);
 
 } // namespace primus::models
