@@ -1,0 +1,125 @@
+//===- Initializer.cpp - First values of variables ------------------------===//
+//
+// One kind is one small function and one line of the table at the end.
+//
+//===----------------------------------------------------------------------===//
+
+#include "runtime/init/Initializer.h"
+#include "runtime/init/Philox.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numeric>
+
+using namespace primus::runtime;
+
+namespace {
+
+/// A request to fill elements [begin, end) of a variable.
+struct Request {
+  const InitializerSpec &spec;
+  std::span<const int64_t> shape;
+  uint64_t seed;
+  int64_t begin, end;
+  float *out;
+
+  double parameter(const std::string &name, double fallback) const {
+    auto found = spec.parameters.find(name);
+    return found == spec.parameters.end() ? fallback : found->second;
+  }
+};
+
+struct Kind {
+  /// Parameters that it understands, and those that it cannot do without.
+  std::vector<std::string> parameters, required;
+  /// A table of positions x frequencies.
+  bool table = false;
+  void (*fill)(const Request &request);
+};
+
+void fillConstant(const Request &request, double value) {
+  std::fill(request.out, request.out + (request.end - request.begin), static_cast<float>(value));
+}
+
+void fillNormal(const Request &request) {
+  double std = request.parameter("std", 1.0), mean = request.parameter("mean", 0.0);
+  for (int64_t i = request.begin; i < request.end; ++i)
+    request.out[i - request.begin] =
+        static_cast<float>(mean + std * standardNormal(request.seed, request.spec.stream, i));
+}
+
+/// Rounds to f32 wherever Hugging Face's implementation does: the frequency, the angle, its cosine, and the scaled cosine.
+void fillRope(const Request &request, double (*function)(double)) {
+  int64_t columns = request.shape[1];
+  float scale = static_cast<float>(request.parameter("scale", 1.0));
+  for (int64_t i = request.begin; i < request.end; ++i) {
+    float angle = static_cast<float>(i / columns) * static_cast<float>(request.spec.frequencies[i % columns]);
+    request.out[i - request.begin] = static_cast<float>(function(angle)) * scale;
+  }
+}
+
+const std::map<std::string, Kind> &getKinds() {
+  static const std::map<std::string, Kind> kinds = {
+      {"zeros", {{}, {}, false, [](const Request &request) { fillConstant(request, 0.0); }}},
+      {"ones", {{}, {}, false, [](const Request &request) { fillConstant(request, 1.0); }}},
+      {"constant",
+       {{"value"}, {"value"}, false, [](const Request &request) { fillConstant(request, request.parameter("value", 0)); }}},
+      {"normal", {{"std", "mean"}, {}, false, fillNormal}},
+      {"rope_cos", {{"scale"}, {}, true, [](const Request &request) { fillRope(request, std::cos); }}},
+      {"rope_sin", {{"scale"}, {}, true, [](const Request &request) { fillRope(request, std::sin); }}},
+  };
+  return kinds;
+}
+
+std::string join(const std::vector<std::string> &names) {
+  std::string text;
+  for (const std::string &name : names)
+    text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+} // namespace
+
+std::vector<std::string> primus::runtime::getInitializerKinds() {
+  std::vector<std::string> names;
+  for (const auto &[name, kind] : getKinds())
+    names.push_back(name);
+  return names;
+}
+
+std::optional<std::string> primus::runtime::checkInitializer(const InitializerSpec &spec,
+                                                             std::span<const int64_t> shape) {
+  auto found = getKinds().find(spec.kind);
+  if (found == getKinds().end())
+    return "unknown initializer '" + spec.kind + "'; known are: " + join(getInitializerKinds());
+  const Kind &kind = found->second;
+  for (const auto &[name, value] : spec.parameters)
+    if (std::find(kind.parameters.begin(), kind.parameters.end(), name) == kind.parameters.end())
+      return "initializer '" + spec.kind + "' has no parameter '" + name + "'" +
+             (kind.parameters.empty() ? "" : "; it has: " + join(kind.parameters));
+  for (const std::string &name : kind.required)
+    if (!spec.parameters.contains(name))
+      return "initializer '" + spec.kind + "' needs the parameter '" + name + "'";
+  if (!kind.table)
+    return std::nullopt;
+  if (shape.size() != 2)
+    return "initializer '" + spec.kind + "' fills a table of positions x frequencies, not a tensor of " +
+           std::to_string(shape.size()) + " dimensions";
+  if (static_cast<int64_t>(spec.frequencies.size()) != shape[1])
+    return "initializer '" + spec.kind + "' has " + std::to_string(spec.frequencies.size()) +
+           " frequencies for a table of " + std::to_string(shape[1]) + " columns";
+  return std::nullopt;
+}
+
+std::optional<std::string> primus::runtime::initialize(const InitializerSpec &spec, std::span<const int64_t> shape,
+                                                       uint64_t seed, int64_t begin, int64_t end, float *out) {
+  if (std::optional<std::string> problem = checkInitializer(spec, shape))
+    return problem;
+  int64_t size = std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+  if (begin < 0 || begin > end || end > size)
+    return "elements " + std::to_string(begin) + " to " + std::to_string(end) + " are not within a variable of " +
+           std::to_string(size);
+  getKinds().at(spec.kind).fill({spec, shape, seed, begin, end, out});
+  return std::nullopt;
+}
