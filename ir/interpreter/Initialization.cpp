@@ -1,0 +1,40 @@
+//===- Initialization.cpp - First values of graph variables ---------------===//
+
+#include "ir/interpreter/Initialization.h"
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::interpreter;
+
+FailureOr<runtime::InitializerSpec> primus::interpreter::getInitializerSpec(graph::VariableOp variable) {
+  graph::InitAttr init = variable.getInit();
+  runtime::InitializerSpec spec;
+  spec.kind = init.getKind().str();
+  spec.stream = variable.getStream();
+  if (DictionaryAttr parameters = init.getParams())
+    for (NamedAttribute parameter : parameters) {
+      if (auto frequencies = dyn_cast<DenseF64ArrayAttr>(parameter.getValue()); frequencies && parameter.getName() == "inv_freq")
+        spec.frequencies.assign(frequencies.asArrayRef().begin(), frequencies.asArrayRef().end());
+      else if (auto number = dyn_cast<FloatAttr>(parameter.getValue()))
+        spec.parameters[parameter.getName().str()] = number.getValueAsDouble();
+      else
+        return variable.emitOpError() << "parameter '" << parameter.getName().getValue() << "' of its initializer is "
+                                      << parameter.getValue() << "; expected a float, or inv_freq as array<f64: ...>";
+    }
+  if (std::optional<std::string> problem = runtime::checkInitializer(spec, variable.getTensorType().getShape()))
+    return variable.emitOpError() << *problem;
+  return spec;
+}
+
+FailureOr<Tensor> primus::interpreter::makeInitialValue(graph::VariableOp variable, uint64_t seed) {
+  FailureOr<runtime::InitializerSpec> spec = getInitializerSpec(variable);
+  if (failed(spec))
+    return failure();
+  Tensor tensor(variable.getTensorType());
+  std::vector<float> values(tensor.size());
+  if (std::optional<std::string> problem =
+          runtime::initialize(*spec, tensor.shape, seed, 0, tensor.size(), values.data()))
+    return variable.emitOpError() << *problem;
+  llvm::copy(values, tensor.values.begin());
+  return tensor;
+}

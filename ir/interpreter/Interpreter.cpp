@@ -1,0 +1,130 @@
+//===- Interpreter.cpp - Executes modules of the graph dialect ------------===//
+
+#include "ir/interpreter/Interpreter.h"
+#include "ir/graph/Decomposition.h"
+#include "ir/interpreter/Primitives.h"
+
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace primus::graph;
+using namespace primus::interpreter;
+
+Interpreter::Interpreter(ModuleOp module, Mode mode) : module(module), mode(mode), symbols(module) {}
+
+void Interpreter::round(Tensor &tensor) const {
+  if (mode == Mode::Faithful || isa<IntegerType>(tensor.elementType))
+    tensor.round();
+}
+
+func::FuncOp Interpreter::getFunction(Operation *user, StringRef name) {
+  OwningOpRef<func::FuncOp> &cached = functions[name];
+  if (cached)
+    return *cached;
+  auto function = symbols.lookup<func::FuncOp>(name);
+  if (!function || function.isExternal()) {
+    user->emitError() << "cannot run '" << name << "': the module has no function of that name with a body";
+    return {};
+  }
+  if (!function.getBody().hasOneBlock()) {
+    function.emitError("cannot be interpreted: it has more than one block");
+    return {};
+  }
+  OwningOpRef<func::FuncOp> primitive = function.clone();
+  if (failed(decomposeComposites(*primitive)))
+    return {};
+  cached = std::move(primitive);
+  return *cached;
+}
+
+FailureOr<SmallVector<Tensor>> Interpreter::run(StringRef function, ArrayRef<Tensor> inputs) {
+  SmallVector<TensorRef> arguments;
+  for (const Tensor &input : inputs) {
+    auto argument = std::make_shared<Tensor>(input);
+    round(*argument);
+    arguments.push_back(std::move(argument));
+  }
+  Results results = call(module, function, arguments);
+  if (failed(results))
+    return failure();
+  SmallVector<Tensor> values;
+  for (const TensorRef &result : *results)
+    values.push_back(*result);
+  return values;
+}
+
+Interpreter::Results Interpreter::call(Operation *user, StringRef name, ArrayRef<TensorRef> inputs) {
+  func::FuncOp function = getFunction(user, name);
+  if (!function)
+    return failure();
+  constexpr unsigned maxDepth = 64;
+  if (depth == maxDepth)
+    return user->emitError() << "calls '" << name << "' at depth " << maxDepth << ": functions must not be recursive";
+  ++depth;
+  llvm::scope_exit leave([&] { --depth; });
+
+  if (inputs.size() != function.getNumArguments())
+    return user->emitError() << "'" << name << "' takes " << function.getNumArguments() << " inputs, not "
+                             << inputs.size();
+  for (auto [index, input, type] : llvm::enumerate(inputs, function.getArgumentTypes())) {
+    auto tensorType = dyn_cast<RankedTensorType>(type);
+    if (!tensorType || !input->fits(tensorType))
+      return user->emitError() << "input #" << index << " of '" << name << "' has type " << type << ", but got "
+                               << input->getType();
+  }
+  Frame frame;
+  return runBlock(function.getBody().front(), inputs, frame);
+}
+
+Interpreter::Results Interpreter::runBlock(Block &block, ArrayRef<TensorRef> arguments, Frame &frame) {
+  for (auto [argument, value] : llvm::zip_equal(block.getArguments(), arguments))
+    frame[argument] = value;
+  for (Operation &op : block) {
+    SmallVector<TensorRef> operands;
+    for (Value operand : op.getOperands())
+      operands.push_back(frame.lookup(operand));
+    if (op.hasTrait<OpTrait::IsTerminator>())
+      return operands;
+    Results results = runOp(&op, operands, frame);
+    if (failed(results))
+      return failure();
+    for (auto [value, result] : llvm::zip_equal(op.getResults(), *results))
+      frame[value] = std::move(result);
+  }
+  return block.getParentOp()->emitError("cannot be interpreted: its block has no terminator");
+}
+
+Interpreter::Results Interpreter::runOp(Operation *op, ArrayRef<TensorRef> operands, Frame &frame) {
+  return TypeSwitch<Operation *, Results>(op)
+      .Case([&](LoadOp load) { return runLoad(load); })
+      .Case([&](StoreOp store) { return runStore(store, operands); })
+      .Case([&](CallOp call) { return this->call(call, call.getCallee(), operands); })
+      .Case([&](ScheduleOp schedule) { return runSchedule(schedule, operands, frame); })
+      .Case([&](FusionOp fusion) { return runFusion(fusion, operands); })
+      .Default([&](Operation *other) { return runPrimitive(other, operands); });
+}
+
+Interpreter::Results Interpreter::runPrimitive(Operation *op, ArrayRef<TensorRef> operands) {
+  Primitive primitive = findPrimitive(op->getName().getStringRef());
+  if (!primitive)
+    return op->emitError() << "'" << op->getName() << "' cannot be interpreted: it is no op of a graph phase";
+  SmallVector<const Tensor *> inputs;
+  for (const TensorRef &operand : operands)
+    inputs.push_back(operand.get());
+  SmallVector<Tensor> results;
+  for (Type type : op->getResultTypes()) {
+    auto tensorType = dyn_cast<RankedTensorType>(type);
+    if (!tensorType || !tensorType.hasStaticShape())
+      return op->emitOpError() << "cannot be interpreted: " << type << " has no static shape";
+    results.emplace_back(tensorType);
+  }
+  if (failed(primitive(op, inputs, results)))
+    return failure();
+  SmallVector<TensorRef> shared;
+  for (Tensor &result : results) {
+    round(result);
+    shared.push_back(std::make_shared<Tensor>(std::move(result)));
+  }
+  return shared;
+}

@@ -1,0 +1,73 @@
+//===- Interpret.cpp - Run a function and print its results ---------------===//
+
+#include "ir/interpreter/Interpreter.h"
+#include "passes/Passes.h"
+#include "runtime/init/Philox.h"
+
+namespace primus {
+#define GEN_PASS_DEF_INTERPRET
+#include "passes/Passes.h.inc"
+} // namespace primus
+
+using namespace mlir;
+using namespace primus::interpreter;
+
+namespace {
+
+/// Inputs draw from streams that no variable has.
+constexpr uint64_t kInputStreams = uint64_t{1} << 62;
+
+struct Interpret : primus::impl::InterpretBase<Interpret> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    markAllAnalysesPreserved();
+    if (failed(interpret()))
+      signalPassFailure();
+  }
+
+  LogicalResult interpret() {
+    ModuleOp module = getOperation();
+    if (mode != "exact" && mode != "faithful")
+      return module.emitError() << "option mode is '" << mode << "'; expected exact or faithful";
+    if (integerBound <= 0)
+      return module.emitError() << "option integer-bound is " << integerBound << "; expected a positive number";
+    auto target = module.lookupSymbol<func::FuncOp>(function);
+    if (!target)
+      return module.emitError() << "has no function '" << function << "'; name one with option function";
+
+    Interpreter interpreter(module, mode == "exact" ? Mode::Exact : Mode::Faithful);
+    SmallVector<Tensor> inputs;
+    for (auto [index, type] : llvm::enumerate(target.getArgumentTypes())) {
+      auto tensorType = dyn_cast<RankedTensorType>(type);
+      if (!tensorType || !tensorType.hasStaticShape())
+        return target.emitError() << "argument #" << index << " has type " << type << "; expected a static tensor";
+      inputs.push_back(makeInput(tensorType, index));
+    }
+    if (failed(interpreter.initializeVariables(seed)))
+      return failure();
+    FailureOr<SmallVector<Tensor>> results = interpreter.run(function, inputs);
+    if (failed(results))
+      return failure();
+
+    // Comments, so that standard output as a whole is still a module.
+    for (auto [index, result] : llvm::enumerate(*results)) {
+      llvm::outs() << "// " << function << " result " << index << " : " << result.getType() << " = ";
+      result.print(llvm::outs());
+      llvm::outs() << "\n";
+    }
+    return success();
+  }
+
+  /// Normally distributed floats, or integers in [0, integer-bound).
+  Tensor makeInput(RankedTensorType type, uint64_t index) const {
+    Tensor input(type);
+    bool isFloat = isa<FloatType>(type.getElementType());
+    for (auto [i, value] : llvm::enumerate(input.values))
+      value = isFloat ? static_cast<float>(primus::runtime::standardNormal(seed, kInputStreams + index, i))
+                      : primus::runtime::philox(seed, kInputStreams + index, i)[0] % static_cast<uint64_t>(integerBound);
+    return input;
+  }
+};
+
+} // namespace
