@@ -1,0 +1,273 @@
+//===- LowerProgram.cpp - Programs to call lists --------------------------===//
+
+#include "passes/step/Lowering.h"
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::step;
+
+namespace {
+
+class ProgramLowering {
+public:
+  ProgramLowering(LoweringContext &context, func::FuncOp source)
+      : context(context), source(source), builder(source.getContext()) {}
+
+  LogicalResult run();
+
+private:
+  LogicalResult lowerBlock(Block &block);
+  LogicalResult lowerOp(Operation *op);
+  LogicalResult lowerCall(graph::CallOp call);
+  LogicalResult lowerSchedule(graph::ScheduleOp schedule);
+  void lowerLoad(graph::LoadOp load);
+  void lowerStore(graph::StoreOp store);
+
+  Value getVariable(StringRef name, MemRefType type);
+  Value newBuffer(MemRefType type, Location loc, const Twine &name);
+  /// Position of an op in the program's text; an op in a nested region comes before what follows the region.
+  unsigned at(Operation *op) { return order[op]; }
+  /// Last position at which a value may be read: uses in a loop's body count as at the loop's end.
+  unsigned lastRead(Value value);
+  /// Nothing reads the buffer's present content after `position`: it is a temporary, or a gradient (which the next step zeroes).
+  bool isDead(Value buffer, unsigned position);
+  /// Where a call's result goes: the variable that it is stored to, the program's output, its dying operand, or a new buffer.
+  Value chooseBuffer(graph::CallOp call, unsigned result, int64_t inplace, MemRefType type);
+
+  LoweringContext &context;
+  func::FuncOp source;
+  OpBuilder builder;
+  ProgramOp program;
+  DenseMap<Value, Value> buffers;
+  std::map<std::string, Value> variables;
+  std::map<std::string, SmallVector<graph::LoadOp>> loads;
+  DenseMap<Operation *, unsigned> order;
+};
+
+} // namespace
+
+Value ProgramLowering::newBuffer(MemRefType type, Location loc, const Twine &name) {
+  return BufferOp::create(builder, loc, type, builder.getI64IntegerAttr(-1), builder.getStringAttr(name), FlatSymbolRefAttr());
+}
+
+Value ProgramLowering::getVariable(StringRef name, MemRefType type) {
+  Value &buffer = variables[name.str()];
+  if (!buffer) {
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(&program.getBody().front());
+    buffer = BufferOp::create(builder, NameLoc::get(builder.getStringAttr(name)), type, builder.getI64IntegerAttr(-1),
+                              StringAttr(), FlatSymbolRefAttr::get(builder.getContext(), name));
+  }
+  return buffer;
+}
+
+unsigned ProgramLowering::lastRead(Value value) {
+  unsigned last = 0;
+  Block *home = value.getParentBlock();
+  for (Operation *user : value.getUsers()) {
+    Operation *ancestor = home->findAncestorOpInBlock(*user);
+    unsigned position = at(user);
+    // A value from outside a loop is read until the loop's last iteration.
+    if (ancestor && ancestor != user)
+      ancestor->walk([&](Operation *inner) { position = std::max(position, at(inner)); });
+    last = std::max(last, position);
+  }
+  return last;
+}
+
+bool ProgramLowering::isDead(Value buffer, unsigned position) {
+  auto definition = buffer.getDefiningOp<BufferOp>();
+  if (!definition)
+    return false;
+  std::optional<StringRef> name = definition.getVariable();
+  if (!name)
+    return true;
+  auto variable = context.module.lookupSymbol<graph::VariableOp>(*name);
+  return variable && variable.getRole() == graph::Role::Gradient &&
+         llvm::none_of(loads[name->str()], [&](graph::LoadOp load) { return at(load) > position; });
+}
+
+Value ProgramLowering::chooseBuffer(graph::CallOp call, unsigned index, int64_t inplace, MemRefType type) {
+  Value result = call.getResult(index);
+  Value operand = inplace >= 0 ? call.getOperands()[inplace] : Value();
+  unsigned here = at(call);
+
+  if (result.hasOneUse()) {
+    Operation *user = *result.getUsers().begin();
+    if (auto store = dyn_cast<graph::StoreOp>(user); store && store->getBlock() == call->getBlock()) {
+      // Written straight to the variable, unless its old value is still needed: by this call (if it may not overwrite it) or between here and the
+      // store.
+      StringRef name = store.getVariable();
+      Value storage = getVariable(name, type);
+      bool overwrites = operand && buffers[operand] == storage && llvm::count(call.getOperands(), operand) == 1;
+      bool needed = false;
+      for (graph::LoadOp load : loads[name.str()]) {
+        bool loadedBetween = load->getBlock() == call->getBlock() && at(load) > here && at(load) < at(store);
+        bool readLater = llvm::any_of(load.getResult().getUsers(), [&](Operation *reader) {
+          bool sameRound = load->getBlock() == call->getBlock() || at(load) < here;
+          return sameRound && at(load) < at(store) && at(reader) >= here && !(overwrites && reader == call);
+        });
+        needed |= loadedBetween || readLater;
+      }
+      if (!needed)
+        return storage;
+    }
+    if (auto returnOp = dyn_cast<func::ReturnOp>(user)) {
+      unsigned position = result.getUses().begin()->getOperandNumber();
+      return program.getBody().getArgument(source.getNumArguments() + position);
+    }
+  }
+  if (operand && llvm::count(call.getOperands(), operand) == 1 && lastRead(operand) == here &&
+      operand.getParentBlock() == call->getBlock() && isDead(buffers[operand], here))
+    return buffers[operand];
+  std::string instance = call.getInstance().str();
+  return newBuffer(type, call.getLoc(), instance + "." + call.getCallee().split('.').second + "." + std::to_string(index));
+}
+
+LogicalResult ProgramLowering::lowerCall(graph::CallOp call) {
+  func::FuncOp callee = context.lookup(call.getCallee());
+  if (!callee)
+    return call.emitOpError("calls @") << call.getCallee() << ", which is not a layer function of this module";
+  FailureOr<LoweredFunction> lowered = context.getFunction(callee);
+  if (failed(lowered))
+    return failure();
+  SmallVector<Value> arguments;
+  for (Value operand : call.getOperands())
+    arguments.push_back(buffers[operand]);
+  for (unsigned i = 0; i < call.getNumResults(); ++i) {
+    MemRefType type = getBufferType(call.getResult(i).getType());
+    buffers[call.getResult(i)] = chooseBuffer(call, i, lowered->inplace[i], type);
+    arguments.push_back(buffers[call.getResult(i)]);
+  }
+  CallOp::create(builder, call.getLoc(), lowered->function.getSymName(), arguments, Value(), call.getInstance());
+  return success();
+}
+
+/// The value of a load is the variable's own buffer; it is copied only if the variable is overwritten while the value is still read.
+void ProgramLowering::lowerLoad(graph::LoadOp load) {
+  MemRefType type = getBufferType(load.getType());
+  Value storage = getVariable(load.getVariable(), type);
+  bool outlives = false;
+  source.walk([&](graph::StoreOp store) {
+    if (store.getVariable() == load.getVariable() && at(store) > at(load) && at(store) < lastRead(load.getResult()))
+      outlives = true;
+  });
+  buffers[load.getResult()] = storage;
+  if (!outlives)
+    return;
+  Value copy = newBuffer(type, load.getLoc(), load.getVariable() + ".before");
+  CopyOp::create(builder, load.getLoc(), storage, copy);
+  buffers[load.getResult()] = copy;
+}
+
+void ProgramLowering::lowerStore(graph::StoreOp store) {
+  Value storage = getVariable(store.getVariable(), getBufferType(store.getValue().getType()));
+  auto constant = store.getValue().getDefiningOp<graph::ConstantOp>();
+  if (constant && isZero(constant))
+    FillOp::create(builder, store.getLoc(), storage);
+  else if (buffers[store.getValue()] != storage)
+    CopyOp::create(builder, store.getLoc(), buffers[store.getValue()], storage);
+}
+
+LogicalResult ProgramLowering::lowerSchedule(graph::ScheduleOp schedule) {
+  Location loc = schedule.getLoc();
+  SmallVector<Value> sums;
+  for (Value result : schedule.getResults()) {
+    Value sum = newBuffer(getBufferType(result.getType()), loc, "schedule.sum." + Twine(sums.size()));
+    FillOp::create(builder, loc, sum);
+    buffers[result] = sum;
+    sums.push_back(sum);
+  }
+  auto loop = LoopOp::create(builder, loc, schedule.getMicrobatchesAttr());
+  OpBuilder::InsertionGuard guard(builder);
+  if (loop.getBody().empty())
+    loop.getBody().emplaceBlock();
+  builder.setInsertionPointToStart(&loop.getBody().front());
+  Block &body = schedule.getBody().front();
+  for (auto [input, argument] : llvm::zip(schedule.getInputs(), body.getArguments()))
+    buffers[argument] = MicrobatchOp::create(builder, loc, getBufferType(argument.getType()), buffers[input]);
+  if (failed(lowerBlock(body)))
+    return failure();
+  if (!sums.empty()) {
+    FailureOr<LoweredFunction> accumulate = context.getAccumulate(schedule.getResultTypes(), loc);
+    if (failed(accumulate))
+      return failure();
+    SmallVector<Value> arguments(sums);
+    for (Value value : body.getTerminator()->getOperands())
+      arguments.push_back(buffers[value]);
+    arguments.append(sums);
+    CallOp::create(builder, loc, accumulate->function.getSymName(), arguments, Value(), "schedule");
+  }
+  ReturnOp::create(builder, loc);
+  return success();
+}
+
+LogicalResult ProgramLowering::lowerOp(Operation *op) {
+  if (auto call = dyn_cast<graph::CallOp>(op))
+    return lowerCall(call);
+  if (auto schedule = dyn_cast<graph::ScheduleOp>(op))
+    return lowerSchedule(schedule);
+  if (auto load = dyn_cast<graph::LoadOp>(op)) {
+    lowerLoad(load);
+  } else if (auto store = dyn_cast<graph::StoreOp>(op)) {
+    lowerStore(store);
+  } else if (auto reshape = dyn_cast<graph::ReshapeOp>(op)) {
+    buffers[reshape.getResult()] =
+        getView(builder, op->getLoc(), buffers[reshape.getOperand()], getBufferType(reshape.getType()));
+  } else if (auto constant = dyn_cast<graph::ConstantOp>(op)) {
+    if (llvm::all_of(op->getUsers(), [](Operation *user) { return isa<graph::StoreOp>(user); }))
+      return success();
+    if (!isZero(constant))
+      return op->emitOpError("other than zero has no place in a program; compute it in a layer's function");
+    Value buffer = newBuffer(getBufferType(constant.getType()), op->getLoc(), "zero");
+    FillOp::create(builder, op->getLoc(), buffer);
+    buffers[constant.getResult()] = buffer;
+  } else if (auto returnOp = dyn_cast<func::ReturnOp>(op)) {
+    for (auto [index, value] : llvm::enumerate(returnOp.getOperands())) {
+      Value target = program.getBody().getArgument(source.getNumArguments() + index);
+      if (buffers[value] != target)
+        CopyOp::create(builder, op->getLoc(), buffers[value], target);
+    }
+    ReturnOp::create(builder, op->getLoc());
+  } else if (!isa<graph::YieldOp>(op)) {
+    return op->emitOpError("has no place in a program; only loads, stores, calls and schedules do");
+  }
+  return success();
+}
+
+LogicalResult ProgramLowering::lowerBlock(Block &block) {
+  for (Operation &op : block)
+    if (failed(lowerOp(&op)))
+      return failure();
+  return success();
+}
+
+LogicalResult ProgramLowering::run() {
+  SmallVector<Type> types;
+  for (Type type : llvm::concat<const Type>(source.getArgumentTypes(), source.getResultTypes()))
+    types.push_back(getBufferType(type));
+  builder.setInsertionPoint(source);
+  program = ProgramOp::create(builder, source.getLoc(), source.getName(), types, /*bytes=*/0);
+  Block &body = program.getBody().front();
+  builder.setInsertionPointToStart(&body);
+
+  auto nameOf = [&](Attribute name, StringRef fallback, unsigned index) {
+    return name ? cast<StringAttr>(name) : builder.getStringAttr(fallback + Twine(index));
+  };
+  for (unsigned i = 0; i < source.getNumArguments(); ++i) {
+    program.setArgAttr(i, "step.name", nameOf(source.getArgAttr(i, "graph.name"), "input", i));
+    body.getArgument(i).setLoc(source.getArgument(i).getLoc());
+    buffers[source.getArgument(i)] = body.getArgument(i);
+  }
+  for (unsigned i = 0; i < source.getNumResults(); ++i) {
+    unsigned position = source.getNumArguments() + i;
+    program.setArgAttr(position, "step.name", nameOf(source.getResultAttr(i, "graph.name"), "output", i));
+    program.setArgAttr(position, "step.output", builder.getUnitAttr());
+  }
+  unsigned counter = 0;
+  source.walk<WalkOrder::PreOrder>([&](Operation *op) { order[op] = counter++; });
+  source.walk([&](graph::LoadOp load) { loads[load.getVariable().str()].push_back(load); });
+  return lowerBlock(source.front());
+}
+
+LogicalResult LoweringContext::lowerProgram(func::FuncOp function) { return ProgramLowering(*this, function).run(); }

@@ -1,0 +1,59 @@
+//===- Lowering.cpp - What both halves of LowerToStep share ---------------===//
+
+#include "passes/step/Lowering.h"
+
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::step;
+
+MemRefType step::getBufferType(Type tensor) {
+  auto type = cast<RankedTensorType>(tensor);
+  return MemRefType::get(type.getShape(), type.getElementType());
+}
+
+int64_t step::getByteSize(MemRefType type) {
+  int64_t bits = type.getElementTypeBitWidth();
+  return type.getNumElements() * std::max<int64_t>(bits / 8, 1);
+}
+
+Value step::getRoot(Value buffer) {
+  while (Operation *definition = buffer.getDefiningOp()) {
+    if (auto view = dyn_cast<ViewOp>(definition))
+      buffer = view.getSource();
+    else if (auto slice = dyn_cast<MicrobatchOp>(definition))
+      buffer = slice.getSource();
+    else
+      break;
+  }
+  return buffer;
+}
+
+Value step::getView(OpBuilder &builder, Location loc, Value buffer, MemRefType type, int64_t offset) {
+  if (buffer.getType() == type && offset == 0)
+    return buffer;
+  return ViewOp::create(builder, loc, type, buffer, builder.getI64IntegerAttr(offset));
+}
+
+std::string step::getName(Location loc, StringRef fallback) {
+  if (auto name = dyn_cast<NameLoc>(loc))
+    return name.getName().str();
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location part : fused.getLocations())
+      if (std::string name = getName(part, ""); !name.empty())
+        return name;
+  if (auto call = dyn_cast<CallSiteLoc>(loc))
+    return getName(call.getCallee(), fallback);
+  return fallback.str();
+}
+
+bool step::isZero(graph::ConstantOp constant) {
+  auto value = dyn_cast<DenseElementsAttr>(constant.getValue());
+  if (!value || !value.isSplat())
+    return false;
+  Attribute element = value.getSplatValue<Attribute>();
+  if (auto real = dyn_cast<FloatAttr>(element))
+    return real.getValue().isPosZero();
+  return isa<IntegerAttr>(element) && cast<IntegerAttr>(element).getValue().isZero();
+}
