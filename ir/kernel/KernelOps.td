@@ -89,13 +89,15 @@ def Kernel_LoadOp : Kernel_Op<"load", [MemoryEffects<[MemRead]>]> {
     `indices` is the position of the tile's first element, one per memref dimension. `dims[i]` is the memref dimension along which tile
     dimension i runs, so [1, 0] loads a transposed tile. Elements outside the memref's shape in a tile
     dimension read as `pad` (default 0). With no dims the result is a scalar; its indices must be in bounds.
+    `inbounds` promises that no element of the tile lies outside, so that no mask is needed.
 
     ```mlir
     %t = kernel.load %a[%i, %k] dims [0, 1] : memref<100x70xf32> -> tensor<8x32xf32>
     %s = kernel.load %ids[%i] dims [] : memref<100xi32> -> i32
     ```
   }];
-  let arguments = (ins AnyMemRef:$memref, Variadic<Index>:$indices, DenseI64ArrayAttr:$dims, OptionalAttr<F64Attr>:$pad);
+  let arguments = (ins AnyMemRef:$memref, Variadic<Index>:$indices, DenseI64ArrayAttr:$dims, OptionalAttr<F64Attr>:$pad,
+                       UnitAttr:$inbounds);
   let results = (outs AnyType:$result);
   let assemblyFormat = "$memref `[` $indices `]` `dims` $dims (`pad` $pad^)? attr-dict `:` type($memref) `->` type($result)";
   let hasVerifier = 1;
@@ -104,13 +106,13 @@ def Kernel_LoadOp : Kernel_Op<"load", [MemoryEffects<[MemRead]>]> {
 def Kernel_StoreOp : Kernel_Op<"store", [MemoryEffects<[MemWrite]>]> {
   let summary = "write a tile (or scalar) to memory; what lies outside the buffer is dropped";
   let description = [{
-    Indices and dims as in `kernel.load`.
+    Indices, dims and `inbounds` as in `kernel.load`.
 
     ```mlir
     kernel.store %t, %c[%i, %j] dims [0, 1] : tensor<8x32xf32>, memref<100x70xf32>
     ```
   }];
-  let arguments = (ins AnyType:$value, AnyMemRef:$memref, Variadic<Index>:$indices, DenseI64ArrayAttr:$dims);
+  let arguments = (ins AnyType:$value, AnyMemRef:$memref, Variadic<Index>:$indices, DenseI64ArrayAttr:$dims, UnitAttr:$inbounds);
   let assemblyFormat = "$value `,` $memref `[` $indices `]` `dims` $dims attr-dict `:` type($value) `,` type($memref)";
   let hasVerifier = 1;
 }

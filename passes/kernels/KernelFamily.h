@@ -1,7 +1,7 @@
 //===- KernelFamily.h - Generators of tile programs --------------*- C++ -*-===//
 //
 // A family turns a graph.fusion into tile programs. One family is one file of this folder, registered in Families.cpp; FormFusions
-// asks the families which ops they can root, LowerToStep asks them for the kernels.
+// asks the families which groups of ops they accept, LowerToStep asks them for the kernels.
 //
 //===----------------------------------------------------------------------===//
 
@@ -39,15 +39,27 @@ struct LoweredFusion {
   llvm::SmallVector<std::pair<unsigned, unsigned>> inplace;
 };
 
+/// Ops that might become one fusion: a set that is closed under paths, in program order.
+struct Candidate {
+  llvm::ArrayRef<mlir::Operation *> ops;
+  /// Results of the ops that are used outside of them.
+  llvm::ArrayRef<mlir::Value> outputs;
+};
+
 class KernelFamily {
 public:
   virtual ~KernelFamily() = default;
   /// The fusion's `family` attribute.
   virtual llvm::StringRef getName() const = 0;
+  /// Whether the family can compute the candidate in one fusion; if not, `reason` says why, for people.
+  virtual bool accepts(const Candidate &candidate, std::string &reason) const = 0;
   /// Builds the kernels at `builder` (module level), named `name`, `name_1`, ... Errors are located on the fusion.
   virtual mlir::FailureOr<LoweredFusion> lower(graph::FusionOp fusion, mlir::OpBuilder &builder, llvm::StringRef name,
                                                const kernel::TargetTraits &traits) const = 0;
 };
+
+/// All families; the order is the order of preference among those that accept a candidate.
+llvm::ArrayRef<const KernelFamily *> getFamilies();
 
 /// The family of that name, or null.
 const KernelFamily *findFamily(llvm::StringRef name);

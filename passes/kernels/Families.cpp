@@ -1,0 +1,20 @@
+//===- Families.cpp - The table of kernel families ------------------------===//
+
+#include "passes/kernels/Families.h"
+
+using namespace primus;
+using namespace primus::kernels;
+
+llvm::ArrayRef<const KernelFamily *> kernels::getFamilies() {
+  static const KernelFamily *const families[] = {
+      getRowsFamily(),
+  };
+  return families;
+}
+
+const KernelFamily *kernels::findFamily(llvm::StringRef name) {
+  for (const KernelFamily *family : getFamilies())
+    if (family->getName() == name)
+      return family;
+  return nullptr;
+}

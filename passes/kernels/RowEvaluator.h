@@ -1,0 +1,94 @@
+//===- RowEvaluator.h - Graph values at a position ---------------*- C++ -*-===//
+//
+// Computes a tile of a value of a fusion by following its definition backwards: each op asks its operands for the tiles that it needs, and a
+// broadcast, slice or gather asks at another position. Iteration and the order of passes belong to the families.
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+#include "passes/kernels/Elementwise.h"
+#include "passes/kernels/TileBuilder.h"
+
+namespace primus::kernels {
+
+/// Where a value is wanted.
+struct Position {
+  /// With a column: index over all dimensions but the last. Without: index over all dimensions, and the result is a scalar.
+  Value row;
+  /// First column of a rank-1 tile, or null.
+  Value column;
+  /// Columns of the tile.
+  int64_t width = 0;
+  /// `row` is the row that the kernel is at, so that its reductions are known here.
+  bool atRow = false;
+  /// The value's dimensions are one (index in `column`, `row` unused); only where every value has the same elements in the same order.
+  bool flat = false;
+  /// The tile lies within the row.
+  bool inbounds = false;
+};
+
+/// How a kernel reads an input, to know what may share its buffer.
+struct InputUse {
+  /// The last pass over the row that reads it.
+  unsigned lastPass = 0;
+  /// Also read elsewhere than at the position of what is computed.
+  bool elsewhere = false;
+};
+
+/// Whether `value` can be computed, by ops of `ops` from what is outside, as a tile at a position of that sort; else `reason` says why.
+/// Reductions must be over the last dimension and used at their own row only.
+struct RowChecker {
+  llvm::SmallPtrSetImpl<mlir::Operation *> &ops;
+  std::string &reason;
+  int64_t rows;
+
+  bool check(Value value, bool tile, bool atRow, bool flat);
+
+private:
+  llvm::DenseSet<std::pair<Value, unsigned>> known;
+};
+
+class RowEvaluator {
+public:
+  explicit RowEvaluator(TileBuilder &builder) : builder(builder) {}
+
+  Value evaluate(Value value, Position position);
+
+  /// States the value of a reduction at the present row.
+  void setRowValue(Value value, Value scalar) { rowValues[value] = scalar; }
+  /// Forgets tiles (not scalars): at the start of each loop body.
+  void startTiles() { tiles.clear(); }
+  /// Where the scalars of the present row are computed: before `loop`, while its body is built; null: where they are asked for.
+  void setRowScope(mlir::Operation *loop) { rowScope = loop; }
+  /// Numbers the pass over the row that is being built.
+  void startPass(unsigned number) { pass = number; }
+  InputUse getUse(unsigned input) const { return uses.lookup(input); }
+
+private:
+  Value compute(Value value, Position position);
+  Value load(mlir::BlockArgument argument, Position position);
+  Value broadcast(graph::BroadcastOp op, Position position);
+  Value gather(graph::GatherOp op, Position position);
+  Value slice(graph::SliceOp op, Position position);
+  Value transpose(graph::TransposeOp op, Position position);
+  Value iota(graph::IotaOp op, Position position);
+  /// mapIndex, computed where the row's scalars are.
+  Value mapRow(Value row, llvm::ArrayRef<int64_t> from, llvm::ArrayRef<int64_t> to, llvm::ArrayRef<int64_t> map,
+               llvm::ArrayRef<int64_t> offset = {});
+
+  TileBuilder &builder;
+  llvm::DenseMap<Value, Value> rowValues;
+  using Key = std::tuple<Value, Value, Value>;
+  llvm::DenseMap<Key, Value> tiles, scalars;
+  llvm::DenseMap<unsigned, InputUse> uses;
+  mlir::Operation *rowScope = nullptr;
+  unsigned pass = 0;
+};
+
+/// Linear index over dimensions `to` of the element whose linear index over dimensions `from` is `linear`, where dimension d of `from` is
+/// dimension `map[d]` of `to`, moved by `offset[d]`, or absent (-1).
+Value mapIndex(TileBuilder &builder, Value linear, llvm::ArrayRef<int64_t> from, llvm::ArrayRef<int64_t> to, llvm::ArrayRef<int64_t> map,
+               llvm::ArrayRef<int64_t> offset = {});
+
+} // namespace primus::kernels
