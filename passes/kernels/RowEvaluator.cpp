@@ -73,7 +73,7 @@ bool RowChecker::check(Value value, bool tile, bool atRow, bool flat) {
   };
   if (tile && !flat && shapeOf(value).empty())
     return fail("a scalar is used where rows are");
-  if (outside || !known.insert({value, tile | atRow << 1 | flat << 2}).second)
+  if (outside || !known.insert({value, unsigned(tile) | unsigned(atRow) << 1 | unsigned(flat) << 2}).second)
     return true;
   StringRef name = op->getName().getStringRef();
 
@@ -115,8 +115,8 @@ bool RowChecker::check(Value value, bool tile, bool atRow, bool flat) {
         return check(reduce.getOperand(), true, true, false);
       })
       .Case([&](graph::GatherOp gather) {
-        if (!tile || flat)
-          return fail("single elements are gathered");
+        if (!tile || flat || shapeOf(gather.getTable()).size() != 2)
+          return fail("what is gathered is no row of a matrix");
         return check(gather.getIndices(), false, atRow, false) && check(gather.getTable(), true, false, false);
       })
       .Case([&](graph::SliceOp slice) { return !flat ? check(slice.getOperand(), tile, false, false) : fail("a slice"); })
@@ -225,7 +225,6 @@ Value RowEvaluator::mapRow(Value row, ArrayRef<int64_t> from, ArrayRef<int64_t> 
 
 Value RowEvaluator::gather(graph::GatherOp op, Position position) {
   Value index = evaluate(op.getIndices(), {position.row, {}, 0, position.atRow});
-  OpBuilder::InsertionGuard guard(builder);
   Position source = position;
   source.atRow = false;
   Value inside;
@@ -237,9 +236,7 @@ Value RowEvaluator::gather(graph::GatherOp op, Position position) {
     Value last = builder.constant(index.getType(), shapeOf(op.getTable())[0] - 1);
     Value clamped = builder.max(first, builder.min(index, last));
     inside = builder.compare(graph::Predicate::EQ, index, clamped);
-    // A row of the table is all that lies behind its first dimension but the last.
-    int64_t behind = numElements(op.getTable()) / (shapeOf(op.getTable())[0] * shapeOf(op.getTable()).back());
-    source.row = builder.mulIndex(arith::IndexCastOp::create(builder, builder.getIndexType(), clamped), behind);
+    source.row = arith::IndexCastOp::create(builder, builder.getIndexType(), clamped);
   }
   Value tile = evaluate(op.getTable(), source);
   return builder.select(inside, tile, builder.constant(tile.getType(), 0));

@@ -15,9 +15,9 @@ namespace primus::kernels {
 /// Where a value is wanted.
 struct Position {
   /// With a column: index over all dimensions but the last. Without: index over all dimensions, and the result is a scalar.
-  Value row;
+  Value row = {};
   /// First column of a rank-1 tile, or null.
-  Value column;
+  Value column = {};
   /// Columns of the tile.
   int64_t width = 0;
   /// `row` is the row that the kernel is at, so that its reductions are known here.
@@ -36,16 +36,20 @@ struct InputUse {
   bool elsewhere = false;
 };
 
-/// Whether `value` can be computed, by ops of `ops` from what is outside, as a tile at a position of that sort; else `reason` says why.
+/// Says whether values can be computed by ops of a candidate, from what lies outside of it, by RowEvaluator.
 /// Reductions must be over the last dimension and used at their own row only.
-struct RowChecker {
-  llvm::SmallPtrSetImpl<mlir::Operation *> &ops;
-  std::string &reason;
-  int64_t rows;
+class RowChecker {
+public:
+  RowChecker(const llvm::SmallPtrSetImpl<mlir::Operation *> &ops, int64_t rows, std::string &reason)
+      : ops(ops), rows(rows), reason(reason) {}
 
+  /// `tile`, `atRow` and `flat` are the sort of position at which the value is wanted (see Position).
   bool check(Value value, bool tile, bool atRow, bool flat);
 
 private:
+  const llvm::SmallPtrSetImpl<mlir::Operation *> &ops;
+  int64_t rows;
+  std::string &reason;
   llvm::DenseSet<std::pair<Value, unsigned>> known;
 };
 
@@ -59,6 +63,11 @@ public:
   void setRowValue(Value value, Value scalar) { rowValues[value] = scalar; }
   /// Forgets tiles (not scalars): at the start of each loop body.
   void startTiles() { tiles.clear(); }
+  /// Forgets all that was computed, but no reduction: at the start of a region that is not always executed.
+  void startScope() {
+    tiles.clear();
+    scalars.clear();
+  }
   /// Where the scalars of the present row are computed: before `loop`, while its body is built; null: where they are asked for.
   void setRowScope(mlir::Operation *loop) { rowScope = loop; }
   /// Numbers the pass over the row that is being built.

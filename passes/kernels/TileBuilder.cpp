@@ -81,8 +81,8 @@ Launch TileBuilder::finish() {
     return llvm::any_of(body.getArgument(position).getUsers(), llvm::IsaPred<kernel::StoreOp>);
   };
   SmallVector<unsigned> order = llvm::to_vector(llvm::seq<unsigned>(0, operands.size()));
-  llvm::stable_sort(order, [&](unsigned a, unsigned b) {
-    auto rank = [&](unsigned i) { return std::tuple(isWritten(i), operands[i].kind, operands[i].index); };
+  llvm::sort(order, [&](unsigned a, unsigned b) {
+    auto rank = [&](unsigned i) { return std::tuple(isWritten(i), operands[i].kind, operands[i].index, i); };
     return rank(a) < rank(b);
   });
 
