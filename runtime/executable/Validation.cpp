@@ -1,0 +1,173 @@
+//===- Validation.cpp - Is an executable safe to run? ---------------------===//
+//
+// The tables of an executable: kernels, variables, ports, memory. ValidateActions.cpp checks what programs do with them
+// and ValidateCode.cpp the shared object.
+//
+//===----------------------------------------------------------------------===//
+
+#include "runtime/executable/Validation.h"
+
+#include "runtime/executable/CpuFeatures.h"
+#include "runtime/executable/ExecutableFile.h"
+#include "runtime/executable/Types.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+using namespace primus;
+using namespace primus::runtime;
+using executable::Executable;
+
+static Error checkTarget(const Executable &executable) {
+  if (executable.format_version() != executableFormatVersion)
+    return Error::failure(fmt::format("format version {}, but this program reads version {}; compile it again",
+                                      executable.format_version(), executableFormatVersion));
+  if (executable.target() != "cpu")
+    return Error::failure(fmt::format("is compiled for '{}', but this program runs executables for 'cpu'",
+                                      executable.target()));
+  for (const std::string &feature : executable.cpu_features()) {
+    std::optional<bool> present = hasCpuFeature(feature);
+    if (!present)
+      return Error::failure(fmt::format("needs the processor feature '{}', which this program does not know", feature));
+    if (!*present)
+      return Error::failure(fmt::format("needs the processor feature '{}', which this machine lacks; compile it again "
+                                        "here, or with --cpu-features",
+                                        feature));
+  }
+  return Error::success();
+}
+
+static Error checkMemory(const executable::Memory &memory) {
+  if (memory.arena() < 0 || memory.arena() > maximumBytes)
+    return Error::failure(fmt::format("memory: an arena of {} bytes", memory.arena()));
+  int64_t sum = 0;
+  for (int64_t part : {memory.parameters(), memory.optimizer(), memory.gradients(), memory.constants(), memory.inputs(),
+                       memory.activations()}) {
+    if (part < 0 || part > memory.arena())
+      return Error::failure(fmt::format("memory: a part of {} bytes in an arena of {}", part, memory.arena()));
+    sum += part;
+  }
+  if (sum != memory.arena())
+    return Error::failure(fmt::format("memory: the parts add up to {} bytes, the arena has {}", sum, memory.arena()));
+  return Error::success();
+}
+
+static Error checkKernels(const Executable &executable) {
+  for (int i = 0; i < executable.kernels_size(); ++i) {
+    const executable::Kernel &kernel = executable.kernels(i);
+    auto fail = [&](const std::string &what) {
+      return Error::failure(fmt::format("kernels[{}] '{}': {}", i, kernel.name(), what));
+    };
+    // A null byte would end the symbol early for the dynamic linker.
+    if (kernel.symbol().empty() || kernel.symbol().find('\0') != std::string::npos)
+      return fail("no valid symbol");
+    if (!getElementCount(kernel.grid()))
+      return fail("the grid is empty or too large");
+    if (kernel.flops() < 0 || kernel.bytes() < 0)
+      return fail("a negative cost");
+    for (int j = 0; j < kernel.arguments_size(); ++j) {
+      if (!getByteSize(kernel.arguments(j).type()))
+        return fail(fmt::format("argument {} has no valid type: {}", j, toString(kernel.arguments(j).type())));
+      const std::string &access = kernel.arguments(j).access();
+      if (access != "r" && access != "w" && access != "rw")
+        return fail(fmt::format("argument {}: access '{}' is not r, w or rw", j, access));
+    }
+  }
+  return Error::success();
+}
+
+/// Checks a named tensor at a fixed place of the arena: a variable or a port.
+template <typename Entry>
+static Error checkPlace(const Executable &executable, const Entry &entry, const std::string &where) {
+  auto fail = [&](const std::string &what) {
+    return Error::failure(fmt::format("{} '{}': {}", where, entry.name(), what));
+  };
+  if (entry.name().empty())
+    return fail("no name");
+  std::optional<int64_t> bytes = getByteSize(entry.type());
+  if (!bytes)
+    return fail(fmt::format("no valid type: {}", toString(entry.type())));
+  int64_t arena = executable.memory().arena();
+  if (entry.offset() < 0 || entry.offset() > arena || *bytes > arena - entry.offset())
+    return fail(fmt::format("{} bytes at offset {} lie outside the arena of {} bytes", *bytes, entry.offset(), arena));
+  if (entry.offset() % arenaAlignment != 0)
+    return fail(fmt::format("offset {} is not a multiple of {}", entry.offset(), arenaAlignment));
+  return Error::success();
+}
+
+template <typename Entries>
+static Error checkPlaces(const Executable &executable, const Entries &entries, const std::string &where) {
+  std::unordered_set<std::string_view> names;
+  for (int i = 0; i < entries.size(); ++i) {
+    std::string entryWhere = fmt::format("{}[{}]", where, i);
+    if (Error error = checkPlace(executable, entries[i], entryWhere))
+      return error;
+    if (!names.insert(entries[i].name()).second)
+      return Error::failure(fmt::format("{} '{}': the name occurs twice", entryWhere, entries[i].name()));
+  }
+  return Error::success();
+}
+
+/// Variables outlive a step, so no two may share memory.
+static Error checkVariablesAreDisjoint(const Executable &executable) {
+  std::vector<const executable::Variable *> order;
+  for (const executable::Variable &variable : executable.variables())
+    order.push_back(&variable);
+  std::sort(order.begin(), order.end(), [](auto *a, auto *b) { return a->offset() < b->offset(); });
+  for (size_t i = 1; i < order.size(); ++i)
+    if (order[i - 1]->offset() + *getByteSize(order[i - 1]->type()) > order[i]->offset())
+      return Error::failure(
+          fmt::format("variables '{}' and '{}' overlap", order[i - 1]->name(), order[i]->name()));
+  return Error::success();
+}
+
+static Error checkVariables(const Executable &executable) {
+  if (Error error = checkPlaces(executable, executable.variables(), "variables"))
+    return error;
+  for (const executable::Variable &variable : executable.variables()) {
+    const std::string &role = variable.role();
+    if (role != "parameter" && role != "optimizer" && role != "gradient" && role != "constant")
+      return Error::failure(fmt::format("variable '{}': unknown role '{}'", variable.name(), role));
+  }
+  return checkVariablesAreDisjoint(executable);
+}
+
+static Error checkPrograms(const Executable &executable) {
+  std::unordered_set<std::string_view> names;
+  for (int i = 0; i < executable.programs_size(); ++i) {
+    const executable::Program &program = executable.programs(i);
+    std::string where = fmt::format("programs[{}] '{}'", i, program.name());
+    if (program.name().empty() || !names.insert(program.name()).second)
+      return Error::failure(fmt::format("{}: no name, or one that occurs twice", where));
+    if (Error error = checkPlaces(executable, program.inputs(), where + " inputs"))
+      return error;
+    if (Error error = checkPlaces(executable, program.outputs(), where + " outputs"))
+      return error;
+  }
+  return validateActions(executable);
+}
+
+static Error checkCode(const Executable &executable) {
+  if (executable.kernels_size() == 0 && executable.code().empty())
+    return Error::success();
+  if (executable.code_checksum() != getCodeChecksum(executable.code()))
+    return Error::failure("the code is damaged: its checksum does not match");
+  return validateCode(executable.code());
+}
+
+Error runtime::validateExecutable(const Executable &executable) {
+  if (Error error = checkTarget(executable))
+    return error;
+  if (Error error = checkMemory(executable.memory()))
+    return error;
+  if (Error error = checkKernels(executable))
+    return error;
+  if (Error error = checkVariables(executable))
+    return error;
+  if (Error error = checkPrograms(executable))
+    return error;
+  return checkCode(executable);
+}

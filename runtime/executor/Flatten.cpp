@@ -1,0 +1,129 @@
+//===- Flatten.cpp - A program as one list of commands --------------------===//
+
+#include "runtime/executor/Flatten.h"
+
+#include "runtime/executable/Types.h"
+
+#include <fmt/format.h>
+
+using namespace primus;
+using namespace primus::runtime;
+using executable::Action;
+using executable::Reference;
+
+namespace {
+
+class Flattener {
+public:
+  Flattener(const executable::Executable &executable, std::byte *arena, std::span<const void *const> kernels)
+      : executable(executable), arena(arena), kernels(kernels) {}
+
+  Error addProgram(const google::protobuf::RepeatedPtrField<Action> &actions, int64_t iteration);
+  FlatProgram take();
+
+private:
+  Error addCall(const executable::Call &call, int64_t iteration);
+
+  /// Adds a launch, copy or fill; `resolve` turns its references into addresses.
+  template <typename Resolve>
+  Error addCommand(const Action &action, Resolve resolve);
+  Error addCopy(std::byte *source, std::byte *target, int64_t bytes);
+
+  std::byte *resolveInArena(const Reference &reference, int64_t iteration) const {
+    return arena + reference.offset() + reference.stride_bytes() * iteration;
+  }
+
+  const executable::Executable &executable;
+  std::byte *arena;
+  std::span<const void *const> kernels;
+  FlatProgram program;
+  /// For each command, its first operand: `operands` still moves while it grows.
+  std::vector<size_t> firstOperands;
+};
+
+} // namespace
+
+Error Flattener::addCopy(std::byte *source, std::byte *target, int64_t bytes) {
+  if (source == target || bytes == 0)
+    return Error::success();
+  if (source < target + bytes && target < source + bytes)
+    return Error::failure(fmt::format("a copy of {} bytes from offset {} to {}, which overlap", bytes, source - arena,
+                                      target - arena));
+  Command command = {Command::Kind::Copy};
+  command.bytes = bytes;
+  command.source = source;
+  command.target = target;
+  program.commands.push_back(command);
+  return Error::success();
+}
+
+template <typename Resolve>
+Error Flattener::addCommand(const Action &action, Resolve resolve) {
+  size_t firstOperand = program.operands.size();
+  if (action.has_copy()) {
+    if (Error error = addCopy(resolve(action.copy().source()), resolve(action.copy().target()), action.copy().bytes()))
+      return error;
+  } else if (action.has_fill()) {
+    Command command = {Command::Kind::Fill};
+    command.bytes = action.fill().bytes();
+    command.target = resolve(action.fill().target());
+    if (command.bytes > 0)
+      program.commands.push_back(command);
+  } else {
+    const executable::Launch &launch = action.launch();
+    const executable::Kernel &kernel = executable.kernels(launch.kernel());
+    Command command = {Command::Kind::Launch};
+    command.flops = kernel.flops();
+    command.bytes = kernel.bytes();
+    command.kernel = kernels[static_cast<size_t>(launch.kernel())];
+    command.instances = *getElementCount(kernel.grid());
+    for (const Reference &operand : launch.operands())
+      program.operands.push_back(resolve(operand));
+    program.commands.push_back(command);
+  }
+  firstOperands.resize(program.commands.size(), firstOperand);
+  return Error::success();
+}
+
+Error Flattener::addCall(const executable::Call &call, int64_t iteration) {
+  auto resolve = [&](const Reference &reference) {
+    const Reference &base = reference.has_argument() ? call.arguments(reference.argument()) : call.scratch();
+    return resolveInArena(base, iteration) + reference.offset();
+  };
+  for (const Action &action : executable.functions(call.function()).actions())
+    if (Error error = addCommand(action, resolve))
+      return error;
+  return Error::success();
+}
+
+Error Flattener::addProgram(const google::protobuf::RepeatedPtrField<Action> &actions, int64_t iteration) {
+  for (const Action &action : actions) {
+    if (action.has_loop()) {
+      for (int64_t i = 0; i < action.loop().count(); ++i)
+        if (Error error = addProgram(action.loop().body(), i))
+          return error;
+    } else if (action.has_call()) {
+      if (Error error = addCall(action.call(), iteration))
+        return error;
+    } else {
+      auto resolve = [&](const Reference &reference) { return resolveInArena(reference, iteration); };
+      if (Error error = addCommand(action, resolve))
+        return error;
+    }
+  }
+  return Error::success();
+}
+
+FlatProgram Flattener::take() {
+  for (size_t i = 0; i < program.commands.size(); ++i)
+    program.commands[i].arguments = program.operands.data() + firstOperands[i];
+  return std::move(program);
+}
+
+Expected<FlatProgram> runtime::flatten(const executable::Executable &executable, const executable::Program &program,
+                                       std::byte *arena, std::span<const void *const> kernels) {
+  Flattener flattener(executable, arena, kernels);
+  if (Error error = flattener.addProgram(program.actions(), /*iteration=*/0))
+    return Error::failure(fmt::format("program '{}': {}", program.name(), error.getMessage()));
+  return flattener.take();
+}
