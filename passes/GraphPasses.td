@@ -58,21 +58,117 @@ def Interpret : Pass<"graph-interpret", "::mlir::ModuleOp"> {
 
 def Autodiff : Pass<"graph-autodiff", "::mlir::ModuleOp"> {
   let summary = "derive each layer's backward function and its residuals";
+  let description = [{
+    First pass of phase `train`. For each distinct layer that `@forward` calls, walks its function backwards through the interface `Differentiable`
+    and builds the function of its gradients; ops without a derivative are decomposed first. Gradients of parameters are added to
+    accumulators in f32. The forward function gets its residuals as further results: the smallest set of values from which
+    backward can be computed with elementwise ops and data movement alone (a minimum cut). What forward takes as arguments is passed
+    again. With `recompute = "full"` in `graph.plan`, backward computes the whole forward again instead; with
+    `"selective"`, attention. The layer of the loss gets one function for both directions.
+
+    Before:
+    ```mlir
+    func.func private @block.forward(%x: tensor<4x8xf32> {graph.name = "x", graph.arg = "activation"},
+                                     %w: tensor<6x8xf32> {graph.name = "w", graph.arg = "parameter"})
+        -> (tensor<4x6xf32> {graph.name = "y"}) attributes {graph.layer = {layer = "block", part = "forward"}} {
+      %h = graph.matmul "sh,fh->sf" %x, %w : (tensor<4x8xf32>, tensor<6x8xf32>) -> tensor<4x6xf32>
+      %y = graph.exp %h : tensor<4x6xf32>
+      return %y : tensor<4x6xf32>
+    }
+    ```
+    After, besides the forward function, whose result is the residual:
+    ```mlir
+    func.func private @block.backward(%dy: tensor<4x6xf32> {graph.arg = "cotangent", graph.name = "y.grad", graph.of = 0 : i64},
+                                      %y: tensor<4x6xf32> {graph.arg = "residual", graph.name = "y", graph.of = 0 : i64},
+                                      %x: tensor<4x8xf32> {graph.arg = "activation", graph.name = "x", graph.of = 0 : i64},
+                                      %w: tensor<6x8xf32> {graph.arg = "parameter", graph.name = "w", graph.of = 1 : i64},
+                                      %acc: tensor<6x8xf32> {graph.arg = "accumulator", graph.name = "w.grad", graph.of = 1 : i64})
+        -> (tensor<4x8xf32> {graph.name = "x.grad", graph.of = 0 : i64},
+            tensor<6x8xf32> {graph.inplace = 4 : i64, graph.name = "w.grad", graph.of = 1 : i64})
+        attributes {graph.layer = {layer = "block", part = "backward"}} {
+      %dh = graph.mul %dy, %y : tensor<4x6xf32>
+      %dx = graph.matmul "sf,fh->sh" %dh, %w : (tensor<4x6xf32>, tensor<6x8xf32>) -> tensor<4x8xf32>
+      %dw = graph.matmul "sf,sh->fh" %dh, %x : (tensor<4x6xf32>, tensor<4x8xf32>) -> tensor<6x8xf32>
+      %sum = graph.add %acc, %dw : tensor<6x8xf32>
+      return %dx, %sum : tensor<4x8xf32>, tensor<6x8xf32>
+    }
+    ```
+  }];
   let dependentDialects = ["::primus::graph::GraphDialect"];
 }
 
 def BuildTrainStep : Pass<"graph-build-train-step", "::mlir::ModuleOp"> {
   let summary = "schedule forward, backward, reduction and update of all layers";
+  let description = [{
+    Last pass of phase `train`; follows `graph-autodiff`. Adds the program `@train_step`: compute copies of the parameters once, gradients set to zero, a
+    `graph.schedule` of all microbatches (each runs all layers forward, the loss, and all layers backward), then the
+    division by the number of valid tokens, the norm of all gradients, clipping, and AdamW. Adds the
+    variables `<parameter>.m`, `.v` and `.grad`, and per distinct layer the parts `reduce` and `update`. A tied parameter has
+    one accumulator; the first layer that uses it reduces and updates it.
+
+    Before:
+    ```mlir
+    func.func @forward(%tokens: tensor<4xi32> {graph.name = "tokens"}) -> (tensor<f32> {graph.name = "loss_sum"}, tensor<f32> {graph.name = "valid_tokens"}) {
+      %w = graph.load @head.w : tensor<9x9xf32>
+      %loss, %valid = graph.call @head.forward(%tokens, %w) instance "head" : (tensor<4xi32>, tensor<9x9xf32>) -> (tensor<f32>, tensor<f32>)
+      return %loss, %valid : tensor<f32>, tensor<f32>
+    }
+    ```
+    After, beside it, the part of the new program up to the end of the schedule:
+    ```mlir
+    func.func @train_step(%tokens: tensor<2x4xi32> {graph.name = "tokens"}) -> (tensor<f32>, tensor<f32>) {
+      %w = graph.load @head.w : tensor<9x9xf32>
+      %zero = graph.constant dense<0.0> : tensor<9x9xf32>
+      graph.store %zero, @head.w.grad : tensor<9x9xf32>
+      %loss, %valid = graph.schedule microbatches 2 (%t = %tokens) : (tensor<2x4xi32>) -> (tensor<f32>, tensor<f32>) {
+        %acc = graph.load @head.w.grad : tensor<9x9xf32>
+        %l, %v, %sum = graph.call @head.forward_backward(%t, %w, %acc) instance "head" : (tensor<4xi32>, tensor<9x9xf32>, tensor<9x9xf32>) -> (tensor<f32>, tensor<f32>, tensor<9x9xf32>)
+        graph.store %sum, @head.w.grad : tensor<9x9xf32>
+        graph.yield %l, %v : tensor<f32>, tensor<f32>
+      }
+      return %loss, %valid : tensor<f32>, tensor<f32>
+    }
+    ```
+  }];
   let dependentDialects = ["::primus::graph::GraphDialect"];
 }
 
 def Shard : Pass<"graph-shard", "::mlir::ModuleOp"> {
   let summary = "give every value a layout over the mesh";
+  let description = [{
+    Phase `sharded`. On a mesh of one rank, every tensor gets the layout in which each rank holds all of it. A mesh of more ranks is refused.
+
+    Before:
+    ```mlir
+    func.func @f(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
+      return %x : tensor<4x8xf32>
+    }
+    ```
+    After:
+    ```mlir
+    func.func @f(%x: tensor<4x8xf32, #graph.layout<mesh, [[], []]>>) -> tensor<4x8xf32, #graph.layout<mesh, [[], []]>> {
+      return %x : tensor<4x8xf32, #graph.layout<mesh, [[], []]>>
+    }
+    ```
+  }];
   let dependentDialects = ["::primus::graph::GraphDialect"];
 }
 
 def Place : Pass<"graph-place", "::mlir::ModuleOp"> {
-  let summary = "turn reshards into collectives and global shapes into local ones";
+  let summary = "turn changes of layout into collectives and global shapes into local ones";
+  let description = [{
+    Phase `placed`. Where each axis of the mesh has one rank, as `graph-shard` guarantees, both are nothing; a value that is split or partial
+    over more ranks is refused with its location.
+
+    Before and after:
+    ```mlir
+    module attributes {graph.mesh = #graph.mesh<"dp" = 1>} {
+      func.func @f(%x: tensor<4xf32, #graph.layout<mesh, [["dp"]]>>) -> tensor<4xf32, #graph.layout<mesh, [["dp"]]>> {
+        return %x : tensor<4xf32, #graph.layout<mesh, [["dp"]]>>
+      }
+    }
+    ```
+  }];
   let dependentDialects = ["::primus::graph::GraphDialect"];
 }
 

@@ -1,0 +1,365 @@
+//===- BuildTrainStep.cpp - The program of a whole training step -----------===//
+//
+// Follows the program @forward, whose layers autodiff has linked to their backward functions: compute copies of the
+// parameters once, all microbatches, then one reduction and one update of each parameter.
+//
+//===----------------------------------------------------------------------===//
+
+#include "passes/LayerFunction.h"
+#include "passes/Passes.h"
+#include "passes/Plan.h"
+#include "passes/Program.h"
+#include "passes/StepFunctions.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringSet.h"
+
+namespace primus {
+#define GEN_PASS_DEF_BUILDTRAINSTEP
+#include "passes/Passes.h.inc"
+} // namespace primus
+
+using namespace mlir;
+using namespace primus;
+
+namespace {
+
+class TrainStepBuilder {
+public:
+  TrainStepBuilder(ModuleOp module, const Plan &plan, ForwardProgram program)
+      : module(module), plan(plan), program(std::move(program)), symbols(module), builder(module.getContext()),
+        loc(NameLoc::get(builder.getStringAttr(kTrainStepProgram))) {}
+
+  LogicalResult build();
+
+private:
+  /// A layer's call and the parameters that it reduces and updates.
+  struct OwnedParameters {
+    LayerCall layer;
+    SmallVector<TrainedParameter> parameters;
+    SmallVector<graph::VariableOp> variables;
+  };
+  /// Parts made once for all calls of a kind of layer with equal parameters.
+  struct LayerParts {
+    std::string layer;
+    SmallVector<TrainedParameter> parameters;
+    func::FuncOp reduce, update;
+  };
+
+  LogicalResult collectParameters();
+  void addStateVariables();
+  func::FuncOp startProgram();
+  void buildUnshard();
+  void buildZeroGradients();
+  LogicalResult buildSchedule(func::FuncOp step, Value &lossSum, Value &valid);
+  FailureOr<graph::CallOp> buildBackward(LayerCall layer, const IRMapping &mapping, graph::CallOp forward,
+                                         llvm::DenseMap<Value, Value> &gradients);
+  const LayerParts &getParts(OwnedParameters &owned);
+
+  func::FuncOp getBackward(func::FuncOp forward) {
+    auto symbol = forward->getAttrOfType<FlatSymbolRefAttr>(kBackwardAttr);
+    return symbol ? symbols.lookup<func::FuncOp>(symbol.getAttr()) : func::FuncOp();
+  }
+  Location locOf(StringRef name) { return NameLoc::get(builder.getStringAttr(name)); }
+  Value load(const Twine &variable, Type type) {
+    std::string name = variable.str();
+    return graph::LoadOp::create(builder, locOf(name), type, FlatSymbolRefAttr::get(builder.getContext(), name));
+  }
+  void store(Value value, const Twine &variable) {
+    std::string name = variable.str();
+    graph::StoreOp::create(builder, locOf(name), value, FlatSymbolRefAttr::get(builder.getContext(), name));
+  }
+  graph::CallOp call(func::FuncOp callee, ValueRange operands, StringRef instance) {
+    return graph::CallOp::create(builder, locOf(instance), callee.getResultTypes(), callee.getName(), operands, instance);
+  }
+  /// All of a step's scalars and accumulators are f32.
+  RankedTensorType wide(ArrayRef<int64_t> shape = {}) { return RankedTensorType::get(shape, builder.getF32Type()); }
+
+  ModuleOp module;
+  const Plan &plan;
+  ForwardProgram program;
+  SymbolTable symbols;
+  OpBuilder builder;
+  Location loc;
+  /// From values of @forward to those of the step, outside of the schedule.
+  IRMapping outer;
+  SmallVector<OwnedParameters> owners;
+  std::vector<LayerParts> parts;
+};
+
+struct BuildTrainStep : primus::impl::BuildTrainStepBase<BuildTrainStep> {
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    FailureOr<Plan> plan = Plan::get(module);
+    FailureOr<ForwardProgram> program = ForwardProgram::get(module);
+    if (failed(plan) || failed(program) || failed(TrainStepBuilder(module, *plan, *program).build()))
+      signalPassFailure();
+  }
+};
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Parameters
+//===----------------------------------------------------------------------===//
+
+/// Finds which layer reduces and updates each parameter: the first that has a gradient for it. Tied parameters thus count
+/// once.
+LogicalResult TrainStepBuilder::collectParameters() {
+  llvm::DenseSet<Operation *> seen;
+  for (LayerCall layer : program.layers) {
+    OwnedParameters owned{layer, {}, {}};
+    func::FuncOp backward = getBackward(layer.forward);
+    if (!backward)
+      continue;
+    llvm::DenseSet<Operation *> ofThisCall;
+    for (unsigned argument : getArgsOfKind(backward, ArgKind::Accumulator)) {
+      unsigned index = *getArgOf(backward, argument);
+      graph::VariableOp variable = findVariable(layer.call.getOperand(index));
+      if (!variable || variable.getRole() != graph::Role::Parameter)
+        return layer.call.emitOpError() << "takes its operand " << index << " ('" << getArgName(layer.forward, index)
+                                        << "') as a parameter, but it is not the value of a variable with that role";
+      if (variable.getTensorType().getShape() != cast<RankedTensorType>(layer.call.getOperand(index).getType()).getShape())
+        return layer.call.emitOpError() << "takes its operand " << index << " in another shape than variable '"
+                                        << variable.getSymName() << "'";
+      if (!ofThisCall.insert(variable).second)
+        return layer.call.emitOpError() << "takes variable '" << variable.getSymName()
+                                        << "' twice: pass it once and use it twice in the layer";
+      if (!seen.insert(variable).second)
+        continue;
+      owned.parameters.push_back({getArgName(layer.forward, index), variable.getTensorType(), variable.getDecay()});
+      owned.variables.push_back(variable);
+    }
+    if (!owned.variables.empty())
+      owners.push_back(std::move(owned));
+  }
+  return success();
+}
+
+void TrainStepBuilder::addStateVariables() {
+  auto zeros = graph::InitAttr::get(builder.getContext(), builder.getStringAttr("zeros"), DictionaryAttr());
+  auto add = [&](graph::VariableOp parameter, StringRef suffix, RankedTensorType type, graph::Role role) {
+    std::string name = (parameter.getSymName() + suffix).str();
+    graph::VariableOp::create(builder, locOf(name), builder.getStringAttr(name), TypeAttr::get(type),
+                              graph::RoleAttr::get(builder.getContext(), role), zeros, builder.getI64IntegerAttr(0), UnitAttr());
+  };
+  for (OwnedParameters &owned : owners) {
+    for (graph::VariableOp parameter : owned.variables) {
+      builder.setInsertionPointAfter(parameter);
+      add(parameter, ".m", parameter.getTensorType(), graph::Role::Optimizer);
+      add(parameter, ".v", parameter.getTensorType(), graph::Role::Optimizer);
+      add(parameter, ".grad", wide(parameter.getTensorType().getShape()), graph::Role::Gradient);
+    }
+  }
+}
+
+const TrainStepBuilder::LayerParts &TrainStepBuilder::getParts(OwnedParameters &owned) {
+  std::string layer = getLayer(owned.layer.forward).str();
+  unsigned variants = 0;
+  for (const LayerParts &known : parts) {
+    if (known.layer == layer && known.parameters == owned.parameters)
+      return known;
+    variants += known.layer == layer;
+  }
+  std::string suffix = variants ? "_" + std::to_string(variants) : "";
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPoint(program.function);
+  Location layerLoc = owned.layer.forward.getLoc();
+  func::FuncOp reduce = buildReduce(builder, layerLoc, layer, layer + ".reduce" + suffix, owned.parameters);
+  func::FuncOp update = buildUpdate(builder, layerLoc, layer, layer + ".update" + suffix, owned.parameters, plan);
+  parts.push_back({layer, owned.parameters, reduce, update});
+  return parts.back();
+}
+
+//===----------------------------------------------------------------------===//
+// The program
+//===----------------------------------------------------------------------===//
+
+func::FuncOp TrainStepBuilder::startProgram() {
+  SmallVector<Type> types;
+  SmallVector<std::string> names;
+  for (BlockArgument argument : program.function.getArguments()) {
+    auto type = cast<RankedTensorType>(argument.getType());
+    SmallVector<int64_t> shape = {plan.microbatches};
+    llvm::append_range(shape, type.getShape());
+    types.push_back(RankedTensorType::get(shape, type.getElementType()));
+    names.push_back(getArgName(program.function, argument.getArgNumber()));
+  }
+  for (StringRef name : {"learning_rate", "bias_correction1", "bias_correction2"}) {
+    types.push_back(wide());
+    names.push_back(name.str());
+  }
+  builder.setInsertionPointToEnd(module.getBody());
+  auto step = func::FuncOp::create(builder, loc, kTrainStepProgram, builder.getFunctionType(types, {wide(), wide()}));
+  Block &body = step.getBody().emplaceBlock();
+  for (auto [index, type, name] : llvm::enumerate(types, names)) {
+    body.addArgument(type, locOf(name));
+    step.setArgAttr(index, kNameAttr, builder.getStringAttr(name));
+  }
+  step.setResultAttr(0, kNameAttr, builder.getStringAttr("loss"));
+  step.setResultAttr(1, kNameAttr, builder.getStringAttr("grad_norm"));
+  builder.setInsertionPointToStart(&body);
+  return step;
+}
+
+/// Loads of parameters and constants, and the compute copies, which all microbatches share.
+void TrainStepBuilder::buildUnshard() {
+  llvm::DenseSet<Operation *> layerCalls;
+  for (LayerCall layer : program.layers)
+    layerCalls.insert(layer.call);
+  for (Operation &op : program.function.getBody().front().without_terminator())
+    if (!layerCalls.contains(&op))
+      builder.clone(op, outer);
+}
+
+void TrainStepBuilder::buildZeroGradients() {
+  for (OwnedParameters &owned : owners) {
+    for (graph::VariableOp parameter : owned.variables) {
+      std::string name = (parameter.getSymName() + ".grad").str();
+      Value zero = graph::ConstantOp::create(builder, locOf(name), wide(parameter.getTensorType().getShape()), 0.0);
+      store(zero, name);
+    }
+  }
+}
+
+/// Calls the backward function of a layer. `gradients` maps values of @forward to their gradients in the schedule's body.
+FailureOr<graph::CallOp> TrainStepBuilder::buildBackward(LayerCall layer, const IRMapping &mapping,
+                                                         graph::CallOp forward, llvm::DenseMap<Value, Value> &gradients) {
+  func::FuncOp backward = getBackward(layer.forward);
+  auto accumulatorOf = [&](unsigned index) { return (findVariable(layer.call.getOperand(index)).getSymName() + ".grad").str(); };
+  SmallVector<Value> operands;
+  for (auto [index, type] : llvm::enumerate(backward.getArgumentTypes())) {
+    FailureOr<ArgKind> kind = getArgKind(backward, index);
+    std::optional<unsigned> of = getArgOf(backward, index);
+    if (failed(kind))
+      return failure();
+    if (!of)
+      return backward.emitOpError() << "does not say what its argument " << index << " belongs to (" << kOfAttr << ")";
+    switch (*kind) {
+    case ArgKind::Cotangent: {
+      Value gradient = gradients.lookup(layer.call.getResult(*of));
+      // A result that does not reach the loss.
+      if (!gradient)
+        gradient = graph::ConstantOp::create(builder, layer.call.getLoc(), cast<RankedTensorType>(type), 0.0);
+      operands.push_back(gradient);
+      break;
+    }
+    case ArgKind::Residual:
+      operands.push_back(forward.getResult(*of));
+      break;
+    case ArgKind::Accumulator:
+      operands.push_back(load(accumulatorOf(*of), type));
+      break;
+    default:
+      operands.push_back(mapping.lookup(layer.call.getOperand(*of)));
+    }
+  }
+  graph::CallOp result = call(backward, operands, layer.call.getInstance());
+  for (Value value : result.getResults()) {
+    unsigned index = cast<OpResult>(value).getResultNumber();
+    std::optional<unsigned> of = getResultOf(backward, index);
+    if (!of)
+      continue;
+    if (backward.getResultAttr(index, graph::kInplaceAttr)) {
+      store(value, accumulatorOf(*of));
+    } else if (!gradients.try_emplace(layer.call.getOperand(*of), value).second) {
+      return layer.call.emitOpError() << "uses a value that another layer uses too: the sum of their gradients would need a "
+                                         "layer of its own";
+    }
+  }
+  return result;
+}
+
+LogicalResult TrainStepBuilder::buildSchedule(func::FuncOp step, Value &lossSum, Value &valid) {
+  SmallVector<Value> inputs(step.getArguments().take_front(program.function.getNumArguments()));
+  auto schedule = graph::ScheduleOp::create(builder, locOf("microbatches"), TypeRange{wide(), wide()},
+                                            builder.getI64IntegerAttr(plan.microbatches), inputs);
+  Block &body = schedule.getBody().emplaceBlock();
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(&body);
+  IRMapping mapping = outer;
+  for (BlockArgument argument : program.function.getArguments())
+    mapping.map(argument, body.addArgument(argument.getType(), argument.getLoc()));
+
+  llvm::DenseMap<Value, Value> gradients;
+  llvm::DenseMap<Operation *, graph::CallOp> forwards;
+  graph::CallOp lossCall;
+  for (LayerCall layer : program.layers) {
+    if (layer.call != program.loss) {
+      forwards[layer.call] = cast<graph::CallOp>(builder.clone(*layer.call, mapping));
+      continue;
+    }
+    FailureOr<graph::CallOp> call = buildBackward(layer, mapping, {}, gradients);
+    if (failed(call))
+      return failure();
+    lossCall = *call;
+    for (auto [original, result] : llvm::zip(layer.call.getResults(), lossCall.getResults()))
+      mapping.map(original, result);
+  }
+  for (LayerCall layer : llvm::reverse(program.layers))
+    if (layer.call != program.loss && getBackward(layer.forward) &&
+        failed(buildBackward(layer, mapping, forwards.lookup(layer.call), gradients)))
+      return failure();
+  graph::YieldOp::create(builder, schedule.getLoc(),
+                         ValueRange{lossCall.getResult(program.lossResult), lossCall.getResult(program.validResult)});
+  lossSum = schedule.getResult(0);
+  valid = schedule.getResult(1);
+  return success();
+}
+
+LogicalResult TrainStepBuilder::build() {
+  if (symbols.lookup(kTrainStepProgram))
+    return module.emitError() << "already has a program '" << kTrainStepProgram << "'";
+  if (!getBackward(program.lossForward))
+    return program.loss.emitOpError() << "calls '" << program.loss.getCallee() << "', which has no " << kBackwardAttr
+                                      << ": run graph-autodiff first";
+  if (failed(collectParameters()))
+    return failure();
+  addStateVariables();
+  builder.setInsertionPoint(program.function);
+  func::FuncOp normalise = buildNormalise(builder, loc);
+  func::FuncOp clip = buildClip(builder, loc, plan.clip);
+
+  func::FuncOp step = startProgram();
+  buildUnshard();
+  buildZeroGradients();
+  Value lossSum, valid;
+  if (failed(buildSchedule(step, lossSum, valid)))
+    return failure();
+
+  graph::CallOp normalised = call(normalise, {lossSum, valid}, "step");
+  Value sumOfSquares = graph::ConstantOp::create(builder, locOf("sum_of_squares"), wide(), 0.0);
+  for (OwnedParameters &owned : owners) {
+    SmallVector<Value> operands;
+    for (graph::VariableOp variable : owned.variables)
+      operands.push_back(load(variable.getSymName() + ".grad", wide(variable.getTensorType().getShape())));
+    operands.append({normalised.getResult(1), sumOfSquares});
+    graph::CallOp reduced = call(getParts(owned).reduce, operands, owned.layer.call.getInstance());
+    for (auto [index, variable] : llvm::enumerate(owned.variables))
+      store(reduced.getResult(index), variable.getSymName() + ".grad");
+    sumOfSquares = reduced.getResults().back();
+  }
+  graph::CallOp clipped = call(clip, sumOfSquares, "step");
+
+  for (OwnedParameters &owned : owners) {
+    SmallVector<Value> operands;
+    SmallVector<std::string> stored;
+    for (StringRef suffix : {"", ".m", ".v", ".grad"}) {
+      for (graph::VariableOp variable : owned.variables) {
+        std::string name = (variable.getSymName() + suffix).str();
+        operands.push_back(load(name, suffix == ".grad" ? wide(variable.getTensorType().getShape()) : variable.getTensorType()));
+        if (suffix != ".grad")
+          stored.push_back(name);
+      }
+    }
+    operands.push_back(clipped.getResult(1));
+    llvm::append_range(operands, step.getArguments().take_back(3));
+    graph::CallOp updated = call(getParts(owned).update, operands, owned.layer.call.getInstance());
+    for (auto [value, name] : llvm::zip_equal(updated.getResults(), stored))
+      store(value, name);
+  }
+  func::ReturnOp::create(builder, loc, ValueRange{normalised.getResult(0), clipped.getResult(0)});
+  return success();
+}

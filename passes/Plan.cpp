@@ -1,0 +1,136 @@
+//===- Plan.cpp - The module attribute that carries the plan ---------------===//
+
+#include "passes/Plan.h"
+
+#include "ir/graph/GraphDialect.h"
+
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/StringSwitch.h"
+
+using namespace mlir;
+using namespace primus;
+
+namespace {
+
+/// Reads the entries of the plan's dictionary, one call per entry; the first error is reported on the module and kept.
+class PlanReader {
+public:
+  PlanReader(ModuleOp module, DictionaryAttr entries) : module(module), entries(entries) {}
+
+  void read(StringRef key, int64_t &value, int64_t least) {
+    auto attribute = find<IntegerAttr>(key, "a 64-bit integer");
+    if (!attribute)
+      return;
+    value = attribute.getInt();
+    if (value < least)
+      fail() << "entry '" << key << "' is " << value << ", but must be at least " << least;
+  }
+
+  void read(StringRef key, double &value, double least, double below = std::numeric_limits<double>::infinity()) {
+    auto attribute = find<FloatAttr>(key, "a float");
+    if (!attribute)
+      return;
+    value = attribute.getValueAsDouble();
+    if (!(value >= least && value < below))
+      fail() << "entry '" << key << "' is " << value << ", but must be at least " << least << " and below " << below;
+  }
+
+  void read(StringRef key, bool &value) {
+    if (auto attribute = find<BoolAttr>(key, "a boolean"))
+      value = attribute.getValue();
+  }
+
+  void read(StringRef key, Recompute &value) {
+    auto attribute = find<StringAttr>(key, "a string");
+    if (!attribute)
+      return;
+    auto parsed = llvm::StringSwitch<std::optional<Recompute>>(attribute.getValue())
+                      .Case("none", Recompute::None)
+                      .Case("selective", Recompute::Selective)
+                      .Case("full", Recompute::Full)
+                      .Default(std::nullopt);
+    if (parsed)
+      value = *parsed;
+    else
+      fail() << "entry '" << key << "' is \"" << attribute.getValue() << "\", but must be none, selective or full";
+  }
+
+  LogicalResult result() const { return failure(failed); }
+
+private:
+  template <typename AttrT>
+  AttrT find(StringRef key, StringRef expected) {
+    Attribute attribute = entries.get(key);
+    auto typed = dyn_cast_or_null<AttrT>(attribute);
+    if (!attribute)
+      fail() << "lacks entry '" << key << "', " << expected;
+    else if (!typed)
+      fail() << "entry '" << key << "' is " << attribute << ", but must be " << expected;
+    return typed;
+  }
+
+  InFlightDiagnostic fail() {
+    failed = true;
+    return module.emitError() << graph::kPlanAttr << ": ";
+  }
+
+  ModuleOp module;
+  DictionaryAttr entries;
+  bool failed = false;
+};
+
+StringRef stringify(Recompute recompute) {
+  switch (recompute) {
+  case Recompute::None:
+    return "none";
+  case Recompute::Selective:
+    return "selective";
+  case Recompute::Full:
+    return "full";
+  }
+  llvm_unreachable("unknown recompute mode");
+}
+
+} // namespace
+
+FailureOr<Plan> Plan::get(ModuleOp module) {
+  auto entries = module->getAttrOfType<DictionaryAttr>(graph::kPlanAttr);
+  if (!entries) {
+    module.emitError() << "lacks the dictionary attribute '" << graph::kPlanAttr
+                       << "': the passes cannot know the number of microbatches and the optimizer's settings";
+    return failure();
+  }
+  Plan plan;
+  PlanReader reader(module, entries);
+  reader.read("microbatches", plan.microbatches, 1);
+  reader.read("micro_batch_size", plan.microBatchSize, 1);
+  reader.read("sequence_length", plan.sequenceLength, 1);
+  reader.read("recompute", plan.recompute);
+  reader.read("recompute_layers", plan.recomputeLayers, 0);
+  reader.read("per_microbatch_mean", plan.perMicrobatchMean);
+  reader.read("clip", plan.clip, 0);
+  reader.read("beta1", plan.beta1, 0, 1);
+  reader.read("beta2", plan.beta2, 0, 1);
+  reader.read("epsilon", plan.epsilon, 0);
+  reader.read("weight_decay", plan.weightDecay, 0);
+  if (failed(reader.result()))
+    return failure();
+  return plan;
+}
+
+void Plan::set(ModuleOp module) const {
+  Builder b(module.getContext());
+  module->setAttr(graph::kPlanAttr, b.getDictionaryAttr({
+                                        b.getNamedAttr("microbatches", b.getI64IntegerAttr(microbatches)),
+                                        b.getNamedAttr("micro_batch_size", b.getI64IntegerAttr(microBatchSize)),
+                                        b.getNamedAttr("sequence_length", b.getI64IntegerAttr(sequenceLength)),
+                                        b.getNamedAttr("recompute", b.getStringAttr(stringify(recompute))),
+                                        b.getNamedAttr("recompute_layers", b.getI64IntegerAttr(recomputeLayers)),
+                                        b.getNamedAttr("per_microbatch_mean", b.getBoolAttr(perMicrobatchMean)),
+                                        b.getNamedAttr("clip", b.getF64FloatAttr(clip)),
+                                        b.getNamedAttr("beta1", b.getF64FloatAttr(beta1)),
+                                        b.getNamedAttr("beta2", b.getF64FloatAttr(beta2)),
+                                        b.getNamedAttr("epsilon", b.getF64FloatAttr(epsilon)),
+                                        b.getNamedAttr("weight_decay", b.getF64FloatAttr(weightDecay)),
+                                    }));
+}

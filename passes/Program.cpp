@@ -1,0 +1,84 @@
+//===- Program.cpp - The programs that call layers -------------------------===//
+
+#include "passes/Program.h"
+
+#include "passes/LayerFunction.h"
+
+using namespace mlir;
+using namespace primus;
+
+FailureOr<func::FuncOp> primus::getCallee(graph::CallOp call) {
+  auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(call, call.getCalleeAttr());
+  if (!callee || callee.isDeclaration()) {
+    call.emitOpError() << "calls '" << call.getCallee() << "', which is not a function with a body in this module";
+    return failure();
+  }
+  return callee;
+}
+
+/// The result of a program with a given `graph.name`, as a result of the call that computes it.
+static FailureOr<OpResult> findResult(func::FuncOp function, StringRef name) {
+  Operation *terminator = function.getBody().front().getTerminator();
+  for (unsigned index = 0, end = function.getNumResults(); index < end; ++index) {
+    auto attribute = function.getResultAttrOfType<StringAttr>(index, kNameAttr);
+    if (!attribute || attribute.getValue() != name)
+      continue;
+    auto result = dyn_cast<OpResult>(terminator->getOperand(index));
+    auto type = dyn_cast<RankedTensorType>(function.getResultTypes()[index]);
+    if (result && isa<graph::CallOp>(result.getOwner()) && type.getRank() == 0 && type.getElementType().isF32())
+      return result;
+    function.emitOpError() << "must compute its result '" << name << "' as a tensor<f32> in a call of a layer";
+    return failure();
+  }
+  function.emitOpError() << "has no result with " << kNameAttr << " = \"" << name << "\"";
+  return failure();
+}
+
+FailureOr<ForwardProgram> ForwardProgram::get(ModuleOp module) {
+  ForwardProgram program;
+  program.function = module.lookupSymbol<func::FuncOp>(kForwardProgram);
+  if (!program.function || program.function.isDeclaration() || !isProgram(program.function)) {
+    module.emitError() << "has no program '" << kForwardProgram << "' to differentiate";
+    return failure();
+  }
+  for (auto call : program.function.getOps<graph::CallOp>()) {
+    FailureOr<func::FuncOp> callee = getCallee(call);
+    if (failed(callee))
+      return failure();
+    if (getPart(*callee) == "forward") {
+      program.layers.push_back({call, *callee});
+    } else if (getPart(*callee) != "unshard") {
+      call.emitOpError() << "calls '" << callee->getName() << "', which is neither a part 'forward' nor 'unshard' of a layer";
+      return failure();
+    }
+  }
+  FailureOr<OpResult> loss = findResult(program.function, "loss_sum");
+  FailureOr<OpResult> valid = findResult(program.function, "valid_tokens");
+  if (failed(loss) || failed(valid))
+    return failure();
+  if (loss->getOwner() != valid->getOwner()) {
+    program.function.emitOpError("must compute loss_sum and valid_tokens in one call of a layer");
+    return failure();
+  }
+  program.loss = cast<graph::CallOp>(loss->getOwner());
+  program.lossForward = *getCallee(program.loss);
+  program.lossResult = loss->getResultNumber();
+  program.validResult = valid->getResultNumber();
+  return program;
+}
+
+graph::VariableOp primus::findVariable(Value operand) {
+  if (auto load = operand.getDefiningOp<graph::LoadOp>())
+    return SymbolTable::lookupNearestSymbolFrom<graph::VariableOp>(load, load.getVariableAttr());
+  auto call = operand.getDefiningOp<graph::CallOp>();
+  if (!call)
+    return {};
+  auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(call, call.getCalleeAttr());
+  if (!callee || getPart(callee) != "unshard")
+    return {};
+  Value copy = callee.getBody().front().getTerminator()->getOperand(cast<OpResult>(operand).getResultNumber());
+  while (auto convert = copy.getDefiningOp<graph::ConvertOp>())
+    copy = convert.getOperand();
+  auto master = dyn_cast<BlockArgument>(copy);
+  return master ? findVariable(call.getOperand(master.getArgNumber())) : graph::VariableOp();
+}

@@ -1,0 +1,39 @@
+//===- Program.h - The programs that call layers -----------------*- C++ -*-===//
+
+#pragma once
+
+#include "ir/graph/GraphDialect.h"
+
+namespace primus {
+
+inline constexpr llvm::StringLiteral kForwardProgram = "forward";
+inline constexpr llvm::StringLiteral kTrainStepProgram = "train_step";
+
+/// One layer of the forward program.
+struct LayerCall {
+  graph::CallOp call;
+  mlir::func::FuncOp forward;
+};
+
+/// The program @forward: loads, calls of the parts `unshard` and `forward`, and the two results `loss_sum` and `valid_tokens`.
+struct ForwardProgram {
+  mlir::func::FuncOp function;
+  /// Calls of forward functions, in order.
+  llvm::SmallVector<LayerCall> layers;
+  /// The one that computes the loss, and which of its results are the sum of the losses and the number of valid tokens.
+  graph::CallOp loss;
+  mlir::func::FuncOp lossForward;
+  unsigned lossResult = 0, validResult = 0;
+
+  /// Reads the program of a module, with located errors.
+  static mlir::FailureOr<ForwardProgram> get(mlir::ModuleOp module);
+};
+
+/// The variable behind a parameter or constant of a layer's call: loaded as it is, or through a part `unshard`, each of
+/// whose results is one of its arguments in another precision. Null for other values.
+graph::VariableOp findVariable(mlir::Value operand);
+
+/// The function that a call calls, or a located error.
+mlir::FailureOr<mlir::func::FuncOp> getCallee(graph::CallOp call);
+
+} // namespace primus

@@ -1,0 +1,32 @@
+//===- PhaseVerifiers.h - What each phase promises ---------------*- C++ -*-===//
+//
+// One file per phase. Each check reports a located error and fails; a phase's check includes nothing of the phases before it
+// that still holds by construction.
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
+
+namespace primus {
+
+/// Layers' forward functions and programs of structural ops; no gradient.
+mlir::LogicalResult verifyModel(mlir::ModuleOp module);
+/// The whole step exists: @train_step, every backward function that is linked, state of every trained parameter; no layouts.
+mlir::LogicalResult verifyTrain(mlir::ModuleOp module);
+/// Every tensor has a layout of the module's mesh; results of functions are not partial.
+mlir::LogicalResult verifySharded(mlir::ModuleOp module);
+/// As sharded, and no value is split or partial over more than one rank without a collective.
+mlir::LogicalResult verifyPlaced(mlir::ModuleOp module);
+/// Every op of a layer's function is in a fusion, or a view.
+mlir::LogicalResult verifyFused(mlir::ModuleOp module);
+
+/// Part of verifyModel and verifyTrain: programs hold only structural ops, layers' functions none; calls fit; what an argument
+/// of a layer's function is, is known.
+mlir::LogicalResult verifyStructure(mlir::ModuleOp module);
+/// Calls `check` for every value of a module, with the first failure's result.
+mlir::LogicalResult forEachValue(mlir::ModuleOp module, llvm::function_ref<mlir::LogicalResult(mlir::Value)> check);
+
+} // namespace primus
