@@ -172,19 +172,4 @@ def Place : Pass<"graph-place", "::mlir::ModuleOp"> {
   let dependentDialects = ["::primus::graph::GraphDialect"];
 }
 
-def ExpandCrossEntropy : Pass<"graph-expand-cross-entropy", "::mlir::ModuleOp"> {
-  let summary = "compute the loss over chunks of tokens";
-  let dependentDialects = ["::primus::graph::GraphDialect"];
-}
-
-def FormFusions : Pass<"graph-form-fusions", "::mlir::ModuleOp"> {
-  let summary = "group ops into kernels";
-  let dependentDialects = ["::primus::graph::GraphDialect"];
-}
-
-def PackOperands : Pass<"graph-pack-operands", "::mlir::ModuleOp"> {
-  let summary = "bring matmul operands into the micro-kernel's order";
-  let dependentDialects = ["::primus::graph::GraphDialect"];
-}
-
 #endif // PRIMUS_GRAPH_PASSES

@@ -22,9 +22,7 @@ class Graph_PureOp<string mnemonic, list<Trait> traits = []>
 
 /// A pure op that is defined by its decomposition.
 class Graph_Composite<string mnemonic, list<Trait> traits = []>
-    : Graph_PureOp<mnemonic, !listconcat([DeclareOpInterfaceMethods<Decomposable>], traits)> {
-  let hasVerifier = 1;
-}
+    : Graph_PureOp<mnemonic, !listconcat([DeclareOpInterfaceMethods<Decomposable>], traits)>;
 
 def Graph_Tensor : RankedTensorOf<[AnyFloat, AnySignlessInteger]>;
 def Graph_FloatTensor : RankedTensorOf<[AnyFloat]>;

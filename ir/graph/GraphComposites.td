@@ -28,6 +28,7 @@ def Graph_RmsNormOp : Graph_Composite<"rms_norm", [DeclareOpInterfaceMethods<Dif
                        DefaultValuedAttr<F64Attr, "0.0">:$offset);
   let results = (outs Graph_FloatTensor:$y, Graph_FloatTensor:$rstd);
   let assemblyFormat = "$x (`,` $weight^)? `eps` custom<PlainFloat>($eps) attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
 }
 
 def Graph_RmsNormGradOp : Graph_Composite<"rms_norm_grad"> {
@@ -42,7 +43,8 @@ def Graph_RmsNormGradOp : Graph_Composite<"rms_norm_grad"> {
   let arguments = (ins Graph_FloatTensor:$dy, Graph_FloatTensor:$x, Graph_FloatTensor:$rstd,
                        Optional<Graph_FloatTensor>:$weight, DefaultValuedAttr<F64Attr, "0.0">:$offset);
   let results = (outs Graph_FloatTensor:$dx, Optional<Graph_FloatTensor>:$dweight);
-  let hasCustomAssemblyFormat = 1;
+  let assemblyFormat = "$dy `,` $x `,` $rstd (`,` $weight^)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
 }
 
 def Graph_LayerNormOp : Graph_Composite<"layer_norm", [AttrSizedOperandSegments,
@@ -50,7 +52,7 @@ def Graph_LayerNormOp : Graph_Composite<"layer_norm", [AttrSizedOperandSegments,
   let summary = "layer normalisation of the last dimension, with biased variance";
   let description = [{
     `(x - mean) * rstd * (offset + weight) + bias`, in f32, rounded once at the end. Weight and bias are
-    each optional. `mean` and `rstd` are kept for the gradient. Ba et al. 2016, arXiv 1607.06450.
+    each optional; a bias without weight is written `%x, none, %b`. `mean` and `rstd` are kept for the gradient. Ba et al. 2016, arXiv 1607.06450.
 
     ```mlir
     %y, %mean, %rstd = graph.layer_norm %x, %w, %b eps 1.000000e-05 : (tensor<2x4x8xf32>, tensor<8xf32>, tensor<8xf32>) -> (tensor<2x4x8xf32>, tensor<2x4xf32>, tensor<2x4xf32>)
@@ -60,7 +62,9 @@ def Graph_LayerNormOp : Graph_Composite<"layer_norm", [AttrSizedOperandSegments,
                        Optional<Graph_FloatTensor>:$bias, F64Attr:$eps,
                        DefaultValuedAttr<F64Attr, "0.0">:$offset);
   let results = (outs Graph_FloatTensor:$y, Graph_FloatTensor:$mean, Graph_FloatTensor:$rstd);
-  let hasCustomAssemblyFormat = 1;
+  let assemblyFormat = [{$x custom<WeightAndBias>($weight, $bias) `eps` custom<PlainFloat>($eps) attr-dict `:`
+                         functional-type(operands, results)}];
+  let hasVerifier = 1;
 }
 
 def Graph_LayerNormGradOp : Graph_Composite<"layer_norm_grad", [AttrSizedResultSegments]> {
@@ -78,6 +82,7 @@ def Graph_LayerNormGradOp : Graph_Composite<"layer_norm_grad", [AttrSizedResultS
   let results = (outs Graph_FloatTensor:$dx, Optional<Graph_FloatTensor>:$dweight,
                       Optional<Graph_FloatTensor>:$dbias);
   let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -161,6 +166,7 @@ def Graph_RopeOp : Graph_Composite<"rope", [AllTypesMatch<["x", "y"]>, AllTypesM
                        Graph_FloatTensor:$sin, UnitAttr:$inverse);
   let results = (outs Graph_FloatTensor:$y);
   let assemblyFormat = "custom<PlainEnum>($style) (`inverse` $inverse^)? $x `,` $cos `,` $sin attr-dict `:` type($x) `,` type($cos)";
+  let hasVerifier = 1;
 }
 
 def Graph_AttentionOp : Graph_Composite<"attention", [AllTypesMatch<["q", "out"]>, AllTypesMatch<["k", "v"]>,
@@ -182,6 +188,7 @@ def Graph_AttentionOp : Graph_Composite<"attention", [AllTypesMatch<["q", "out"]
                        DefaultValuedAttr<F64Attr, "0.0">:$softcap);
   let results = (outs Graph_FloatTensor:$out, Graph_FloatTensor:$lse);
   let assemblyFormat = "$q `,` $k `,` $v `scale` custom<PlainFloat>($scale) attr-dict `:` type($q) `,` type($k) `->` type($lse)";
+  let hasVerifier = 1;
 }
 
 def Graph_AttentionGradOp : Graph_Composite<"attention_grad", [
@@ -201,6 +208,7 @@ def Graph_AttentionGradOp : Graph_Composite<"attention_grad", [
   let results = (outs Graph_FloatTensor:$dq, Graph_FloatTensor:$dk, Graph_FloatTensor:$dv);
   let assemblyFormat = [{$dout `,` $q `,` $k `,` $v `,` $out `,` $lse `scale` custom<PlainFloat>($scale) attr-dict `:`
                          type($q) `,` type($k) `,` type($lse)}];
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -222,6 +230,7 @@ def Graph_CrossEntropyOp : Graph_Composite<"cross_entropy", [DeclareOpInterfaceM
   let arguments = (ins Graph_FloatTensor:$x, Graph_FloatTensor:$weight, Graph_IntTensor:$labels, I64Attr:$vocabulary);
   let results = (outs Graph_FloatTensor:$loss, Graph_FloatTensor:$valid, Graph_FloatTensor:$lse);
   let assemblyFormat = "$x `,` $weight `,` $labels `vocabulary` $vocabulary attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
 }
 
 def Graph_CrossEntropyGradOp : Graph_Composite<"cross_entropy_grad"> {
@@ -238,6 +247,7 @@ def Graph_CrossEntropyGradOp : Graph_Composite<"cross_entropy_grad"> {
                        Graph_IntTensor:$labels, Graph_FloatTensor:$lse, I64Attr:$vocabulary);
   let results = (outs Graph_FloatTensor:$dx, Graph_FloatTensor:$dweight);
   let assemblyFormat = "$dloss `,` $x `,` $weight `,` $labels `,` $lse `vocabulary` $vocabulary attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -261,6 +271,7 @@ def Graph_AdamWOp : Graph_Composite<"adamw"> {
                        F64Attr:$beta1, F64Attr:$beta2, F64Attr:$eps, F64Attr:$weight_decay);
   let results = (outs Graph_FloatTensor:$new_param, Graph_FloatTensor:$new_m, Graph_FloatTensor:$new_v);
   let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
 }
 
 #endif // PRIMUS_IR_GRAPH_COMPOSITES

@@ -12,14 +12,9 @@ using namespace primus::graph;
 #include "ir/graph/GraphDialect.cpp.inc"
 #include "ir/graph/GraphEnums.cpp.inc"
 #include "ir/graph/GraphInterfaces.cpp.inc"
-#define GET_ATTRDEF_CLASSES
-#include "ir/graph/GraphAttrs.cpp.inc"
 
 void GraphDialect::initialize() {
-  addAttributes<
-#define GET_ATTRDEF_LIST
-#include "ir/graph/GraphAttrs.cpp.inc"
-      >();
+  registerAttributes();
   addOperations<
 #define GET_OP_LIST
 #include "ir/graph/GraphOps.cpp.inc"

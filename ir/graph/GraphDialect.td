@@ -6,6 +6,7 @@
 include "mlir/IR/OpBase.td"
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/EnumAttr.td"
+include "mlir/IR/TensorEncoding.td"
 
 def Graph_Dialect : Dialect {
   let name = "graph";
@@ -18,8 +19,12 @@ def Graph_Dialect : Dialect {
     written only at call level, by `graph.load` and `graph.store`.
   }];
   let useDefaultAttributePrinterParser = 1;
-  let hasConstantMaterializer = 0;
+  let hasConstantMaterializer = 1;
   let dependentDialects = ["::mlir::func::FuncDialect"];
+  let extraClassDeclaration = [{
+    /// Defined beside the attributes' storage, in GraphAttrs.cpp.
+    void registerAttributes();
+  }];
 }
 
 //===----------------------------------------------------------------------===//
@@ -92,7 +97,8 @@ def Graph_MeshAttr : AttrDef<Graph_Dialect, "Mesh"> {
   }];
 }
 
-def Graph_LayoutAttr : AttrDef<Graph_Dialect, "Layout"> {
+def Graph_LayoutAttr : AttrDef<Graph_Dialect, "Layout", [
+    DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
   let mnemonic = "layout";
   let summary = "where a tensor's elements are: the axes that split each dimension, and pending reductions";
   let description = [{

@@ -13,7 +13,7 @@ include "ir/graph/GraphBase.td"
 // Elementwise
 //===----------------------------------------------------------------------===//
 
-class Graph_UnaryOp<string mnemonic, string math>
+class Graph_UnaryOp<string mnemonic, string math, string linear = "">
     : Graph_PureOp<mnemonic, [Elementwise, SameOperandsAndResultType,
                               DeclareOpInterfaceMethods<Differentiable>]> {
   let summary = "elementwise " # math;
@@ -22,9 +22,11 @@ class Graph_UnaryOp<string mnemonic, string math>
   let arguments = (ins Graph_FloatTensor:$operand);
   let results = (outs Graph_FloatTensor:$result);
   let assemblyFormat = "$operand attr-dict `:` type($result)";
+  let extraClassDefinition = "ShardingRule $cppClass::getShardingRule() { return elementwiseRule(*this" # linear # "); }\n" #
+                             "Cost $cppClass::getCost() { return elementwiseCost(*this); }";
 }
 
-def Graph_NegOp     : Graph_UnaryOp<"neg", "-x">;
+def Graph_NegOp     : Graph_UnaryOp<"neg", "-x", ", {0}">;
 def Graph_ExpOp     : Graph_UnaryOp<"exp", "e^x">;
 def Graph_LogOp     : Graph_UnaryOp<"log", "ln x">;
 def Graph_SqrtOp    : Graph_UnaryOp<"sqrt", "sqrt x">;
@@ -33,7 +35,8 @@ def Graph_TanhOp    : Graph_UnaryOp<"tanh", "tanh x">;
 def Graph_ErfOp     : Graph_UnaryOp<"erf", "erf x">;
 def Graph_SigmoidOp : Graph_UnaryOp<"sigmoid", "1 / (1 + e^-x)">;
 
-class Graph_BinaryOp<string mnemonic, string math, list<Trait> traits = []>
+/// `linear` holds the arguments of elementwiseRule that say in which operands the op is linear.
+class Graph_BinaryOp<string mnemonic, string math, string linear = "", list<Trait> traits = []>
     : Graph_PureOp<mnemonic, !listconcat([Elementwise, SameOperandsAndResultType,
                               DeclareOpInterfaceMethods<Differentiable>], traits)> {
   let summary = "elementwise " # math;
@@ -42,14 +45,16 @@ class Graph_BinaryOp<string mnemonic, string math, list<Trait> traits = []>
   let arguments = (ins Graph_Tensor:$lhs, Graph_Tensor:$rhs);
   let results = (outs Graph_Tensor:$result);
   let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($result)";
+  let extraClassDefinition = "ShardingRule $cppClass::getShardingRule() { return elementwiseRule(*this" # linear # "); }\n" #
+                             "Cost $cppClass::getCost() { return elementwiseCost(*this); }";
 }
 
-def Graph_AddOp     : Graph_BinaryOp<"add", "a + b", [Commutative]>;
-def Graph_SubOp     : Graph_BinaryOp<"sub", "a - b">;
-def Graph_MulOp     : Graph_BinaryOp<"mul", "a * b", [Commutative]>;
-def Graph_DivOp     : Graph_BinaryOp<"div", "a / b">;
-def Graph_MaximumOp : Graph_BinaryOp<"maximum", "max(a, b)", [Commutative]>;
-def Graph_MinimumOp : Graph_BinaryOp<"minimum", "min(a, b)", [Commutative]>;
+def Graph_AddOp     : Graph_BinaryOp<"add", "a + b", ", {0, 1}, /*jointlyLinear=*/true", [Commutative]>;
+def Graph_SubOp     : Graph_BinaryOp<"sub", "a - b", ", {0, 1}, /*jointlyLinear=*/true">;
+def Graph_MulOp     : Graph_BinaryOp<"mul", "a * b", ", {0, 1}", [Commutative]>;
+def Graph_DivOp     : Graph_BinaryOp<"div", "a / b", ", {0}">;
+def Graph_MaximumOp : Graph_BinaryOp<"maximum", "max(a, b)", "", [Commutative]>;
+def Graph_MinimumOp : Graph_BinaryOp<"minimum", "min(a, b)", "", [Commutative]>;
 
 def Graph_CompareOp : Graph_PureOp<"compare", [Elementwise, SameTypeOperands]> {
   let summary = "elementwise ordered comparison, to i1";
@@ -92,6 +97,7 @@ def Graph_ConvertOp : Graph_PureOp<"convert", [Elementwise, DeclareOpInterfaceMe
   let assemblyFormat = "$operand attr-dict `:` type($operand) `->` type($result)";
   let hasVerifier = 1;
   let hasFolder = 1;
+  let hasCanonicalizer = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -152,6 +158,7 @@ def Graph_BroadcastOp : Graph_PureOp<"broadcast", [DeclareOpInterfaceMethods<Dif
   let results = (outs Graph_Tensor:$result);
   let assemblyFormat = "$operand `dims` $dims attr-dict `:` type($operand) `->` type($result)";
   let hasVerifier = 1;
+  let hasFolder = 1;
 }
 
 def Graph_ReshapeOp : Graph_PureOp<"reshape", [DeclareOpInterfaceMethods<Differentiable>]> {
@@ -181,6 +188,7 @@ def Graph_TransposeOp : Graph_PureOp<"transpose", [DeclareOpInterfaceMethods<Dif
   let results = (outs Graph_Tensor:$result);
   let assemblyFormat = "$operand `perm` $perm attr-dict `:` type($operand) `->` type($result)";
   let hasVerifier = 1;
+  let hasFolder = 1;
 }
 
 def Graph_SliceOp : Graph_PureOp<"slice", [DeclareOpInterfaceMethods<Differentiable>]> {
@@ -196,6 +204,7 @@ def Graph_SliceOp : Graph_PureOp<"slice", [DeclareOpInterfaceMethods<Differentia
   let results = (outs Graph_Tensor:$result);
   let assemblyFormat = "$operand `at` $offsets attr-dict `:` type($operand) `->` type($result)";
   let hasVerifier = 1;
+  let hasFolder = 1;
 }
 
 def Graph_PadOp : Graph_PureOp<"pad", [DeclareOpInterfaceMethods<Differentiable>]> {
@@ -211,6 +220,7 @@ def Graph_PadOp : Graph_PureOp<"pad", [DeclareOpInterfaceMethods<Differentiable>
   let results = (outs Graph_Tensor:$result);
   let assemblyFormat = "$operand `at` $low attr-dict `:` type($operand) `->` type($result)";
   let hasVerifier = 1;
+  let hasFolder = 1;
 }
 
 def Graph_ConcatOp : Graph_PureOp<"concat", [DeclareOpInterfaceMethods<Differentiable>]> {
@@ -224,6 +234,7 @@ def Graph_ConcatOp : Graph_PureOp<"concat", [DeclareOpInterfaceMethods<Different
   let results = (outs Graph_Tensor:$result);
   let assemblyFormat = "$inputs `dim` $dim attr-dict `:` functional-type($inputs, $result)";
   let hasVerifier = 1;
+  let hasFolder = 1;
 }
 
 //===----------------------------------------------------------------------===//

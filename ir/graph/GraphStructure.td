@@ -18,7 +18,7 @@ def Graph_VariableOp : Graph_Op<"variable", [Symbol, HasParent<"::mlir::ModuleOp
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Graph_Tensor>:$type, Graph_RoleAttr:$role, Graph_InitAttr:$init,
                        DefaultValuedAttr<I64Attr, "0">:$stream, UnitAttr:$decay);
-  let assemblyFormat = "$sym_name `:` $type `role` custom<PlainEnum>($role) `init` $init attr-dict";
+  let assemblyFormat = "$sym_name `:` $type `role` custom<PlainEnum>($role) `init` qualified($init) attr-dict";
   let extraClassDeclaration = [{
     ::mlir::RankedTensorType getTensorType() { return ::llvm::cast<::mlir::RankedTensorType>(getType()); }
   }];
@@ -97,6 +97,10 @@ def Graph_ScheduleOp : Graph_Op<"schedule", [SingleBlockImplicitTerminator<"Yiel
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// What the body sees of an input: its type without the leading dimension.
+    static ::mlir::RankedTensorType getMicrobatchType(::mlir::RankedTensorType type);
+  }];
 }
 
 def Graph_FusionOp : Graph_Op<"fusion", [IsolatedFromAbove, SingleBlockImplicitTerminator<"YieldOp">, Pure]> {
@@ -126,7 +130,7 @@ def Graph_YieldOp : Graph_Op<"yield", [Pure, Terminator, ReturnLike, ParentOneOf
     ```
   }];
   let arguments = (ins Variadic<Graph_Tensor>:$values);
-  let builders = [OpBuilder<(ins), [{}]>];
+  let builders = [OpBuilder<(ins), [{ /* Yields nothing. */ }]>];
   let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
 }
 
@@ -144,6 +148,7 @@ def Graph_PackOp : Graph_Composite<"pack"> {
   let arguments = (ins Graph_FloatTensor:$operand, I64Attr:$width, I64Attr:$group, UnitAttr:$transposed);
   let results = (outs Graph_FloatTensor:$result);
   let assemblyFormat = "$operand `width` $width `group` $group attr-dict `:` type($operand) `->` type($result)";
+  let hasVerifier = 1;
 }
 
 #endif // PRIMUS_IR_GRAPH_STRUCTURE

@@ -81,6 +81,7 @@ def Kernel_ProgramIdOp : Kernel_Op<"program_id", [Pure]> {
   let arguments = (ins I64Attr:$dim);
   let results = (outs Index:$result);
   let assemblyFormat = "$dim attr-dict";
+  let hasVerifier = 1;
 }
 
 def Kernel_LoadOp : Kernel_Op<"load", [MemoryEffects<[MemRead]>]> {

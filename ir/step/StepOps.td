@@ -154,11 +154,12 @@ def Step_CallOp : Step_Op<"call", [AttrSizedOperandSegments]> {
     Operands are the function's arguments, then its scratch region where it needs one.
 
     ```mlir
-    step.call @f(%x, %y) scratch %s instance "layers.3" : memref<4x8xf32>, memref<4x8xf32>
+    step.call @f(%x, %y) scratch(%s : memref<128xi8>) instance "layers.3" : memref<4x8xf32>, memref<4x8xf32>
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$callee, Variadic<AnyMemRef>:$arguments, Optional<AnyMemRef>:$scratch, StrAttr:$instance);
-  let hasCustomAssemblyFormat = 1;
+  let assemblyFormat = [{$callee `(` $arguments `)` (`scratch` `(` $scratch^ `:` type($scratch) `)`)? `instance` $instance attr-dict `:`
+                         type($arguments)}];
 }
 
 def Step_LoopOp : Step_Op<"loop", [SingleBlockImplicitTerminator<"ReturnOp">]> {

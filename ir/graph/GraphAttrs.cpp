@@ -1,0 +1,158 @@
+//===- GraphAttrs.cpp - Mesh and layout attributes ------------------------===//
+
+#include "ir/graph/GraphDialect.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+#include <numeric>
+
+using namespace mlir;
+using namespace primus::graph;
+
+#define GET_ATTRDEF_CLASSES
+#include "ir/graph/GraphAttrs.cpp.inc"
+
+void GraphDialect::registerAttributes() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "ir/graph/GraphAttrs.cpp.inc"
+      >();
+}
+
+//===----------------------------------------------------------------------===//
+// Mesh
+//===----------------------------------------------------------------------===//
+
+int64_t MeshAttr::getNumRanks() const {
+  return std::accumulate(getSizes().begin(), getSizes().end(), int64_t(1), std::multiplies<int64_t>());
+}
+
+std::optional<int64_t> MeshAttr::getSize(StringRef axis) const {
+  for (auto [name, size] : llvm::zip_equal(getNames(), getSizes()))
+    if (name.getValue() == axis)
+      return size;
+  return std::nullopt;
+}
+
+LogicalResult MeshAttr::verify(function_ref<InFlightDiagnostic()> emitError, ArrayRef<StringAttr> names,
+                               ArrayRef<int64_t> sizes) {
+  if (names.size() != sizes.size())
+    return emitError() << "mesh has " << names.size() << " axis names but " << sizes.size() << " sizes";
+  llvm::SmallPtrSet<Attribute, 8> seen;
+  for (auto [name, size] : llvm::zip_equal(names, sizes)) {
+    if (!seen.insert(name).second)
+      return emitError() << "mesh axis " << name << " appears twice";
+    if (size < 1)
+      return emitError() << "mesh axis " << name << " has size " << size << "; it must be at least 1";
+  }
+  return success();
+}
+
+/// `<"dp" = 4, "tp" = 2>`.
+Attribute MeshAttr::parse(AsmParser &parser, Type) {
+  SmallVector<StringAttr> names;
+  SmallVector<int64_t> sizes;
+  SMLoc loc = parser.getCurrentLocation();
+  auto parseAxis = [&]() {
+    return failure(parser.parseAttribute(names.emplace_back()) || parser.parseEqual() ||
+                   parser.parseInteger(sizes.emplace_back()));
+  };
+  if (parser.parseCommaSeparatedList(AsmParser::Delimiter::LessGreater, parseAxis, " in mesh axes"))
+    return {};
+  return parser.getChecked<MeshAttr>(loc, parser.getContext(), names, sizes);
+}
+
+void MeshAttr::print(AsmPrinter &printer) const {
+  printer << '<';
+  llvm::interleaveComma(llvm::zip_equal(getNames(), getSizes()), printer, [&](auto axis) {
+    auto [name, size] = axis;
+    printer << name << " = " << size;
+  });
+  printer << '>';
+}
+
+//===----------------------------------------------------------------------===//
+// Layout
+//===----------------------------------------------------------------------===//
+
+LayoutAttr LayoutAttr::getReplicated(MLIRContext *context, int64_t rank) {
+  SmallVector<ArrayAttr> axes(rank, ArrayAttr::get(context, {}));
+  return get(context, StringAttr::get(context, "mesh"), axes, {}, {});
+}
+
+LogicalResult LayoutAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringAttr mesh,
+                                 ArrayRef<ArrayAttr> axes, ArrayRef<StringAttr> partialAxes,
+                                 ArrayRef<ReduceKind> partialKinds) {
+  if (partialAxes.size() != partialKinds.size())
+    return emitError() << "layout has " << partialAxes.size() << " partial axes but " << partialKinds.size()
+                       << " reductions";
+  llvm::SmallPtrSet<Attribute, 8> seen;
+  for (ArrayAttr dim : axes)
+    for (Attribute axis : dim) {
+      if (!isa<StringAttr>(axis))
+        return emitError() << "layout axes must be strings, but one is " << axis;
+      if (!seen.insert(axis).second)
+        return emitError() << "mesh axis " << axis << " splits two dimensions, or one twice";
+    }
+  for (StringAttr axis : partialAxes)
+    if (!seen.insert(axis).second)
+      return emitError() << "mesh axis " << axis << " is partial and appears elsewhere in the layout";
+  return success();
+}
+
+LogicalResult LayoutAttr::verifyEncoding(ArrayRef<int64_t> shape, Type,
+                                         function_ref<InFlightDiagnostic()> emitError) const {
+  if (getAxes().size() != shape.size())
+    return emitError() << "layout has axis lists for " << getAxes().size() << " dimensions, but the tensor has "
+                       << shape.size();
+  return success();
+}
+
+/// `<mesh, [["dp"], []], partial = {tp : sum}>`.
+Attribute LayoutAttr::parse(AsmParser &parser, Type) {
+  StringRef mesh;
+  SmallVector<ArrayAttr> axes;
+  SmallVector<StringAttr> partialAxes;
+  SmallVector<ReduceKind> partialKinds;
+  SMLoc loc = parser.getCurrentLocation();
+  auto parsePartial = [&]() -> ParseResult {
+    StringRef axis;
+    if (parser.parseKeyword(&axis) || parser.parseColon())
+      return failure();
+    auto kind = FieldParser<ReduceKind>::parse(parser);
+    if (failed(kind))
+      return failure();
+    partialAxes.push_back(StringAttr::get(parser.getContext(), axis));
+    partialKinds.push_back(*kind);
+    return success();
+  };
+  if (parser.parseLess() || parser.parseKeyword(&mesh) || parser.parseComma() ||
+      parser.parseCommaSeparatedList(AsmParser::Delimiter::Square,
+                                     [&]() { return parser.parseAttribute(axes.emplace_back()); }))
+    return {};
+  if (succeeded(parser.parseOptionalComma()))
+    if (parser.parseKeyword("partial") || parser.parseEqual() ||
+        parser.parseCommaSeparatedList(AsmParser::Delimiter::Braces, parsePartial))
+      return {};
+  if (parser.parseGreater())
+    return {};
+  return parser.getChecked<LayoutAttr>(loc, parser.getContext(), StringAttr::get(parser.getContext(), mesh), axes,
+                                       partialAxes, partialKinds);
+}
+
+void LayoutAttr::print(AsmPrinter &printer) const {
+  printer << '<' << getMesh().getValue() << ", [";
+  llvm::interleaveComma(getAxes(), printer);
+  printer << ']';
+  if (isPartial()) {
+    printer << ", partial = {";
+    llvm::interleaveComma(llvm::zip_equal(getPartialAxes(), getPartialKinds()), printer, [&](auto entry) {
+      auto [axis, kind] = entry;
+      printer << axis.getValue() << " : " << stringifyReduceKind(kind);
+    });
+    printer << '}';
+  }
+  printer << '>';
+}

@@ -1,0 +1,20 @@
+"""Configuration of the tests of tools: a test is a file whose RUN lines all succeed."""
+
+import os
+
+import lit.formats
+
+config.name = "primus"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".test"]
+# Inputs of other tests.
+config.excludes = ["Inputs"]
+config.test_source_root = os.path.join(config.primus_source_dir, "tests")
+config.test_exec_root = os.path.join(config.primus_binary_dir, "tests")
+
+# Tools are found by name: our own first, then FileCheck, not, split-file and count.
+path = [os.path.join(config.primus_binary_dir, "bin"), config.llvm_tools_dir, config.environment["PATH"]]
+config.environment["PATH"] = os.pathsep.join(path)
+config.substitutions.append(("%python", config.python))
+config.substitutions.append(("%source_dir", config.primus_source_dir))
+config.substitutions.append(("%binary_dir", config.primus_binary_dir))
