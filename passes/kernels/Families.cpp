@@ -7,6 +7,8 @@ using namespace primus::kernels;
 
 llvm::ArrayRef<const KernelFamily *> kernels::getFamilies() {
   static const KernelFamily *const families[] = {
+      getAttentionFamily(),
+      getAttentionGradFamily(),
       getRowsFamily(),
   };
   return families;

@@ -6,6 +6,10 @@
 
 namespace primus::kernels {
 
+/// Flash attention.
+const KernelFamily *getAttentionFamily();
+/// Its gradients.
+const KernelFamily *getAttentionGradFamily();
 /// Elementwise ops, broadcasts and reductions over the last dimension.
 const KernelFamily *getRowsFamily();
 

@@ -1,0 +1,142 @@
+//===- Attention.cpp - Flash attention, forward ---------------------------===//
+//
+// The family "attention". An instance computes a block of queries of one head: it goes through the blocks of keys that the mask lets it see,
+// with a running maximum and sum of each row, and rescales what it has whenever a maximum grows (Dao et al. 2022, arXiv
+// 2205.14135). Exponents are to base 2 inside.
+//
+//===----------------------------------------------------------------------===//
+
+#include "passes/kernels/AttentionTiles.h"
+#include "passes/kernels/Families.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::kernels;
+
+namespace {
+
+class AttentionFamily : public KernelFamily {
+public:
+  StringRef getName() const override { return "attention"; }
+  bool accepts(const Candidate &candidate, std::string &reason) const override {
+    if (getOnlyOp<graph::AttentionOp>(candidate.ops))
+      return true;
+    reason = "attention is a kernel of its own";
+    return false;
+  }
+  FailureOr<LoweredFusion> lower(graph::FusionOp fusion, OpBuilder &builder, StringRef name,
+                                 const kernel::TargetTraits &traits) const override;
+};
+
+/// Builds the kernel.
+struct ForwardKernel {
+  const AttentionProblem &problem;
+  const AttentionTiling &tiling;
+  AttentionSource queries, keys, values;
+  std::optional<unsigned> out, lse;
+
+  void build(TileBuilder &builder) const;
+
+private:
+  /// What is carried from block to block: maximum and sum of each row, then the output's tiles.
+  SmallVector<Value> getStart(TileBuilder &builder) const;
+  void finish(TileBuilder &builder, Value batch, Value head, Value row, ArrayRef<Value> carried) const;
+};
+
+} // namespace
+
+SmallVector<Value> ForwardKernel::getStart(TileBuilder &builder) const {
+  Type f32 = builder.getF32Type();
+  Type column = getTileType({tiling.rows, 1}, f32);
+  SmallVector<Value> start{builder.constant(column, hiddenScore), builder.constant(column, 0)};
+  for (auto [first, width] : tiling.headTiles)
+    start.push_back(builder.constant(getTileType({tiling.rows, width}, f32), 0));
+  return start;
+}
+
+void ForwardKernel::build(TileBuilder &builder) const {
+  Type f32 = builder.getF32Type();
+  int64_t rows = tiling.rows, columns = tiling.columns;
+  Band band = problem.getBand(/*transposed=*/false);
+  Value batch = builder.programId(0), head = builder.programId(1);
+  Value row = builder.mulIndex(builder.programId(2), rows);
+  Value group = builder.divIndex(head, problem.heads / problem.groups);
+  auto [begin, end] = getVisibleRange(builder, band, row, rows, columns);
+
+  SmallVector<Value> start = getStart(builder);
+  SmallVector<Value> carried = builder.loop(begin, end, columns, start, [&](Value column, ValueRange state) {
+    Value q = queries.load(builder, batch, head, row, 0, rows, problem.headSize);
+    Value k = keys.loadPanel(builder, batch, group, column, columns);
+    Value products = builder.dot(q, k, builder.constant(getTileType({rows, columns}, f32), 0), tiling.group);
+    Value exponents = computeScores(builder, problem, band, products, row, column).exponents;
+
+    Value most = builder.max(state[0], builder.reduce(kernel::ReduceKind::Max, exponents, 1));
+    Value shrink = math::Exp2Op::create(builder, builder.sub(state[0], most));
+    Value weights = math::Exp2Op::create(builder, builder.sub(exponents, builder.broadcast(most, {rows, columns})));
+    Value sum = builder.add(builder.mul(state[1], shrink), builder.reduce(kernel::ReduceKind::Sum, weights, 1));
+    Value rounded = builder.convert(weights, tiling.element);
+
+    SmallVector<Value> next{most, sum};
+    for (auto [index, tile] : llvm::enumerate(tiling.headTiles)) {
+      auto [first, width] = tile;
+      Value v = values.load(builder, batch, group, column, first, columns, width);
+      Value scaled = builder.mul(state[2 + index], builder.broadcast(shrink, {rows, width}));
+      next.push_back(builder.dot(rounded, v, scaled, tiling.group));
+    }
+    return next;
+  });
+  finish(builder, batch, head, row, carried);
+}
+
+void ForwardKernel::finish(TileBuilder &builder, Value batch, Value head, Value row, ArrayRef<Value> carried) const {
+  const AttentionProblem &p = problem;
+  Value most = carried[0], sum = carried[1];
+  bool wholeRows = p.tokens % tiling.rows == 0;
+  if (out) {
+    Value memref = builder.output(*out, {p.batch, p.tokens, p.heads, p.headSize});
+    Value inverse = builder.div(builder.constant(sum.getType(), 1), sum);
+    for (auto [tile, value] : llvm::zip_equal(tiling.headTiles, carried.drop_front(2))) {
+      auto [first, width] = tile;
+      Value scaled = builder.mul(value, builder.broadcast(inverse, {tiling.rows, width}));
+      scaled = builder.convert(scaled, getElementTypeOrSelf(memref.getType()));
+      builder.store(scaled, memref, {batch, row, head, builder.index(first)}, {1, 3}, wholeRows && first + width <= p.headSize);
+    }
+  }
+  if (lse) {
+    Value memref = builder.output(*lse, {p.batch, p.heads, p.tokens, 1});
+    Value natural = builder.mul(most, builder.constant(most.getType(), 1 / log2e));
+    builder.store(builder.add(natural, builder.log(sum)), memref, {batch, head, row, builder.index(0)}, {2, 3}, wholeRows);
+  }
+}
+
+FailureOr<LoweredFusion> AttentionFamily::lower(graph::FusionOp fusion, OpBuilder &builder, StringRef name,
+                                                const kernel::TargetTraits &traits) const {
+  auto op = dyn_cast<graph::AttentionOp>(fusion.getBody().front().front());
+  if (!op)
+    return fusion.emitOpError("of family \"attention\" must hold one graph.attention");
+  AttentionProblem problem = AttentionProblem::of(op);
+  AttentionTiling tiling = AttentionTiling::get(problem, op.getQ().getType().getElementType(), traits);
+
+  LoweredFusion lowered;
+  AttentionCopies copies(fusion, builder, name, tiling, lowered);
+  ForwardKernel kernel{problem,
+                       tiling,
+                       copies.getRows(op.getQ()),
+                       copies.getPanels(op.getK()),
+                       copies.getStack(op.getV()),
+                       findOutput(fusion, op.getOut()),
+                       findOutput(fusion, op.getLse())};
+  int64_t blocks = llvm::divideCeilSigned(problem.tokens, tiling.rows);
+  TileBuilder tiles = copies.startKernel({problem.batch, problem.heads, blocks});
+  kernel.build(tiles);
+  lowered.launches.push_back(tiles.finish());
+  return lowered;
+}
+
+const KernelFamily *kernels::getAttentionFamily() {
+  static const AttentionFamily family;
+  return &family;
+}

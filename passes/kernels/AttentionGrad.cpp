@@ -1,0 +1,261 @@
+//===- AttentionGrad.cpp - Flash attention, backward ----------------------===//
+//
+// The family "attention_grad". The probabilities are recomputed from `lse`. Two kernels walk the matrix of scores, so that every sum has one owner
+// and no atomics are needed: one by blocks of queries, for dq, and one by blocks of keys, for dk and dv, on the
+// transposed matrix. With p = softmax, delta = rowsum(dout out) and dp = dout v^T:
+//   ds = p (dp - delta) scale,  dq = ds k,  dk = ds^T q,  dv = p^T dout.
+//
+//===----------------------------------------------------------------------===//
+
+#include "passes/kernels/AttentionTiles.h"
+#include "passes/kernels/Families.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::kernels;
+
+namespace {
+
+class AttentionGradFamily : public KernelFamily {
+public:
+  StringRef getName() const override { return "attention_grad"; }
+  bool accepts(const Candidate &candidate, std::string &reason) const override {
+    if (getOnlyOp<graph::AttentionGradOp>(candidate.ops))
+      return true;
+    reason = "the gradient of attention is a kernel of its own";
+    return false;
+  }
+  FailureOr<LoweredFusion> lower(graph::FusionOp fusion, OpBuilder &builder, StringRef name,
+                                 const kernel::TargetTraits &traits) const override;
+};
+
+/// What both kernels need.
+class GradKernel {
+public:
+  GradKernel(graph::FusionOp fusion, graph::AttentionGradOp op, const AttentionProblem &problem, const AttentionTiling &tiling,
+             AttentionCopies &copies)
+      : fusion(fusion), op(op), problem(problem), tiling(tiling), copies(copies) {}
+
+protected:
+  /// The products of a block: rows of `lhs` times those of the panel at `column`.
+  Value multiply(TileBuilder &builder, Value lhs, Value panel);
+  /// The factors of a block, from which the three gradients follow.
+  struct Factors {
+    /// p and ds / scale, rounded for the dots to come.
+    Value weights, slopes;
+  };
+  Factors getFactors(TileBuilder &builder, const Scores &scores, Value lse, Value dweights, Value delta);
+  SmallVector<Value> getZeros(TileBuilder &builder);
+  /// acc + factors rows(source), tile by tile.
+  void accumulate(TileBuilder &builder, Value factors, const AttentionSource &source, Value batch, Value head, Value row,
+                  ValueRange acc, SmallVector<Value> &next);
+  /// Stores scale * tiles at the rows from `row` on of the head `head` of one of the gradients.
+  void store(TileBuilder &builder, Value gradient, ArrayRef<Value> tiles, double scale, Value batch, Value head, Value row);
+  Value getInput(TileBuilder &builder, Value operand, ArrayRef<int64_t> shape) {
+    return builder.input(cast<BlockArgument>(operand).getArgNumber(), shape);
+  }
+
+  graph::FusionOp fusion;
+  graph::AttentionGradOp op;
+  const AttentionProblem &problem;
+  const AttentionTiling &tiling;
+  AttentionCopies &copies;
+};
+
+/// dq, and delta into a temporary. An instance is a block of queries of one head.
+struct QueryGradKernel : GradKernel {
+  using GradKernel::GradKernel;
+  Launch build(unsigned deltaIndex);
+
+private:
+  Value computeDelta(TileBuilder &builder, Value batch, Value head, Value row);
+};
+
+/// dk and dv. An instance is a block of keys of one group.
+struct KeyGradKernel : GradKernel {
+  using GradKernel::GradKernel;
+  Launch build(unsigned deltaIndex);
+};
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Parts of both
+//===----------------------------------------------------------------------===//
+
+Value GradKernel::multiply(TileBuilder &builder, Value lhs, Value panel) {
+  Type type = getTileType({tiling.rows, tiling.columns}, builder.getF32Type());
+  return builder.dot(lhs, panel, builder.constant(type, 0), tiling.group);
+}
+
+GradKernel::Factors GradKernel::getFactors(TileBuilder &builder, const Scores &scores, Value lse, Value dweights, Value delta) {
+  SmallVector<int64_t> shape{tiling.rows, tiling.columns};
+  Value base = builder.mul(lse, builder.constant(lse.getType(), log2e));
+  Value weights = math::Exp2Op::create(builder, builder.sub(scores.exponents, builder.broadcast(base, shape)));
+  Value slopes = builder.mul(weights, builder.sub(dweights, builder.broadcast(delta, shape)));
+  if (scores.slope)
+    slopes = builder.mul(slopes, scores.slope);
+  return {builder.convert(weights, tiling.element), builder.convert(slopes, tiling.element)};
+}
+
+SmallVector<Value> GradKernel::getZeros(TileBuilder &builder) {
+  SmallVector<Value> zeros;
+  for (auto [first, width] : tiling.headTiles)
+    zeros.push_back(builder.constant(getTileType({tiling.rows, width}, builder.getF32Type()), 0));
+  return zeros;
+}
+
+void GradKernel::accumulate(TileBuilder &builder, Value factors, const AttentionSource &source, Value batch, Value head, Value row,
+                            ValueRange acc, SmallVector<Value> &next) {
+  for (auto [tile, sum] : llvm::zip_equal(tiling.headTiles, acc)) {
+    Value rhs = source.load(builder, batch, head, row, tile.first, tiling.columns, tile.second);
+    next.push_back(builder.dot(factors, rhs, sum, tiling.group));
+  }
+}
+
+void GradKernel::store(TileBuilder &builder, Value gradient, ArrayRef<Value> tiles, double scale, Value batch, Value head,
+                       Value row) {
+  std::optional<unsigned> output = findOutput(fusion, gradient);
+  if (!output)
+    return;
+  auto type = cast<RankedTensorType>(gradient.getType());
+  Value memref = builder.output(*output, type.getShape());
+  for (auto [tile, value] : llvm::zip_equal(tiling.headTiles, tiles)) {
+    auto [first, width] = tile;
+    Value scaled = scale == 1 ? value : builder.mul(value, builder.constant(value.getType(), scale));
+    bool inbounds = type.getShape()[1] % tiling.rows == 0 && first + width <= problem.headSize;
+    builder.store(builder.convert(scaled, type.getElementType()), memref, {batch, row, head, builder.index(first)}, {1, 3}, inbounds);
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// By queries
+//===----------------------------------------------------------------------===//
+
+Value QueryGradKernel::computeDelta(TileBuilder &builder, Value batch, Value head, Value row) {
+  ArrayRef<int64_t> shape = op.getOut().getType().getShape();
+  Value dout = getInput(builder, op.getDout(), shape), out = getInput(builder, op.getOut(), shape);
+  Value delta;
+  for (auto [first, width] : tiling.headTiles) {
+    bool inbounds = problem.tokens % tiling.rows == 0 && first + width <= problem.headSize;
+    auto load = [&](Value memref) {
+      Value tile = builder.load(memref, {batch, row, head, builder.index(first)}, {1, 3}, {tiling.rows, width}, inbounds);
+      return builder.convert(tile, builder.getF32Type());
+    };
+    Value part = builder.reduce(kernel::ReduceKind::Sum, builder.mul(load(dout), load(out)), 1);
+    delta = delta ? builder.add(delta, part) : part;
+  }
+  return delta;
+}
+
+Launch QueryGradKernel::build(unsigned deltaIndex) {
+  const AttentionProblem &p = problem;
+  int64_t rows = tiling.rows, columns = tiling.columns;
+  AttentionSource q = copies.getRows(op.getQ()), dout = copies.getRows(op.getDout());
+  AttentionSource kPanels = copies.getPanels(op.getK()), vPanels = copies.getPanels(op.getV());
+  AttentionSource kStack = copies.getStack(op.getK());
+  Band band = p.getBand(/*transposed=*/false);
+
+  TileBuilder builder = copies.startKernel({p.batch, p.heads, llvm::divideCeilSigned(p.tokens, rows)});
+  Value batch = builder.programId(0), head = builder.programId(1), row = builder.mulIndex(builder.programId(2), rows);
+  Value group = builder.divIndex(head, p.heads / p.groups);
+  SmallVector<int64_t> statistics{p.batch, p.heads, p.tokens, 1};
+  SmallVector<Value> position{batch, head, row, builder.index(0)};
+  bool wholeRows = p.tokens % rows == 0;
+  Value delta = computeDelta(builder, batch, head, row);
+  builder.store(delta, builder.temporary(deltaIndex, MemRefType::get(statistics, builder.getF32Type())), position, {2, 3}, wholeRows);
+  Value lse = builder.load(getInput(builder, op.getLse(), statistics), position, {2, 3}, {rows, 1}, wholeRows);
+
+  auto [begin, end] = getVisibleRange(builder, band, row, rows, columns);
+  SmallVector<Value> zeros = getZeros(builder);
+  SmallVector<Value> dq = builder.loop(begin, end, columns, zeros, [&](Value column, ValueRange acc) {
+    Value products = multiply(builder, q.load(builder, batch, head, row, 0, rows, p.headSize),
+                              kPanels.loadPanel(builder, batch, group, column, columns));
+    Scores scores = computeScores(builder, p, band, products, row, column);
+    Value dweights = multiply(builder, dout.load(builder, batch, head, row, 0, rows, p.headSize),
+                              vPanels.loadPanel(builder, batch, group, column, columns));
+    Factors factors = getFactors(builder, scores, lse, dweights, delta);
+    SmallVector<Value> next;
+    accumulate(builder, factors.slopes, kStack, batch, group, column, acc, next);
+    return next;
+  });
+  store(builder, op.getDq(), dq, p.scale, batch, head, row);
+  return builder.finish();
+}
+
+//===----------------------------------------------------------------------===//
+// By keys
+//===----------------------------------------------------------------------===//
+
+Launch KeyGradKernel::build(unsigned deltaIndex) {
+  const AttentionProblem &p = problem;
+  int64_t rows = tiling.rows, columns = tiling.columns, headsPerGroup = p.heads / p.groups;
+  AttentionSource k = copies.getRows(op.getK()), v = copies.getRows(op.getV());
+  AttentionSource qPanels = copies.getPanels(op.getQ()), doutPanels = copies.getPanels(op.getDout());
+  AttentionSource qStack = copies.getStack(op.getQ()), doutStack = copies.getStack(op.getDout());
+  Band band = p.getBand(/*transposed=*/true);
+
+  TileBuilder builder = copies.startKernel({p.batch, p.groups, llvm::divideCeilSigned(p.keys, rows)});
+  Value batch = builder.programId(0), group = builder.programId(1), row = builder.mulIndex(builder.programId(2), rows);
+  SmallVector<int64_t> statistics{p.batch, p.heads, 1, p.tokens};
+  Value lses = getInput(builder, op.getLse(), statistics);
+  Value deltas = builder.temporary(deltaIndex, MemRefType::get(statistics, builder.getF32Type()));
+  auto [begin, end] = getVisibleRange(builder, band, row, rows, columns);
+  size_t tiles = tiling.headTiles.size();
+
+  auto addHead = [&, begin = begin, end = end](Value head, ValueRange sums) {
+    return builder.loop(begin, end, columns, sums, [&](Value column, ValueRange acc) {
+      auto loadStatistic = [&](Value memref) {
+        return builder.load(memref, {batch, head, builder.index(0), column}, {2, 3}, {1, columns}, p.tokens % columns == 0);
+      };
+      Value products = multiply(builder, k.load(builder, batch, group, row, 0, rows, p.headSize),
+                                qPanels.loadPanel(builder, batch, head, column, columns));
+      Scores scores = computeScores(builder, p, band, products, row, column);
+      Value dweights = multiply(builder, v.load(builder, batch, group, row, 0, rows, p.headSize),
+                                doutPanels.loadPanel(builder, batch, head, column, columns));
+      Factors factors = getFactors(builder, scores, loadStatistic(lses), dweights, loadStatistic(deltas));
+      SmallVector<Value> next;
+      accumulate(builder, factors.weights, doutStack, batch, head, column, acc.take_front(tiles), next);
+      accumulate(builder, factors.slopes, qStack, batch, head, column, acc.drop_front(tiles), next);
+      return next;
+    });
+  };
+  SmallVector<Value> sums = getZeros(builder);
+  llvm::append_range(sums, getZeros(builder));
+  Value firstHead = builder.mulIndex(group, headsPerGroup);
+  if (headsPerGroup == 1)
+    sums = addHead(firstHead, sums);
+  else
+    sums = builder.loop(builder.index(0), builder.index(headsPerGroup), 1, sums, [&](Value member, ValueRange acc) {
+      return addHead(builder.addIndex(firstHead, member), acc);
+    });
+  store(builder, op.getDv(), ArrayRef<Value>(sums).take_front(tiles), 1, batch, group, row);
+  store(builder, op.getDk(), ArrayRef<Value>(sums).drop_front(tiles), p.scale, batch, group, row);
+  return builder.finish();
+}
+
+FailureOr<LoweredFusion> AttentionGradFamily::lower(graph::FusionOp fusion, OpBuilder &moduleBuilder, StringRef name,
+                                                    const kernel::TargetTraits &traits) const {
+  auto op = dyn_cast<graph::AttentionGradOp>(fusion.getBody().front().front());
+  if (!op)
+    return fusion.emitOpError("of family \"attention_grad\" must hold one graph.attention_grad");
+  AttentionProblem problem = AttentionProblem::of(op);
+  AttentionTiling tiling = AttentionTiling::get(problem, op.getQ().getType().getElementType(), traits);
+
+  LoweredFusion lowered;
+  unsigned delta = lowered.temporaries.size();
+  lowered.temporaries.push_back(
+      MemRefType::get({problem.batch, problem.heads, problem.tokens}, Float32Type::get(fusion.getContext())));
+  AttentionCopies copies(fusion, moduleBuilder, name, tiling, lowered);
+  lowered.launches.push_back(QueryGradKernel(fusion, op, problem, tiling, copies).build(delta));
+  lowered.launches.push_back(KeyGradKernel(fusion, op, problem, tiling, copies).build(delta));
+  return lowered;
+}
+
+const KernelFamily *kernels::getAttentionGradFamily() {
+  static const AttentionGradFamily family;
+  return &family;
+}

@@ -1,0 +1,132 @@
+//===- AttentionTiles.h - What the kernels of attention share ----*- C++ -*-===//
+//
+// Blocks of scores, the band of them that the mask lets through, and copies of q, k, v and dout in the orders in which dots read them.
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+#include "passes/kernels/TileBuilder.h"
+
+#include "llvm/ADT/MapVector.h"
+
+namespace primus::kernels {
+
+/// Which columns of the matrix of scores a row sees: `row + low <= column <= row + high` and `column < count`.
+struct Band {
+  std::optional<int64_t> low, high;
+  int64_t count;
+};
+
+/// Sizes and attributes of a graph.attention or graph.attention_grad.
+struct AttentionProblem {
+  int64_t batch, tokens, heads, keys, groups, headSize;
+  double scale, softcap;
+  bool causal;
+  std::optional<int64_t> window;
+
+  template <typename Op> static AttentionProblem of(Op op) {
+    llvm::ArrayRef<int64_t> q = op.getQ().getType().getShape(), k = op.getK().getType().getShape();
+    // A window beyond both lengths hides nothing that `causal` shows; keeping it small keeps positions within i32.
+    std::optional<int64_t> window = op.getWindow();
+    if (window)
+      window = std::min(*window, std::max(q[1], k[1]));
+    return {q[0], q[1], q[2], k[1], k[2], q[3], op.getScale().convertToDouble(), op.getSoftcap().convertToDouble(),
+            op.getCausal(), window};
+  }
+
+  /// Rows are queries and columns keys, or the other way round.
+  Band getBand(bool transposed) const;
+};
+
+/// A block of scores in registers.
+struct Scores {
+  /// Logarithms to base 2; what the mask hides is so small that its power is zero.
+  Value exponents;
+  /// Derivative of the soft cap, or null where there is none.
+  Value slope;
+};
+
+/// Turns `products` (rows of q times rows of k), whose first element is at (`row`, `column`), into scores.
+Scores computeScores(TileBuilder &builder, const AttentionProblem &problem, const Band &band, Value products, Value row, Value column);
+
+/// First and last + 1 column that `rows` rows from `row` on may see; the first is rounded down to a multiple of `columns`.
+std::pair<Value, Value> getVisibleRange(TileBuilder &builder, const Band &band, Value row, int64_t rows, int64_t columns);
+
+/// Finite, so that no difference of two such scores is NaN; its power is zero beside any score that is not hidden.
+inline constexpr double hiddenScore = -1e30;
+inline constexpr double log2e = 1.4426950408889634;
+
+/// Tiles of the kernels.
+struct AttentionTiling {
+  /// Rows and columns of a block of scores.
+  int64_t rows, columns;
+  int64_t lanes;
+  /// What dots multiply, and how many elements along the contraction are neighbours in a right operand.
+  Type element;
+  int64_t group;
+  /// The head size cut into tiles: (first column, width).
+  llvm::SmallVector<std::pair<int64_t, int64_t>> headTiles;
+
+  static AttentionTiling get(const AttentionProblem &problem, Type element, const kernel::TargetTraits &traits);
+};
+
+/// One of q, k, v and dout in one of the orders in which dots read it. Rows are tokens.
+struct AttentionSource {
+  Operand::Kind kind;
+  unsigned index;
+  /// [batch, rows, heads, head size] as the graph has it; a copy is [batch, heads, padded rows / group, head size * group] or, in panels,
+  /// [batch, heads, panels, head size / group, columns * group].
+  mlir::MemRefType type;
+  bool copied;
+  int64_t group;
+
+  /// A tile of `height` rows and `width` columns of a head. `row` is a multiple of `height`.
+  Value load(TileBuilder &builder, Value batch, Value head, Value row, int64_t column, int64_t height, int64_t width) const;
+  /// The transposed rows of a panel, which starts at row `row`.
+  Value loadPanel(TileBuilder &builder, Value batch, Value head, Value row, int64_t columns) const;
+};
+
+/// Adds to a fusion the kernels that copy its inputs into other orders, each at most once.
+class AttentionCopies {
+public:
+  AttentionCopies(graph::FusionOp fusion, mlir::OpBuilder &builder, llvm::StringRef name, const AttentionTiling &tiling,
+                  LoweredFusion &lowered)
+      : fusion(fusion), builder(builder), name(name), tiling(tiling), lowered(lowered) {}
+
+  /// As a left operand, contracted over the head size.
+  AttentionSource getRows(Value operand);
+  /// As a right operand, contracted over rows.
+  AttentionSource getStack(Value operand);
+  /// As a right operand, contracted over the head size.
+  AttentionSource getPanels(Value operand);
+
+  /// Starts the fusion's next kernel.
+  TileBuilder startKernel(llvm::ArrayRef<int64_t> grid) {
+    return TileBuilder(builder, fusion, kernelName(name, lowered.launches.size()), grid);
+  }
+
+private:
+  enum class Order { Rows, Pairs, Panels };
+  AttentionSource copy(Value operand, Order order);
+  void copyRows(TileBuilder &tiles, unsigned input, llvm::ArrayRef<int64_t> shape, Value target);
+  void copyPairs(TileBuilder &tiles, unsigned input, llvm::ArrayRef<int64_t> shape, Value target);
+  void copyPanels(TileBuilder &tiles, unsigned input, llvm::ArrayRef<int64_t> shape, Value target);
+
+  graph::FusionOp fusion;
+  mlir::OpBuilder &builder;
+  llvm::StringRef name;
+  const AttentionTiling &tiling;
+  LoweredFusion &lowered;
+  llvm::MapVector<std::pair<unsigned, Order>, AttentionSource> known;
+};
+
+/// The fusion's only op apart from the terminator.
+template <typename Op> Op getOnlyOp(llvm::ArrayRef<mlir::Operation *> ops) {
+  return ops.size() == 1 ? llvm::dyn_cast<Op>(ops.front()) : Op();
+}
+
+/// Number of the fusion's output that yields `value`, if it is yielded.
+std::optional<unsigned> findOutput(graph::FusionOp fusion, Value value);
+
+} // namespace primus::kernels
