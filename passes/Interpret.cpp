@@ -31,7 +31,7 @@ struct Interpret : primus::impl::InterpretBase<Interpret> {
     if (mode != "exact" && mode != "faithful")
       return module.emitError() << "option mode is '" << mode << "'; expected exact or faithful";
     if (integerBound <= 0)
-      return module.emitError() << "option integer-bound is " << integerBound << "; expected a positive number";
+      return module.emitError() << "option integer-bound is " << integerBound.getValue() << "; expected a positive number";
     auto target = module.lookupSymbol<func::FuncOp>(function);
     if (!target)
       return module.emitError() << "has no function '" << function << "'; name one with option function";

@@ -1,0 +1,214 @@
+//===- DecompositionTest.cpp - Definitions of composites against direct code ---===//
+//
+// Each composite's decomposition, run in the interpreter, against loops that are written from the formula.
+//
+//===----------------------------------------------------------------------===//
+
+#include "tests/ir/interpreter/Run.h"
+
+using namespace primus::interpreter;
+using namespace primus::testing;
+
+namespace {
+
+/// Constants in decompositions are f32.
+constexpr double tolerance = 1e-6;
+
+class Decomposition : public IrTest {
+protected:
+  void expectClose(const Tensor &actual, const std::vector<double> &expected) {
+    EXPECT_LT(relativeError(actual.values, expected), tolerance);
+  }
+};
+
+TEST_F(Decomposition, RmsNorm) {
+  constexpr int rows = 3, width = 7;
+  Tensor x = random({rows, width}, 0), weight = random({width}, 1);
+  auto results = run(R"(func.func @f(%x: tensor<3x7xf32>, %w: tensor<7xf32>) -> (tensor<3x7xf32>, tensor<3xf32>) {
+    %y, %rstd = graph.rms_norm %x, %w eps 0.01 {offset = 1.0 : f64} : (tensor<3x7xf32>, tensor<7xf32>) -> (tensor<3x7xf32>, tensor<3xf32>)
+    return %y, %rstd : tensor<3x7xf32>, tensor<3xf32>
+  })",
+                     {x, weight});
+  ASSERT_EQ(results.size(), 2u);
+  std::vector<double> y, rstds;
+  for (int row = 0; row < rows; ++row) {
+    double squares = 0;
+    for (int i = 0; i < width; ++i)
+      squares += std::pow(x.values[row * width + i], 2);
+    rstds.push_back(1 / std::sqrt(squares / width + 0.01));
+    for (int i = 0; i < width; ++i)
+      y.push_back(x.values[row * width + i] * rstds[row] * (1 + weight.values[i]));
+  }
+  expectClose(results[0], y);
+  expectClose(results[1], rstds);
+}
+
+TEST_F(Decomposition, LayerNorm) {
+  constexpr int rows = 3, width = 7;
+  Tensor x = random({rows, width}, 0), weight = random({width}, 1), bias = random({width}, 2);
+  auto results = run(R"(
+  func.func @f(%x: tensor<3x7xf32>, %w: tensor<7xf32>, %b: tensor<7xf32>) -> (tensor<3x7xf32>, tensor<3xf32>, tensor<3xf32>) {
+    %y, %mean, %rstd = graph.layer_norm %x, %w, %b eps 0.01 : (tensor<3x7xf32>, tensor<7xf32>, tensor<7xf32>) -> (tensor<3x7xf32>, tensor<3xf32>, tensor<3xf32>)
+    return %y, %mean, %rstd : tensor<3x7xf32>, tensor<3xf32>, tensor<3xf32>
+  })",
+                     {x, weight, bias});
+  ASSERT_EQ(results.size(), 3u);
+  std::vector<double> y, means, rstds;
+  for (int row = 0; row < rows; ++row) {
+    const double *in = x.values.data() + row * width;
+    double mean = std::accumulate(in, in + width, 0.0) / width, variance = 0;
+    for (int i = 0; i < width; ++i)
+      variance += std::pow(in[i] - mean, 2) / width;
+    means.push_back(mean);
+    rstds.push_back(1 / std::sqrt(variance + 0.01));
+    for (int i = 0; i < width; ++i)
+      y.push_back((in[i] - mean) * rstds[row] * weight.values[i] + bias.values[i]);
+  }
+  expectClose(results[0], y);
+  expectClose(results[1], means);
+  expectClose(results[2], rstds);
+}
+
+TEST_F(Decomposition, Rope) {
+  constexpr int batch = 2, tokens = 3, heads = 2, size = 8, pairs = 3;
+  Tensor x = random({batch, tokens, heads, size}, 0), cosine = random({tokens, pairs}, 1), sine = random({tokens, pairs}, 2);
+  for (bool interleaved : {false, true})
+    for (bool inverse : {false, true}) {
+      auto results = run(std::string("func.func @f(%x: tensor<2x3x2x8xf32>, %c: tensor<3x3xf32>, %s: tensor<3x3xf32>) -> "
+                                     "tensor<2x3x2x8xf32> {\n %y = graph.rope ") +
+                             (interleaved ? "interleaved" : "half") + (inverse ? " inverse" : "") +
+                             " %x, %c, %s : tensor<2x3x2x8xf32>, tensor<3x3xf32>\n return %y : tensor<2x3x2x8xf32>\n}",
+                         {x, cosine, sine});
+      ASSERT_EQ(results.size(), 1u);
+      std::vector<double> y = x.values;
+      for (int row = 0; row < batch * tokens * heads; ++row)
+        for (int pair = 0; pair < pairs; ++pair) {
+          int token = row / heads % tokens;
+          double c = cosine.values[token * pairs + pair], s = sine.values[token * pairs + pair] * (inverse ? -1 : 1);
+          int first = row * size + (interleaved ? 2 * pair : pair), second = first + (interleaved ? 1 : pairs);
+          y[first] = x.values[first] * c - x.values[second] * s;
+          y[second] = x.values[second] * c + x.values[first] * s;
+        }
+      expectClose(results[0], y);
+    }
+}
+
+TEST_F(Decomposition, Attention) {
+  constexpr int batch = 2, tokens = 5, heads = 6, groups = 2, size = 4;
+  constexpr double scale = 0.4;
+  Tensor q = random({batch, tokens, heads, size}, 0), k = random({batch, tokens, groups, size}, 1),
+         v = random({batch, tokens, groups, size}, 2);
+  struct {
+    const char *attributes;
+    bool causal;
+    int window;
+    double softcap;
+  } variants[] = {{"", false, 0, 0},
+                  {"{causal}", true, 0, 0},
+                  {"{causal, window = 2 : i64}", true, 2, 0},
+                  {"{causal, softcap = 0.7 : f64}", true, 0, 0.7}};
+  for (const auto &variant : variants) {
+    auto results = run(std::string("func.func @f(%q: tensor<2x5x6x4xf32>, %k: tensor<2x5x2x4xf32>, %v: tensor<2x5x2x4xf32>) -> "
+                                   "(tensor<2x5x6x4xf32>, tensor<2x6x5xf32>) {\n %o, %lse = graph.attention %q, %k, %v scale 0.4 ") +
+                           variant.attributes +
+                           " : tensor<2x5x6x4xf32>, tensor<2x5x2x4xf32> -> tensor<2x6x5xf32>\n"
+                           " return %o, %lse : tensor<2x5x6x4xf32>, tensor<2x6x5xf32>\n}",
+                       {q, k, v});
+    ASSERT_EQ(results.size(), 2u);
+    std::vector<double> out(q.values.size(), 0.0), lse(batch * heads * tokens);
+    for (int b = 0; b < batch; ++b)
+      for (int h = 0; h < heads; ++h)
+        for (int i = 0; i < tokens; ++i) {
+          int query = ((b * tokens + i) * heads + h) * size;
+          auto key = [&](int j) { return ((b * tokens + j) * groups + h / (heads / groups)) * size; };
+          std::vector<double> weights(tokens, 0.0);
+          double sum = 0;
+          for (int j = 0; j < tokens; ++j) {
+            if ((variant.causal && j > i) || (variant.window && i - j >= variant.window))
+              continue;
+            double score = scale * std::inner_product(&q.values[query], &q.values[query] + size, &k.values[key(j)], 0.0);
+            if (variant.softcap)
+              score = variant.softcap * std::tanh(score / variant.softcap);
+            weights[j] = std::exp(score);
+            sum += weights[j];
+          }
+          lse[(b * heads + h) * tokens + i] = std::log(sum);
+          for (int j = 0; j < tokens; ++j)
+            for (int d = 0; d < size; ++d)
+              out[query + d] += weights[j] / sum * v.values[key(j) + d];
+        }
+    expectClose(results[0], out);
+    expectClose(results[1], lse);
+  }
+}
+
+TEST_F(Decomposition, CrossEntropy) {
+  constexpr int tokens = 4, width = 3, vocabulary = 5;
+  Tensor x = random({tokens, width}, 0), weight = random({vocabulary + 2, width}, 1);
+  int labels[tokens] = {4, -1, 0, 2};
+  auto results = run(R"(func.func @f(%x: tensor<4x3xf32>, %w: tensor<7x3xf32>) -> (tensor<f32>, tensor<f32>, tensor<4xf32>) {
+    %labels = graph.constant dense<[4, -1, 0, 2]> : tensor<4xi32>
+    %loss, %valid, %lse = graph.cross_entropy %x, %w, %labels vocabulary 5 : (tensor<4x3xf32>, tensor<7x3xf32>, tensor<4xi32>) -> (tensor<f32>, tensor<f32>, tensor<4xf32>)
+    return %loss, %valid, %lse : tensor<f32>, tensor<f32>, tensor<4xf32>
+  })",
+                     {x, weight});
+  ASSERT_EQ(results.size(), 3u);
+  double loss = 0;
+  std::vector<double> lse;
+  for (int token = 0; token < tokens; ++token) {
+    std::vector<double> logits;
+    double sum = 0;
+    for (int row = 0; row < vocabulary; ++row) {
+      logits.push_back(std::inner_product(&x.values[token * width], &x.values[token * width] + width,
+                                          &weight.values[row * width], 0.0));
+      sum += std::exp(logits.back());
+    }
+    lse.push_back(std::log(sum));
+    if (labels[token] >= 0)
+      loss += lse.back() - logits[labels[token]];
+  }
+  expectClose(results[0], {loss});
+  expectClose(results[1], {3});
+  expectClose(results[2], lse);
+}
+
+TEST_F(Decomposition, AdamW) {
+  Tensor p = random({6}, 0), m = random({6}, 1), v = random({6}, 2), g = random({6}, 3);
+  for (double &value : v.values)
+    value = std::abs(value);
+  double scale = 0.7, lr = 0.01, c1 = 0.19, c2 = 0.0975;
+  auto results = run(R"(func.func @f(%p: tensor<6xf32>, %m: tensor<6xf32>, %v: tensor<6xf32>, %g: tensor<6xf32>, %scale: tensor<f32>,
+      %lr: tensor<f32>, %c1: tensor<f32>, %c2: tensor<f32>) -> (tensor<6xf32>, tensor<6xf32>, tensor<6xf32>) {
+    %p1, %m1, %v1 = graph.adamw %p, %m, %v, %g, %scale, %lr, %c1, %c2 {beta1 = 0.9, beta2 = 0.95, eps = 1.0e-3, weight_decay = 0.1} : tensor<6xf32>
+    return %p1, %m1, %v1 : tensor<6xf32>, tensor<6xf32>, tensor<6xf32>
+  })",
+                     {p, m, v, g, tensor({}, {scale}), tensor({}, {lr}), tensor({}, {c1}), tensor({}, {c2})});
+  ASSERT_EQ(results.size(), 3u);
+  std::vector<double> newP, newM, newV;
+  for (int i = 0; i < 6; ++i) {
+    double gradient = g.values[i] * scale;
+    newM.push_back(0.9 * m.values[i] + 0.1 * gradient);
+    newV.push_back(0.95 * v.values[i] + 0.05 * gradient * gradient);
+    newP.push_back(p.values[i] - lr * (newM[i] / c1 / (std::sqrt(newV[i] / c2) + 1e-3) + 0.1 * p.values[i]));
+  }
+  expectClose(results[0], newP);
+  expectClose(results[1], newM);
+  expectClose(results[2], newV);
+}
+
+TEST_F(Decomposition, Pack) {
+  auto results = run(R"(func.func @f(%w: tensor<1x3x5xf32>, %t: tensor<1x5x3xf32>) -> (tensor<1x2x2x4x2xf32>, tensor<1x2x2x4x2xf32>) {
+    %a = graph.pack %w width 4 group 2 : tensor<1x3x5xf32> -> tensor<1x2x2x4x2xf32>
+    %b = graph.pack %t width 4 group 2 {transposed} : tensor<1x5x3xf32> -> tensor<1x2x2x4x2xf32>
+    return %a, %b : tensor<1x2x2x4x2xf32>, tensor<1x2x2x4x2xf32>
+  })",
+                     {tensor({1, 3, 5}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}),
+                      tensor({1, 5, 3}, {1, 6, 11, 2, 7, 12, 3, 8, 13, 4, 9, 14, 5, 10, 15})});
+  ASSERT_EQ(results.size(), 2u);
+  std::vector<double> panels = {1, 6, 2, 7, 3, 8, 4, 9, 11, 0, 12, 0, 13, 0, 14, 0,
+                                5, 10, 0, 0, 0, 0, 0, 0, 15, 0, 0, 0, 0, 0, 0, 0};
+  EXPECT_EQ(results[0].values, panels);
+  EXPECT_EQ(results[1].values, panels);
+}
+
+} // namespace
