@@ -1,0 +1,143 @@
+//===- LowerElementwise.cpp - Arithmetic on tiles -------------------------===//
+
+#include "codegen/cpu/KernelLowering.h"
+#include "codegen/cpu/MathFunctions.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::codegen;
+
+/// Whether arithmetic on `element` is done in f32: bf16 lies in registers as bits.
+static bool computesInF32(Type type) { return getElementTypeOrSelf(type).isBF16(); }
+
+/// `type`, which may be a vector, with another element.
+static Type withElement(Type type, Type element) {
+  if (auto vector = dyn_cast<VectorType>(type))
+    return vector.clone(element);
+  return element;
+}
+
+/// Operations of the math dialect that become one instruction, or a few.
+static bool isNativeMath(Operation *op) {
+  return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp, math::FloorOp, math::FmaOp, math::RoundEvenOp,
+             math::SqrtOp, math::TruncOp>(op);
+}
+
+LogicalResult KernelLowering::lowerConstant(arith::ConstantOp op) {
+  auto tile = dyn_cast<RankedTensorType>(op.getType());
+  if (!tile) {
+    Type storage = getStorageType(op.getType());
+    TypedAttr value = op.getValue();
+    if (auto number = dyn_cast<FloatAttr>(value); number && op.getType().isBF16())
+      value = IntegerAttr::get(storage, number.getValue().bitcastToAPInt());
+    else if (op.getType().isIndex())
+      value = IntegerAttr::get(storage, cast<IntegerAttr>(value).getInt());
+    define(op, {arith::ConstantOp::create(b, value)});
+    return success();
+  }
+
+  TileLayout layout = layoutOf(op);
+  auto elements = cast<DenseElementsAttr>(op.getValue());
+  // Elements as attributes of the storage type, row by row.
+  auto toStorage = [&](Attribute element) -> Attribute {
+    if (auto number = dyn_cast<FloatAttr>(element); number && tile.getElementType().isBF16())
+      return IntegerAttr::get(layout.element, number.getValue().bitcastToAPInt());
+    if (tile.getElementType().isIndex())
+      return IntegerAttr::get(layout.element, cast<IntegerAttr>(element).getInt());
+    return element;
+  };
+  auto makeVector = [&](ArrayRef<Attribute> lanes) -> Value {
+    return arith::ConstantOp::create(b, cast<TypedAttr>(Attribute(DenseElementsAttr::get(layout.vectorType(), lanes))));
+  };
+  if (elements.isSplat()) {
+    Value vector = makeVector(toStorage(elements.getSplatValue<Attribute>()));
+    define(op, Parts(layout.size(), vector));
+    return success();
+  }
+  SmallVector<Attribute> all(elements.getValues<Attribute>());
+  Parts parts;
+  for (int64_t row = 0; row < layout.rows; ++row) {
+    for (int64_t chunk = 0; chunk < layout.chunks; ++chunk) {
+      SmallVector<Attribute> lanes;
+      for (int64_t lane = 0; lane < layout.width; ++lane) {
+        int64_t column = std::min(chunk * layout.width + lane, layout.columns - 1);
+        lanes.push_back(toStorage(all[row * layout.columns + column]));
+      }
+      parts.push_back(makeVector(lanes));
+    }
+  }
+  define(op, std::move(parts));
+  return success();
+}
+
+LogicalResult KernelLowering::lowerElementwise(Operation *op) {
+  if (op->getNumResults() != 1 || op->getNumRegions() != 0 || !OpTrait::hasElementwiseMappableTraits(op))
+    return op->emitOpError("has no lowering to the CPU; write it with arith, math, scf and kernel operations");
+  SmallVector<Type> types = partTypes(op->getResult(0).getType());
+  Parts parts;
+  for (auto [i, type] : llvm::enumerate(types)) {
+    SmallVector<Value> operands;
+    for (Value operand : op->getOperands()) {
+      // A select's condition may be a scalar beside tiles.
+      ArrayRef<Value> source = partsOf(operand);
+      operands.push_back(source[source.size() == 1 ? 0 : i]);
+    }
+    FailureOr<Value> value = lowerElement(op, operands, type);
+    if (failed(value))
+      return failure();
+    parts.push_back(*value);
+  }
+  define(op->getResult(0), std::move(parts));
+  return success();
+}
+
+/// Changes of an integer's width in which `index` counts as i64.
+static Value castInteger(VectorBuilder &b, Value value, Type type, bool isSigned) {
+  unsigned from = getElementTypeOrSelf(value.getType()).getIntOrFloatBitWidth();
+  unsigned to = getElementTypeOrSelf(type).getIntOrFloatBitWidth();
+  if (from == to)
+    return value;
+  if (from > to)
+    return arith::TruncIOp::create(b, type, value);
+  if (isSigned)
+    return arith::ExtSIOp::create(b, type, value);
+  return arith::ExtUIOp::create(b, type, value);
+}
+
+FailureOr<Value> KernelLowering::lowerElement(Operation *op, ValueRange operands, Type result) {
+  if (isa<arith::IndexCastOp, arith::IndexCastUIOp>(op))
+    return castInteger(b, operands[0], result, isa<arith::IndexCastOp>(op));
+  // What only moves bits works on bf16 as it lies in registers.
+  if (isa<arith::SelectOp>(op))
+    return Value(arith::SelectOp::create(b, operands[0], operands[1], operands[2]));
+  if (isa<arith::BitcastOp>(op))
+    return b.bitcast(operands[0], result);
+
+  SmallVector<Value> inputs(operands);
+  for (auto [input, operand] : llvm::zip(inputs, op->getOperands()))
+    if (computesInF32(operand.getType()))
+      input = b.bf16ToF32(input);
+  bool narrow = computesInF32(op->getResult(0).getType());
+  Type type = narrow ? withElement(result, b.getF32Type()) : result;
+
+  Value value;
+  if (isa<arith::ExtFOp, arith::TruncFOp>(op) && inputs[0].getType() == type) {
+    value = inputs[0];
+  } else if (op->getDialect() == b.getContext()->getLoadedDialect<math::MathDialect>() && !isNativeMath(op)) {
+    value = expandMathFunction(b, op, inputs);
+    if (!value)
+      return op->emitOpError() << "of " << getElementTypeOrSelf(op->getOperand(0).getType())
+                               << " has no expansion for the CPU; compute it in f32 from the functions that have one "
+                                  "(codegen/cpu/MathFunctions.h)";
+  } else {
+    OperationState state(b.getLoc(), op->getName(), inputs, type, op->getAttrs());
+    Operation *clone = b.create(state);
+    // A product and a sum may become one operation: exacter, and twice as fast.
+    if (isa<arith::AddFOp, arith::SubFOp, arith::MulFOp>(op))
+      clone->setAttr("fastmath", arith::FastMathFlagsAttr::get(b.getContext(), arith::FastMathFlags::contract));
+    value = clone->getResult(0);
+  }
+  return narrow ? b.f32ToBf16(value) : value;
+}

@@ -1,0 +1,17 @@
+//===- MathFunctions.h - Elementary functions in f32 -------------*- C++ -*-===//
+
+#pragma once
+
+#include "codegen/cpu/VectorBuilder.h"
+
+namespace primus::codegen {
+
+/// Expansions of the `math` dialect's functions for f32 scalars and vectors, so that a kernel calls no library. Largest errors
+/// measured over all inputs of interest (tests/codegen/cpu/MathFunctionsTest.cpp), in units in the last place: exp 1, exp2 1,
+/// expm1 2, log 1, log1p 2, tanh 3, erf 2, rsqrt 1, sigmoid-like compositions accordingly. Infinities, NaN and subnormal numbers are treated as
+/// by the C library, except that subnormal results may be one unit off.
+///
+/// Null when `op` is not such a function.
+mlir::Value expandMathFunction(VectorBuilder &b, mlir::Operation *op, mlir::ValueRange operands);
+
+} // namespace primus::codegen
