@@ -22,6 +22,15 @@ KernelLowering::KernelLowering(kernel::FuncOp function, const CpuTarget &target,
       b(function.getLoc(), OpBuilder::atBlockEnd(module.getBody()), target) {}
 
 LogicalResult KernelLowering::lower() {
+  for (auto [i, type] : llvm::enumerate(function.getArgumentTypes())) {
+    auto memref = dyn_cast<MemRefType>(type);
+    SmallVector<int64_t> strides;
+    int64_t offset;
+    if (!memref || !memref.hasStaticShape() || failed(memref.getStridesAndOffset(strides, offset)) || offset != 0 ||
+        llvm::is_contained(strides, ShapedType::kDynamic))
+      return function.emitOpError() << "argument " << i << " is " << type
+                                    << "; the CPU target needs memrefs of static shape and strides without offset";
+  }
   auto pointer = LLVM::LLVMPointerType::get(b.getContext());
   auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), {pointer, b.getI64Type(), b.getI64Type()});
   lowered = LLVM::LLVMFuncOp::create(b, function.getSymName(), type);

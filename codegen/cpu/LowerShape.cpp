@@ -108,7 +108,7 @@ LogicalResult KernelLowering::lowerIota(kernel::IotaOp iota) {
   TileLayout layout = layoutOf(iota);
   Value base = arith::TruncIOp::create(b, b.getI32Type(), scalarOf(iota.getBase()));
   auto type = cast<RankedTensorType>(iota.getType());
-  bool alongLanes = layout.column ? iota.getDim() == 0 : iota.getDim() == type.getRank() - 1;
+  bool alongLanes = layout.column ? iota.getDim() == 0 : int64_t(iota.getDim()) == type.getRank() - 1;
   Parts result;
   for (int64_t row = 0; row < layout.rows; ++row) {
     for (int64_t chunk = 0; chunk < layout.chunks; ++chunk) {

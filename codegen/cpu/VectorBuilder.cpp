@@ -12,7 +12,7 @@ using namespace primus;
 using namespace primus::codegen;
 
 int64_t primus::codegen::getElementBytes(Type type) {
-  if (type.isIndex())
+  if (type.isIndex() || isa<LLVM::LLVMPointerType>(type))
     return 8;
   return llvm::divideCeil(type.getIntOrFloatBitWidth(), 8);
 }
