@@ -24,8 +24,8 @@ class Graph_PureOp<string mnemonic, list<Trait> traits = []>
 class Graph_Composite<string mnemonic, list<Trait> traits = []>
     : Graph_PureOp<mnemonic, !listconcat([DeclareOpInterfaceMethods<Decomposable>], traits)>;
 
-def Graph_Tensor : RankedTensorOf<[AnyFloat, AnySignlessInteger]>;
-def Graph_FloatTensor : RankedTensorOf<[AnyFloat]>;
-def Graph_IntTensor : RankedTensorOf<[AnySignlessInteger]>;
+def Graph_Tensor : StaticShapeTensorOf<[AnyFloat, AnySignlessInteger]>;
+def Graph_FloatTensor : StaticShapeTensorOf<[AnyFloat]>;
+def Graph_IntTensor : StaticShapeTensorOf<[AnySignlessInteger]>;
 
 #endif // PRIMUS_IR_GRAPH_BASE

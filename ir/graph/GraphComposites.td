@@ -16,7 +16,7 @@ include "ir/graph/GraphBase.td"
 def Graph_RmsNormOp : Graph_Composite<"rms_norm", [DeclareOpInterfaceMethods<Differentiable>]> {
   let summary = "root-mean-square normalisation of the last dimension";
   let description = [{
-    `x * rstd * (offset + weight)` with `rstd = 1 / sqrt(mean(x^2) + eps)`, in f32, rounded once at
+    `y = x * rstd * (offset + weight)` with `rstd = 1 / sqrt(mean(x^2) + eps)`, in f32, rounded once at
     the end to x's type. `rstd` (f32, x's shape without the last dimension) is kept for the gradient.
     `offset` is 1 in the Gemma convention. Zhang and Sennrich 2019, arXiv 1910.07467.
 
@@ -62,7 +62,7 @@ def Graph_LayerNormOp : Graph_Composite<"layer_norm", [AttrSizedOperandSegments,
                        Optional<Graph_FloatTensor>:$bias, F64Attr:$eps,
                        DefaultValuedAttr<F64Attr, "0.0">:$offset);
   let results = (outs Graph_FloatTensor:$y, Graph_FloatTensor:$mean, Graph_FloatTensor:$rstd);
-  let assemblyFormat = [{$x custom<WeightAndBias>($weight, $bias) `eps` custom<PlainFloat>($eps) attr-dict `:`
+  let assemblyFormat = [{custom<NormOperands>($x, $weight, $bias) `eps` custom<PlainFloat>($eps) attr-dict `:`
                          functional-type(operands, results)}];
   let hasVerifier = 1;
 }
@@ -177,7 +177,8 @@ def Graph_AttentionOp : Graph_Composite<"attention", [AllTypesMatch<["q", "out"]
     and query head h reads group `h / (heads / groups)`. `softmax(softcap(scale q k^T) + mask) v` with the softmax in f32;
     probabilities are rounded to v's type before the second product. `causal`: key j is visible to query i iff
     `j <= i`; `window W`: also `i - j < W`. `softcap c`: `c tanh(s / c)` (0 = none).
-    `lse` (f32 [batch, heads, tokens]) is the log of the softmax's denominator, kept for the gradient.
+    `lse` (f32 [batch, heads, tokens]) is the log of the softmax's denominator, kept for the gradient; it has no gradient of its own.
+    A token that sees no key has output zero.
 
     ```mlir
     %o, %lse = graph.attention %q, %k, %v scale 0.125 {causal} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16> -> tensor<2x6x4xf32>
@@ -195,7 +196,8 @@ def Graph_AttentionGradOp : Graph_Composite<"attention_grad", [
     AllTypesMatch<["q", "dout", "out", "dq"]>, AllTypesMatch<["k", "v", "dk", "dv"]>]> {
   let summary = "gradients of attention with respect to q, k and v";
   let description = [{
-    Created by attention's vjp. Recomputes the probabilities from `lse` (Dao et al. 2022, arXiv 2205.14135).
+    Created by attention's vjp. Recomputes the probabilities from `lse` (Dao et al. 2022, arXiv 2205.14135). They, and the gradient
+    of `q k^T`, are rounded to q's type before the products.
 
     ```mlir
     %dq, %dk, %dv = graph.attention_grad %do, %q, %k, %v, %o, %lse scale 0.125 {causal} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>, tensor<2x6x4xf32>
@@ -220,7 +222,7 @@ def Graph_CrossEntropyOp : Graph_Composite<"cross_entropy", [DeclareOpInterfaceM
   let description = [{
     x is [tokens, width], weight [vocabulary, width], labels i32 [tokens]; a negative label is ignored. Per token:
     `lse - logit[label]` with logits = x weight^T in f32. Results: the sum of the losses and the number of valid tokens (f32 scalars), and `lse` (f32 [tokens]) for
-    the gradient. The loss is divided by the global number of valid tokens later, once.
+    the gradient (it has none of its own). The loss is divided by the global number of valid tokens later, once.
     `vocabulary` counts the weight's rows that take part; rows from there on are padding and have probability zero.
 
     ```mlir

@@ -11,9 +11,12 @@ using namespace mlir;
 namespace primus::graph {
 #include "ir/AsmDirectives.h"
 
-/// `, %w, %b`, `, %w`, `, none, %b` or nothing.
-static ParseResult parseWeightAndBias(OpAsmParser &parser, std::optional<OpAsmParser::UnresolvedOperand> &weight,
-                                      std::optional<OpAsmParser::UnresolvedOperand> &bias) {
+/// `%x`, `%x, %w`, `%x, %w, %b` or `%x, none, %b`.
+static ParseResult parseNormOperands(OpAsmParser &parser, OpAsmParser::UnresolvedOperand &x,
+                                     std::optional<OpAsmParser::UnresolvedOperand> &weight,
+                                     std::optional<OpAsmParser::UnresolvedOperand> &bias) {
+  if (parser.parseOperand(x))
+    return failure();
   if (failed(parser.parseOptionalComma()))
     return success();
   if (failed(parser.parseOptionalKeyword("none")) && parser.parseOperand(weight.emplace()))
@@ -23,14 +26,12 @@ static ParseResult parseWeightAndBias(OpAsmParser &parser, std::optional<OpAsmPa
   return success();
 }
 
-static void printWeightAndBias(OpAsmPrinter &printer, Operation *, Value weight, Value bias) {
-  if (!weight && !bias)
-    return;
-  printer << ", ";
+static void printNormOperands(OpAsmPrinter &printer, Operation *, Value x, Value weight, Value bias) {
+  printer << x;
   if (weight)
-    printer << weight;
-  else
-    printer << "none";
+    printer << ", " << weight;
+  else if (bias)
+    printer << ", none";
   if (bias)
     printer << ", " << bias;
 }

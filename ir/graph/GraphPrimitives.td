@@ -87,6 +87,9 @@ def Graph_ConvertOp : Graph_PureOp<"convert", [Elementwise, DeclareOpInterfaceMe
   let summary = "elementwise change of the number format, to nearest even";
   let description = [{
     The only op that changes precision. Integers convert to floats; i1 gives 0 or 1.
+    A conversion of the f32 result of a matmul, reduction or scatter that nobody else reads becomes that op's own rounding
+    when canonicalised: these accumulate in f32 and round once, at the end, so the result is the same.
+    (C1) floats do not convert to integers.
 
     ```mlir
     %y = graph.convert %x : tensor<4x8xf32> -> tensor<4x8xbf16>
@@ -180,6 +183,8 @@ def Graph_ReshapeOp : Graph_PureOp<"reshape", [DeclareOpInterfaceMethods<Differe
 def Graph_TransposeOp : Graph_PureOp<"transpose", [DeclareOpInterfaceMethods<Differentiable>]> {
   let summary = "permute dimensions: result dimension i is operand dimension perm[i]";
   let description = [{
+    (C1) `perm` is a permutation; (C2) sizes follow it.
+
     ```mlir
     %y = graph.transpose %x perm [1, 0] : tensor<4x8xf32> -> tensor<8x4xf32>
     ```
@@ -226,6 +231,8 @@ def Graph_PadOp : Graph_PureOp<"pad", [DeclareOpInterfaceMethods<Differentiable>
 def Graph_ConcatOp : Graph_PureOp<"concat", [DeclareOpInterfaceMethods<Differentiable>]> {
   let summary = "tensors one after the other along a dimension";
   let description = [{
+    (C1) there is an input; (C2) the inputs differ in dimension `dim` only; (C3) their sizes in it add up.
+
     ```mlir
     %y = graph.concat %a, %b dim 1 : (tensor<4x2xf32>, tensor<4x6xf32>) -> tensor<4x8xf32>
     ```
@@ -244,7 +251,8 @@ def Graph_ConcatOp : Graph_PureOp<"concat", [DeclareOpInterfaceMethods<Different
 def Graph_ReduceOp : Graph_PureOp<"reduce", [DeclareOpInterfaceMethods<Differentiable>]> {
   let summary = "combine elements along dimensions, which disappear";
   let description = [{
-    Sums of f16/bf16 accumulate in f32. (C1) dims ascend and lie in the operand.
+    Sums of floats accumulate in f32 (f64 for f64 operands) and are rounded once, to the result's element type.
+    (C1) dims ascend and lie in the operand; (C2) the result has the other dimensions.
 
     ```mlir
     %y = graph.reduce sum %x dims [1] : tensor<4x8xf32> -> tensor<4xf32>
@@ -284,7 +292,7 @@ def Graph_GatherOp : Graph_PureOp<"gather", [DeclareOpInterfaceMethods<Different
   let summary = "rows of a table, by index";
   let description = [{
     `result[i..., :] = table[indices[i...], :]`. An index outside the table gives a row of zeros.
-    Its vjp is `graph.scatter`.
+    Its vjp is `graph.scatter`. (C1) the result has the indices' shape and then a row's.
 
     ```mlir
     %y = graph.gather %table, %i : (tensor<97x8xf32>, tensor<2x4xi32>) -> tensor<2x4x8xf32>
@@ -299,8 +307,9 @@ def Graph_GatherOp : Graph_PureOp<"gather", [DeclareOpInterfaceMethods<Different
 def Graph_ScatterOp : Graph_PureOp<"scatter", [DeclareOpInterfaceMethods<Differentiable>]> {
   let summary = "sum rows into a table of zeros, by index";
   let description = [{
-    `result[indices[i...], :] += updates[i..., :]`, in the order of i, in f32 for narrower floats.
-    An index outside the table adds nothing.
+    `result[indices[i...], :] += updates[i..., :]`, in the order of i. Sums of floats accumulate in f32 (f64 for f64 updates) and
+    are rounded once, to the result's element type. An index outside the table adds nothing.
+    (C1) updates have the indices' shape and then a row's.
 
     ```mlir
     %dt = graph.scatter %i, %dy : (tensor<2x4xi32>, tensor<2x4x8xf32>) -> tensor<97x8xf32>

@@ -30,7 +30,11 @@ def Graph_LoadOp : Graph_Op<"load", [DeclareOpInterfaceMethods<SymbolUserOpInter
     Only at call level, never inside a layer's function.
 
     ```mlir
-    %w = graph.load @layers.0.attention.q.weight : tensor<8x8xf32>
+    graph.variable @layers.0.norm.weight : tensor<8xf32> role parameter init #graph.init<"ones">
+    func.func @read() -> tensor<8xf32> {
+      %w = graph.load @layers.0.norm.weight : tensor<8xf32>
+      return %w : tensor<8xf32>
+    }
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$variable);
@@ -42,7 +46,11 @@ def Graph_StoreOp : Graph_Op<"store", [DeclareOpInterfaceMethods<SymbolUserOpInt
   let summary = "replace the value of a variable";
   let description = [{
     ```mlir
-    graph.store %w, @layers.0.attention.q.weight : tensor<8x8xf32>
+    graph.variable @layers.0.norm.weight : tensor<8xf32> role parameter init #graph.init<"ones">
+    func.func @write(%w: tensor<8xf32>) {
+      graph.store %w, @layers.0.norm.weight : tensor<8xf32>
+      return
+    }
     ```
   }];
   let arguments = (ins Graph_Tensor:$value, FlatSymbolRefAttr:$variable);
@@ -55,8 +63,14 @@ def Graph_CallOp : Graph_Op<"call", [CallOpInterface, DeclareOpInterfaceMethods<
     The callee is a `func.func` of pure graph ops. `instance` is the layer's name, the prefix of its variables.
     A callee's result with the argument attribute `graph.inplace = i : i64` may be written over operand i.
 
+    Canonicalisation and CSE treat a call as one with unknown effects.
+
     ```mlir
-    %y = graph.call @block.forward(%x, %w) instance "layers.3" : (tensor<2x8xf32>, tensor<8x8xf32>) -> tensor<2x8xf32>
+    func.func private @block.forward(tensor<2x8xf32>, tensor<8x8xf32>) -> tensor<2x8xf32>
+    func.func @program(%x: tensor<2x8xf32>, %w: tensor<8x8xf32>) -> tensor<2x8xf32> {
+      %y = graph.call @block.forward(%x, %w) instance "layers.3" : (tensor<2x8xf32>, tensor<8x8xf32>) -> tensor<2x8xf32>
+      return %y : tensor<2x8xf32>
+    }
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$callee, Variadic<Graph_Tensor>:$operands, StrAttr:$instance);
@@ -124,11 +138,7 @@ def Graph_FusionOp : Graph_Op<"fusion", [IsolatedFromAbove, SingleBlockImplicitT
 
 def Graph_YieldOp : Graph_Op<"yield", [Pure, Terminator, ReturnLike, ParentOneOf<["ScheduleOp", "FusionOp"]>]> {
   let summary = "results of a schedule's or fusion's body";
-  let description = [{
-    ```mlir
-    graph.yield %a, %b : tensor<f32>, tensor<4xf32>
-    ```
-  }];
+  let description = "See `graph.schedule` and `graph.fusion`.";
   let arguments = (ins Variadic<Graph_Tensor>:$values);
   let builders = [OpBuilder<(ins), [{ /* Yields nothing. */ }]>];
   let assemblyFormat = "attr-dict ($values^ `:` type($values))?";

@@ -23,7 +23,7 @@ def Kernel_Dialect : Dialect {
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
 }
 
-def Kernel_Tile : RankedTensorOf<[AnyFloat, AnySignlessInteger, Index]>;
+def Kernel_Tile : StaticShapeTensorOf<[AnyFloat, AnySignlessInteger, Index]>;
 
 class Kernel_Op<string mnemonic, list<Trait> traits = []> : Op<Kernel_Dialect, mnemonic, traits>;
 

@@ -40,6 +40,9 @@ def Step_FunctionOp : Step_FunctionLike<"function"> {
     Arguments are the layer's inputs, then its outputs. `scratch` is the size in bytes of the region that holds its temporaries.
 
     ```mlir
+    kernel.func @copy(%x: memref<4x8xf32>, %y: memref<4x8xf32>) grid [4] {
+      kernel.return
+    }
     step.function @f(%x: memref<4x8xf32>, %y: memref<4x8xf32>) scratch 128 {
       %t = step.buffer offset 0 : memref<4x8xf32>
       step.launch @copy(%x, %t) : memref<4x8xf32>, memref<4x8xf32>
@@ -85,6 +88,7 @@ def Step_BufferOp : Step_Op<"buffer", [Pure]> {
   let arguments = (ins I64Attr:$offset, OptionalAttr<StrAttr>:$name, OptionalAttr<FlatSymbolRefAttr>:$variable);
   let results = (outs AnyMemRef:$result);
   let assemblyFormat = "`offset` $offset ($name^)? (`variable` $variable^)? attr-dict `:` type($result)";
+  let hasVerifier = 1;
 }
 
 def Step_ViewOp : Step_Op<"view", [Pure]> {
@@ -113,14 +117,13 @@ def Step_MicrobatchOp : Step_Op<"microbatch", [Pure, HasParent<"LoopOp">]> {
   let arguments = (ins AnyMemRef:$source);
   let results = (outs AnyMemRef:$result);
   let assemblyFormat = "$source attr-dict `:` type($source) `->` type($result)";
+  let hasVerifier = 1;
 }
 
-def Step_LaunchOp : Step_Op<"launch"> {
+def Step_LaunchOp : Step_Op<"launch", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "run all instances of a kernel";
   let description = [{
-    ```mlir
-    step.launch @copy(%x, %y) : memref<4x8xf32>, memref<4x8xf32>
-    ```
+    Operands have the types of the kernel's arguments. See `step.function`.
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<AnyMemRef>:$operands);
   let assemblyFormat = "$kernel `(` $operands `)` attr-dict `:` type($operands)";
@@ -148,13 +151,20 @@ def Step_CopyOp : Step_Op<"copy", [SameTypeOperands]> {
   let assemblyFormat = "$source `,` $target attr-dict `:` type($target)";
 }
 
-def Step_CallOp : Step_Op<"call", [AttrSizedOperandSegments]> {
+def Step_CallOp : Step_Op<"call", [AttrSizedOperandSegments, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "run a step function on an instance of its layer";
   let description = [{
-    Operands are the function's arguments, then its scratch region where it needs one.
+    Operands are the function's arguments, then its scratch region where it needs one (from the memory plan on).
 
     ```mlir
-    step.call @f(%x, %y) scratch(%s : memref<128xi8>) instance "layers.3" : memref<4x8xf32>, memref<4x8xf32>
+    step.function @f(%x: memref<4x8xf32>) scratch 128 {
+      step.return
+    }
+    step.program @p(%x: memref<4x8xf32> {step.name = "x", step.offset = 0 : i64}) arena 256 {
+      %s = step.buffer offset 128 : memref<128xi8>
+      step.call @f(%x) scratch(%s : memref<128xi8>) instance "layers.3" : memref<4x8xf32>
+      step.return
+    }
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$callee, Variadic<AnyMemRef>:$arguments, Optional<AnyMemRef>:$scratch, StrAttr:$instance);
@@ -174,6 +184,7 @@ def Step_LoopOp : Step_Op<"loop", [SingleBlockImplicitTerminator<"ReturnOp">]> {
   let arguments = (ins I64Attr:$count);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$count $body attr-dict";
+  let hasVerifier = 1;
 }
 
 #endif // PRIMUS_IR_STEP_OPS
