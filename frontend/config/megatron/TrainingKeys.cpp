@@ -1,0 +1,130 @@
+//===- TrainingKeys.cpp - Steps, batches, optimizer, parallel sizes -------===//
+
+#include "frontend/config/megatron/Megatron.h"
+
+#include <fmt/format.h>
+
+namespace primus::config::megatron {
+
+static void mapPrecision(Mapping &m) {
+  Setting<bool> bf16 = m.keys.boolean("bf16", false), fp16 = m.keys.boolean("fp16", false);
+  if (fp16.value && bf16.value)
+    m.diagnostics.error(fp16.origin.location, "'fp16' and 'bf16' exclude each other", "set one of them only");
+  else if (fp16.value)
+    m.diagnostics.error(fp16.origin.location, "fp16 is not supported: loss scaling is missing", "use bf16: true");
+  m.spec.set("training.precision", bf16.with<std::string>(bf16.value ? "BF16" : "F32"));
+}
+
+/// recompute_method block recomputes the first recompute_num_layers layers; uniform recomputes all, in chunks whose size
+/// changes memory only.
+static void mapRecompute(Mapping &m) {
+  Setting<bool> oldFlag = m.keys.boolean("recompute_activations", false);
+  std::optional<Setting<std::string>> granularity = m.keys.tryText("recompute_granularity");
+  Setting<std::string> method = m.keys.choice("recompute_method", "uniform", {"uniform", "block"});
+  Setting<int64_t> layers = m.keys.count("recompute_num_layers", 0, 0);
+  bool hasLayers = m.keys.isSet("recompute_num_layers");
+  if (!granularity) {
+    m.spec.set("training.recompute", oldFlag.with<std::string>(oldFlag.value ? "RECOMPUTE_SELECTIVE" : "RECOMPUTE_NONE"));
+    return;
+  }
+  if (m.keys.choice("recompute_granularity", "full", {"full", "selective"}).value == "selective") {
+    m.spec.set("training.recompute", granularity->with<std::string>("RECOMPUTE_SELECTIVE"));
+    return;
+  }
+  bool block = method.value == "block" && hasLayers;
+  // A block of no layers recomputes nothing.
+  bool none = block && layers.value == 0;
+  m.spec.set("training.recompute", none ? layers.with<std::string>("RECOMPUTE_NONE") : granularity->with<std::string>("RECOMPUTE_FULL"));
+  if (block && !none)
+    m.spec.set("training.recompute_layers", layers);
+}
+
+void mapTraining(Mapping &m) {
+  m.spec.set("training.steps", m.keys.requiredCount("train_iters", "number of steps"));
+  m.spec.set("training.micro_batch_size", m.keys.requiredCount("micro_batch_size", "sequences of one microbatch"));
+  m.spec.set("training.global_batch_size", m.keys.isSet("global_batch_size")
+                                               ? m.keys.requiredCount("global_batch_size", "sequences of one step")
+                                               : m.keys.count("micro_batch_size", 1, 1));
+  m.spec.set("training.sequence_length", m.keys.requiredCount("seq_length", "tokens of one sequence"));
+  m.spec.set("training.seed", m.keys.count("seed", 1234, 0));
+  m.spec.set("training.eval_interval", m.keys.count("eval_interval", 1000, 0));
+  m.spec.set("training.eval_steps", m.keys.count("eval_iters", 100, 0));
+  m.spec.set("training.log_interval", m.keys.count("log_interval", 100, 1));
+  m.spec.set("training.sample_bytes", m.keys.count("sample_bytes", 0, 0));
+  m.spec.set("training.trainable", m.keys.boolean("trainable", true));
+  Setting<double> minutes = m.keys.real("exit_duration_in_mins", 0);
+  if (minutes.value < 0)
+    m.diagnostics.error(minutes.origin.location, fmt::format("'exit_duration_in_mins' must not be negative, but is {}", minutes.value));
+  m.spec.set("training.time_limit_seconds", minutes.with(60 * minutes.value));
+  Setting<bool> perToken = m.keys.boolean("calculate_per_token_loss", false);
+  m.spec.set("training.per_microbatch_mean", perToken.with(!perToken.value));
+  mapPrecision(m);
+  mapRecompute(m);
+
+  auto output = [&](const char *field, const char *key) {
+    auto it = m.config.experiment.find(key);
+    if (it != m.config.experiment.end() && it->second.value.asString())
+      m.spec.set(field, Setting<std::string>{*it->second.value.asString(), {key, it->second.value.location()}});
+  };
+  output("output.work_group", "work_group");
+  output("output.user_name", "user_name");
+  output("output.experiment", "exp_name");
+  output("output.workspace", "workspace");
+  const std::vector<std::string> levels = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"};
+  if (m.keys.isSet("sink_level"))
+    m.spec.set("output.sink_level", m.keys.choice("sink_level", "INFO", levels));
+  m.spec.set("output.file_sink_level", m.keys.choice("file_sink_level", "DEBUG", levels));
+  m.spec.set("output.stderr_sink_level", m.keys.choice("stderr_sink_level", "INFO", levels));
+}
+
+void mapOptimizer(Mapping &m) {
+  Setting<std::string> kind = m.keys.choice("optimizer", "adam", {"adam"});
+  m.spec.set("optimizer.kind", derived<std::string>("adamw", "optimizer adam (Megatron's Adam decays weights apart from the gradient)", kind.origin));
+  std::optional<Setting<double>> rate = m.keys.tryReal("lr");
+  if (!rate && !m.keys.isSet("lr"))
+    m.keys.missing("lr", "learning rate");
+  m.spec.set("optimizer.learning_rate", rate.value_or(m.keys.real("lr", 0)));
+  m.spec.set("optimizer.min_learning_rate", m.keys.real("min_lr", 0));
+  m.spec.set("optimizer.decay_style", m.keys.choice("lr_decay_style", "linear", {"constant", "linear", "cosine"}));
+
+  Setting<int64_t> steps = m.keys.count("train_iters", 1, 1);
+  std::optional<Setting<int64_t>> decay = m.keys.tryInteger("lr_decay_iters");
+  if (!decay)
+    decay = derived(steps.value, "train_iters (lr_decay_iters is not set)", steps.origin);
+  m.spec.set("optimizer.decay_steps", *decay);
+  std::optional<Setting<double>> fraction = m.keys.tryReal("lr_warmup_fraction");
+  Setting<int64_t> warmup = m.keys.count("lr_warmup_iters", 0, 0);
+  if (fraction && warmup.value != 0)
+    m.diagnostics.error(fraction->origin.location, "'lr_warmup_fraction' and 'lr_warmup_iters' exclude each other", "set one of them only");
+  if (fraction)
+    warmup = derived(int64_t(fraction->value * double(decay->value)), "lr_warmup_fraction * decay steps", fraction->origin);
+  m.spec.set("optimizer.warmup_steps", warmup);
+  m.spec.set("optimizer.warmup_init", m.keys.real("lr_warmup_init", 0));
+  m.spec.set("optimizer.beta1", m.keys.real("adam_beta1", 0.9));
+  m.spec.set("optimizer.beta2", m.keys.real("adam_beta2", 0.999));
+  m.spec.set("optimizer.epsilon", m.keys.real("adam_eps", 1e-8));
+  m.spec.set("optimizer.weight_decay", m.keys.real("weight_decay", 0.01));
+  m.spec.set("optimizer.clip", m.keys.real("clip_grad", 1.0));
+}
+
+void mapParallelism(Mapping &m) {
+  Setting<int64_t> tensor = m.keys.count("tensor_model_parallel_size", 1, 1);
+  Setting<int64_t> pipeline = m.keys.count("pipeline_model_parallel_size", 1, 1);
+  Setting<int64_t> context = m.keys.count("context_parallel_size", 1, 1);
+  Setting<int64_t> expert = m.keys.count("expert_model_parallel_size", 1, 1);
+  for (const Setting<int64_t> *size : {&tensor, &pipeline, &context, &expert})
+    if (size->value != 1)
+      m.diagnostics.error(size->origin.location, fmt::format("{} = {} is not supported: only one rank is supported so far", size->origin.key, size->value),
+                          fmt::format("set {}=1", size->origin.key));
+  m.spec.set("parallelism.tensor", tensor);
+  m.spec.set("parallelism.pipeline", pipeline);
+  m.spec.set("parallelism.context", context);
+  m.spec.set("parallelism.expert", expert);
+  m.spec.set("parallelism.data", derived(int64_t(1), "one rank", tensor.origin));
+  m.spec.set("parallelism.world_size", derived(tensor.value * pipeline.value * context.value, "the product of the parallel sizes", tensor.origin));
+  Setting<bool> sequence = m.keys.boolean("sequence_parallel", false);
+  // Upstream turns it off without tensor parallelism.
+  m.spec.set("parallelism.sequence_parallel", sequence.value && tensor.value == 1 ? derived(false, "sequence_parallel has no effect with one tensor rank", sequence.origin) : sequence);
+}
+
+} // namespace primus::config::megatron
