@@ -7,9 +7,20 @@ using namespace primus::kernels;
 
 llvm::ArrayRef<const KernelFamily *> kernels::getFamilies() {
   static const KernelFamily *const families[] = {
+      // Products and whole composites
+      getMatmulFamily(),
       getAttentionFamily(),
       getAttentionGradFamily(),
+      getRopeFamily(),
+      // Any group of elementwise ops and reductions
       getRowsFamily(),
+      getTotalFamily(),
+      getColumnsFamily(),
+      // Movement of data
+      getCopyFamily(),
+      getTransposeFamily(),
+      getScatterFamily(),
+      getPackFamily(),
   };
   return families;
 }

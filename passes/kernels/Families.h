@@ -12,5 +12,21 @@ const KernelFamily *getAttentionFamily();
 const KernelFamily *getAttentionGradFamily();
 /// Elementwise ops, broadcasts and reductions over the last dimension.
 const KernelFamily *getRowsFamily();
+/// Reductions over all dimensions but the last.
+const KernelFamily *getColumnsFamily();
+/// Products with an elementwise epilogue.
+const KernelFamily *getMatmulFamily();
+/// Reductions to a scalar.
+const KernelFamily *getTotalFamily();
+/// One concatenation or padding.
+const KernelFamily *getCopyFamily();
+/// One permutation that moves the last dimension.
+const KernelFamily *getTransposeFamily();
+/// Sums of rows into a table.
+const KernelFamily *getScatterFamily();
+/// One rotary position embedding.
+const KernelFamily *getRopeFamily();
+/// One graph.pack.
+const KernelFamily *getPackFamily();
 
 } // namespace primus::kernels

@@ -66,7 +66,7 @@ Value kernels::mapIndex(TileBuilder &builder, Value linear, ArrayRef<int64_t> fr
 
 bool RowChecker::check(Value value, bool tile, bool atRow, bool flat) {
   Operation *op = value.getDefiningOp();
-  bool outside = !op || !ops.contains(op);
+  bool outside = !op || !ops.contains(op) || given.contains(value);
   auto fail = [&](const Twine &why) {
     reason = why.str();
     return false;
@@ -177,6 +177,7 @@ Value RowEvaluator::load(BlockArgument argument, Position position) {
   unsigned number = argument.getArgNumber();
   int64_t elements = numElements(argument);
   InputUse &use = uses[number];
+  use.isRead = true;
   use.lastPass = std::max(use.lastPass, pass);
   if (!position.column) {
     use.elsewhere = true;

@@ -30,6 +30,7 @@ struct Position {
 
 /// How a kernel reads an input, to know what may share its buffer.
 struct InputUse {
+  bool isRead = false;
   /// The last pass over the row that reads it.
   unsigned lastPass = 0;
   /// Also read elsewhere than at the position of what is computed.
@@ -45,12 +46,15 @@ public:
 
   /// `tile`, `atRow` and `flat` are the sort of position at which the value is wanted (see Position).
   bool check(Value value, bool tile, bool atRow, bool flat);
+  /// States that the value is known wherever it is asked for.
+  void give(Value value) { given.insert(value); }
 
 private:
   const llvm::SmallPtrSetImpl<mlir::Operation *> &ops;
   int64_t rows;
   std::string &reason;
   llvm::DenseSet<std::pair<Value, unsigned>> known;
+  llvm::DenseSet<Value> given;
 };
 
 class RowEvaluator {
@@ -61,13 +65,10 @@ public:
 
   /// States the value of a reduction at the present row.
   void setRowValue(Value value, Value scalar) { rowValues[value] = scalar; }
+  /// States a value's tile at a position.
+  void setTile(Value value, const Position &position, Value tile) { tiles[{value, position.row, position.column}] = tile; }
   /// Forgets tiles (not scalars): at the start of each loop body.
   void startTiles() { tiles.clear(); }
-  /// Forgets all that was computed, but no reduction: at the start of a region that is not always executed.
-  void startScope() {
-    tiles.clear();
-    scalars.clear();
-  }
   /// Where the scalars of the present row are computed: before `loop`, while its body is built; null: where they are asked for.
   void setRowScope(mlir::Operation *loop) { rowScope = loop; }
   /// Numbers the pass over the row that is being built.

@@ -175,13 +175,6 @@ SmallVector<Value> TileBuilder::loop(Value begin, Value end, int64_t step, Value
   return SmallVector<Value>(loop.getResults());
 }
 
-void TileBuilder::when(Value condition, function_ref<void()> body) {
-  auto conditional = scf::IfOp::create(*this, condition, /*withElseRegion=*/false);
-  OpBuilder::InsertionGuard guard(*this);
-  setInsertionPoint(conditional.thenBlock()->getTerminator());
-  body();
-}
-
 //===----------------------------------------------------------------------===//
 // Memory
 //===----------------------------------------------------------------------===//
@@ -234,6 +227,11 @@ Value TileBuilder::iota(Value base, int64_t dim, ArrayRef<int64_t> shape) {
 
 Value TileBuilder::dot(Value lhs, Value rhs, Value acc, int64_t group) {
   return kernel::DotOp::create(*this, acc.getType(), lhs, rhs, acc, group);
+}
+
+Value TileBuilder::transpose(Value tile) {
+  ArrayRef<int64_t> shape = getTileShape(tile);
+  return kernel::TransposeOp::create(*this, getTileType({shape[1], shape[0]}, getElementTypeOrSelf(tile)), tile);
 }
 
 Value TileBuilder::convert(Value value, Type element) {

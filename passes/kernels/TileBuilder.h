@@ -48,8 +48,6 @@ public:
   /// scf.for from `begin` to `end`; `body` gets the index and the carried values and returns the next ones.
   llvm::SmallVector<Value> loop(Value begin, Value end, int64_t step, mlir::ValueRange carried,
                                 llvm::function_ref<llvm::SmallVector<Value>(Value, mlir::ValueRange)> body);
-  /// scf.if without results.
-  void when(Value condition, llvm::function_ref<void()> body);
 
   //===--------------------------------------------------------------------===//
   // Memory
@@ -72,6 +70,8 @@ public:
   Value iota(Value base, int64_t dim, llvm::ArrayRef<int64_t> shape);
   /// acc + lhs rhs.
   Value dot(Value lhs, Value rhs, Value acc, int64_t group = 1);
+  /// Exchanges the two dimensions.
+  Value transpose(Value tile);
   /// Changes the element type, as graph.convert does.
   Value convert(Value value, Type element);
 

@@ -1,0 +1,89 @@
+//===- MatmulProblem.cpp - The normal form of matmuls ---------------------===//
+
+#include "passes/kernels/MatmulProblem.h"
+
+#include "mlir/IR/Builders.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::kernels;
+
+static ArrayRef<int64_t> shapeOf(Value value) { return cast<RankedTensorType>(value.getType()).getShape(); }
+
+static std::optional<MatmulProblem> matchPacked(graph::MatmulOp op) {
+  MatmulProblem problem;
+  ArrayRef<int64_t> packed = shapeOf(op.getRhs());
+  problem.right = op.getRhs();
+  problem.width = packed[3];
+  problem.group = packed[4];
+  problem.ops.push_back(op);
+
+  auto reshape = op.getLhs().getDefiningOp<graph::ReshapeOp>();
+  if (!reshape)
+    return std::nullopt;
+  problem.ops.push_back(reshape);
+  problem.left = reshape.getOperand();
+  if (auto pad = problem.left.getDefiningOp<graph::PadOp>()) {
+    problem.ops.push_back(pad);
+    problem.left = pad.getOperand();
+  }
+  if (shapeOf(problem.left).size() != 3 || !op.getResult().hasOneUse())
+    return std::nullopt;
+  auto whole = dyn_cast<graph::ReshapeOp>(*op.getResult().user_begin());
+  if (!whole)
+    return std::nullopt;
+  problem.ops.push_back(whole);
+  problem.result = whole.getResult();
+  if (whole.getResult().hasOneUse())
+    if (auto slice = dyn_cast<graph::SliceOp>(*whole.getResult().user_begin())) {
+      problem.ops.push_back(slice);
+      problem.result = slice.getResult();
+    }
+  if (shapeOf(problem.result).size() != 3)
+    return std::nullopt;
+  problem.batch = shapeOf(problem.left)[0];
+  problem.m = shapeOf(problem.left)[1];
+  problem.k = shapeOf(problem.left)[2];
+  problem.n = shapeOf(problem.result)[2];
+  return problem;
+}
+
+std::optional<MatmulProblem> MatmulProblem::match(graph::MatmulOp op) {
+  if (op.getSpec() == kPackedSpec)
+    return matchPacked(op);
+  StringRef left = op.getLhsSpec(), right = op.getRhsSpec();
+  if ((left != kLeftRows && left != kLeftColumns) || (right != kRightRows && right != kRightColumns) ||
+      op.getResultSpec() != "bmn")
+    return std::nullopt;
+  MatmulProblem problem;
+  problem.left = op.getLhs();
+  problem.right = op.getRhs();
+  problem.result = op.getResult();
+  ArrayRef<int64_t> shape = shapeOf(op.getResult());
+  problem.batch = shape[0];
+  problem.m = shape[1];
+  problem.n = shape[2];
+  problem.k = shapeOf(op.getLhs())[left == kLeftRows ? 2 : 1];
+  problem.ops.push_back(op);
+  return problem;
+}
+
+Value kernels::buildPackedMatmul(OpBuilder &builder, Location loc, Value left, Value packed, int64_t n, Type element) {
+  ArrayRef<int64_t> shape = shapeOf(left), panels = shapeOf(packed);
+  int64_t batch = shape[0], m = shape[1], k = shape[2], width = panels[3], group = panels[4];
+  Type leftElement = getElementTypeOrSelf(left.getType());
+  if (k % group) {
+    k = llvm::alignTo(k, group);
+    left = graph::PadOp::create(builder, loc, RankedTensorType::get({batch, m, k}, leftElement), left,
+                                builder.getDenseI64ArrayAttr({0, 0, 0}));
+  }
+  left = graph::ReshapeOp::create(builder, loc, RankedTensorType::get({batch, m, k / group, group}, leftElement), left);
+  Value product = graph::MatmulOp::create(builder, loc, RankedTensorType::get({batch, m, panels[1], width}, element),
+                                          builder.getStringAttr(kPackedSpec), left, packed);
+  Value result = graph::ReshapeOp::create(builder, loc, RankedTensorType::get({batch, m, panels[1] * width}, element), product);
+  if (n != panels[1] * width)
+    result = graph::SliceOp::create(builder, loc, RankedTensorType::get({batch, m, n}, element), result,
+                                    builder.getDenseI64ArrayAttr({0, 0, 0}));
+  return result;
+}

@@ -1,0 +1,43 @@
+//===- MatmulProblem.h - The normal form of matmuls --------------*- C++ -*-===//
+//
+// FormFusions brings every matmul into the form [batch, m, k] x [batch, k, n]; PackOperands replaces its right operand by a packed one. In the body
+// of a fusion the product then reads
+//
+//   (pad %a to a multiple of the group)  reshape -> [batch, m, k / group, group]
+//   graph.matmul "bmkg,bpkwg->bmpw"      with the packed operand [batch, n / width, k / group, width, group]
+//   reshape -> [batch, m, n padded]      (slice -> [batch, m, n])
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+#include "ir/graph/GraphDialect.h"
+#include "ir/kernel/TargetTraits.h"
+
+namespace primus::kernels {
+
+inline constexpr llvm::StringLiteral kPackedSpec = "bmkg,bpkwg->bmpw";
+/// The left operand as it is read: the contracted dimension contiguous. A transposed left operand is copied.
+inline constexpr llvm::StringLiteral kLeftRows = "bmk", kLeftColumns = "bkm";
+inline constexpr llvm::StringLiteral kRightRows = "bkn", kRightColumns = "bnk";
+
+struct MatmulProblem {
+  /// The left operand outside of the product's own reshapes, and the right one; packed or not.
+  mlir::Value left, right;
+  /// [batch, m, n].
+  mlir::Value result;
+  int64_t batch, m, n, k;
+  /// Of a packed right operand: columns of a panel and rows that are neighbours; 0 if it is not packed.
+  int64_t width = 0, group = 0;
+  /// Ops that belong to the product, for a packed one.
+  llvm::SmallVector<mlir::Operation *> ops;
+
+  /// The problem of a product in normal form, or std::nullopt.
+  static std::optional<MatmulProblem> match(graph::MatmulOp op);
+};
+
+/// Builds the product of `left` [batch, m, k] and a packed operand, of which `n` columns count; see above.
+mlir::Value buildPackedMatmul(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value left, mlir::Value packed, int64_t n,
+                              mlir::Type element);
+
+} // namespace primus::kernels
