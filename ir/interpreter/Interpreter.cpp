@@ -77,6 +77,16 @@ Interpreter::Results Interpreter::call(Operation *user, StringRef name, ArrayRef
   return runBlock(function.getBody().front(), inputs, frame);
 }
 
+/// Forgets the operands that no later op of the block reads. Values from around a schedule's body outlive the body.
+void Interpreter::releaseOperands(Operation &op, Frame &frame) {
+  Block *block = op.getBlock();
+  for (Value operand : op.getOperands()) {
+    auto isLater = [&](Operation *user) { return op.isBeforeInBlock(block->findAncestorOpInBlock(*user)); };
+    if (operand.getParentBlock() == block && llvm::none_of(operand.getUsers(), isLater))
+      frame.erase(operand);
+  }
+}
+
 Interpreter::Results Interpreter::runBlock(Block &block, ArrayRef<TensorRef> arguments, Frame &frame) {
   for (auto [argument, value] : llvm::zip_equal(block.getArguments(), arguments))
     frame[argument] = value;
@@ -91,6 +101,7 @@ Interpreter::Results Interpreter::runBlock(Block &block, ArrayRef<TensorRef> arg
       return failure();
     for (auto [value, result] : llvm::zip_equal(op.getResults(), *results))
       frame[value] = std::move(result);
+    releaseOperands(op, frame);
   }
   return block.getParentOp()->emitError("cannot be interpreted: its block has no terminator");
 }

@@ -55,6 +55,7 @@ private:
   Results call(mlir::Operation *user, llvm::StringRef name, llvm::ArrayRef<TensorRef> inputs);
   /// Runs a block's ops and returns the operands of its terminator.
   Results runBlock(mlir::Block &block, llvm::ArrayRef<TensorRef> arguments, Frame &frame);
+  static void releaseOperands(mlir::Operation &op, Frame &frame);
   Results runOp(mlir::Operation *op, llvm::ArrayRef<TensorRef> operands, Frame &frame);
   Results runPrimitive(mlir::Operation *op, llvm::ArrayRef<TensorRef> operands);
 

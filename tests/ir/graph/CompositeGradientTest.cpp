@@ -51,7 +51,9 @@ GradientCase crossEntropy(const std::string &name, const std::string &labels, in
               std::to_string(vocabulary) + " : (" + x + ", " + weight + ", tensor<4xi32>) -> (tensor<f32>, tensor<f32>, tensor<4xf32>)"};
 }
 
-std::vector<GradientCase> makeCases() {
+} // namespace
+
+std::vector<GradientCase> primus::testing::getCompositeGradientCases() {
   return {
       {"rms_norm", "%x: tensor<2x3x8xf32>, %w: tensor<8xf32>",
        "graph.rms_norm %x, %w eps 1.0e-5 : (tensor<2x3x8xf32>, tensor<8xf32>) -> (tensor<2x3x8xf32>, tensor<2x3xf32>)"},
@@ -122,11 +124,13 @@ std::vector<GradientCase> makeCases() {
   };
 }
 
+namespace {
+
 class CompositeGradient : public GradientCheck, public ::testing::WithParamInterface<GradientCase> {};
 
 TEST_P(CompositeGradient, MatchesFiniteDifferences) { checkCase(GetParam()); }
 
-INSTANTIATE_TEST_SUITE_P(Ops, CompositeGradient, ::testing::ValuesIn(makeCases()),
+INSTANTIATE_TEST_SUITE_P(Ops, CompositeGradient, ::testing::ValuesIn(getCompositeGradientCases()),
                          [](const auto &info) { return info.param.name; });
 
 /// Changes the sign of one term at a time of a derivative's definition, and expects the check to fail each time.
@@ -159,7 +163,7 @@ TEST_P(SeededError, IsFound) {
 
 INSTANTIATE_TEST_SUITE_P(Signs, SeededError,
                          ::testing::ValuesIn([] {
-                           std::vector<GradientCase> cases = makeCases();
+                           std::vector<GradientCase> cases = getCompositeGradientCases();
                            llvm::erase_if(cases, [](const GradientCase &gradientCase) {
                              return gradientCase.name != "rms_norm" && gradientCase.name != "layer_norm" &&
                                     gradientCase.name != "glu_silu" && gradientCase.name != "attention_everything" &&

@@ -24,6 +24,10 @@ struct GradientCase {
   bool positive = false;
 };
 
+/// The cases of PrimitiveGradientTest.cpp and CompositeGradientTest.cpp.
+std::vector<GradientCase> getPrimitiveGradientCases();
+std::vector<GradientCase> getCompositeGradientCases();
+
 inline void PrintTo(const GradientCase &gradientCase, std::ostream *os) { *os << gradientCase.name; }
 
 /// Compares vector-Jacobian products with central differences in the interpreter's exact mode.

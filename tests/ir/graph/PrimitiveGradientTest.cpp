@@ -26,7 +26,9 @@ GradientCase matmul(const std::string &name, const std::string &spec, const std:
           "graph.matmul \"" + spec + "\" %a, %b : (tensor<" + lhs + ">, tensor<" + rhs + ">) -> tensor<" + result + ">"};
 }
 
-std::vector<GradientCase> makeCases() {
+} // namespace
+
+std::vector<GradientCase> primus::testing::getPrimitiveGradientCases() {
   return {
       unary("neg"),
       unary("exp"),
@@ -91,11 +93,13 @@ std::vector<GradientCase> makeCases() {
   };
 }
 
+namespace {
+
 class PrimitiveGradient : public GradientCheck, public ::testing::WithParamInterface<GradientCase> {};
 
 TEST_P(PrimitiveGradient, MatchesFiniteDifferences) { checkCase(GetParam()); }
 
-INSTANTIATE_TEST_SUITE_P(Ops, PrimitiveGradient, ::testing::ValuesIn(makeCases()),
+INSTANTIATE_TEST_SUITE_P(Ops, PrimitiveGradient, ::testing::ValuesIn(getPrimitiveGradientCases()),
                          [](const auto &info) { return info.param.name; });
 
 } // namespace
