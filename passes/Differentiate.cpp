@@ -87,9 +87,10 @@ LogicalResult ReverseWalk::visit(Operation *op) {
   Block *block = builder.getInsertionBlock();
   Operation *before = &block->back();
   SmallVector<Value> gradientsOfOperands = differentiable.buildVjp(builder, cotangents);
+  // A derivative that does not exist for these cotangents has said why and returned nothing.
   if (gradientsOfOperands.size() != op->getNumOperands())
-    return op->emitOpError() << "has a derivative with " << gradientsOfOperands.size() << " gradients for "
-                             << op->getNumOperands() << " operands";
+    return op->emitOpError() << "gave " << gradientsOfOperands.size() << " gradients for its " << op->getNumOperands()
+                             << " operands";
 
   // Names: what the derivative built is called after the op, a gradient that has an op to itself after its operand.
   Location loc = getDerivedLoc(op->getResult(0), ".grad");
