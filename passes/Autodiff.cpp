@@ -169,16 +169,16 @@ LogicalResult BackwardBuilder::buildBackward() {
 LogicalResult BackwardBuilder::buildForwardBackward(unsigned loss, unsigned valid, bool perMicrobatchMean) {
   copyForward();
   ReverseWalk walk(body, getSources(forward, mapping));
-  Location loc = forwardResults[loss].getLoc();
+  auto locOf = [&](StringRef suffix) { return getDerivedLoc(forwardResults[loss], suffix); };
   auto scalar = RankedTensorType::get({}, builder.getF32Type());
-  Value one = graph::ConstantOp::create(builder, loc, scalar, 1.0);
+  Value one = graph::ConstantOp::create(builder, locOf(".grad"), scalar, 1.0);
   Value seed = one;
   Value lossResult = forwardResults[loss], validResult = forwardResults[valid];
   if (perMicrobatchMean) {
     // The mean of this microbatch counts as one: the division by the sum of all counts then gives the mean of means.
-    Value count = graph::MaximumOp::create(builder, loc, scalar, validResult, one);
-    seed = graph::DivOp::create(builder, loc, scalar, one, count);
-    lossResult = graph::DivOp::create(builder, loc, scalar, lossResult, count);
+    Value count = graph::MaximumOp::create(builder, locOf(".count"), scalar, validResult, one);
+    seed = graph::DivOp::create(builder, locOf(".grad"), scalar, one, count);
+    lossResult = graph::DivOp::create(builder, locOf(".mean"), scalar, lossResult, count);
     validResult = one;
   }
   for (unsigned index = 0, end = forwardResults.size(); index < end; ++index)

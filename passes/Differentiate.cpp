@@ -56,8 +56,9 @@ Value ReverseWalk::getGradient(Value value, Type element) {
     return {};
   Location loc = getDerivedLoc(value, ".grad");
   Value sum = it->second.wide;
+  Type sumElement = getElementTypeOrSelf(sum ? sum : it->second.narrow.front());
   for (Value narrow : it->second.narrow)
-    sum = add(loc, sum, convertElements(builder, loc, narrow, sum ? builder.getF32Type() : getElementTypeOrSelf(narrow)));
+    sum = add(loc, sum, convertElements(builder, loc, narrow, sumElement));
   return convertElements(builder, loc, sum, element);
 }
 

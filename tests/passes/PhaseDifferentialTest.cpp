@@ -145,6 +145,7 @@ TEST_P(PhaseDifferentialOfModel, GradientsAreDerivativesOfTheLoss) {
   OwningOpRef<ModuleOp> model = parseModel(text);
   ASSERT_TRUE(model);
   StepResult step = compileAndRun(text, "train");
+  ASSERT_FALSE(HasFailure());
   Plan plan = *Plan::get(*model);
   Interpreter interpreter(*model);
   ASSERT_TRUE(succeeded(interpreter.initializeVariables(/*seed=*/3))) << messages;
@@ -161,6 +162,9 @@ TEST_P(PhaseDifferentialOfModel, GradientsAreDerivativesOfTheLoss) {
     const std::vector<double> &gradient = step.variables[name + ".grad"];
     const Tensor original = *interpreter.getVariable(name);
     Tensor direction = random(original.shape, stream++);
+    double length = std::sqrt(std::inner_product(direction.values.begin(), direction.values.end(), direction.values.begin(), 0.0));
+    for (double &value : direction.values)
+      value /= length;
     double expected = std::inner_product(gradient.begin(), gradient.end(), direction.values.begin(), 0.0);
 
     constexpr double h = 1e-3;
@@ -187,6 +191,7 @@ TEST_P(PhaseDifferentialOfModel, UpdatesParameters) {
   OwningOpRef<ModuleOp> model = parseModel(text);
   ASSERT_TRUE(model);
   StepResult step = compileAndRun(text, "train");
+  ASSERT_FALSE(HasFailure());
   Plan plan = *Plan::get(*model);
   Interpreter interpreter(*model);
   ASSERT_TRUE(succeeded(interpreter.initializeVariables(/*seed=*/3))) << messages;
