@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
+#include <google/protobuf/text_format.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -50,6 +51,25 @@ static Place findPlace(spec::TrainingSpec &spec, const std::string &path) {
     }
     begin = end + 1;
   }
+}
+
+std::string printField(const spec::TrainingSpec &spec, const std::string &path) {
+  // findPlace adds what is missing, so it works on a copy.
+  spec::TrainingSpec copy = spec;
+  auto [message, field] = findPlace(copy, path);
+  google::protobuf::TextFormat::Printer printer;
+  printer.SetSingleLineMode(true);
+  std::string text;
+  if (!field->is_repeated()) {
+    printer.PrintFieldValueToString(*message, field, -1, &text);
+    return text;
+  }
+  for (int i = 0; i < message->GetReflection()->FieldSize(*message, field); ++i) {
+    std::string element;
+    printer.PrintFieldValueToString(*message, field, i, &element);
+    text += (i ? ", " : "") + element;
+  }
+  return "[" + text + "]";
 }
 
 void SpecWriter::note(const std::string &path, const Origin &origin) {

@@ -53,4 +53,7 @@ private:
   spec::TrainingSpec &spec;
 };
 
+/// The value of a field by its path, as textproto writes it.
+std::string printField(const spec::TrainingSpec &spec, const std::string &path);
+
 } // namespace primus::config

@@ -88,7 +88,8 @@ static void mapAttention(Mapping &m, const Setting<int64_t> &width, const Settin
   m.spec.set(path + "causal", derived(true, "model_type gpt", m.keys.origin("model_type")));
   Setting<double> scale = m.keys.real("softmax_scale", 0);
   m.spec.set(path + "scale", scale);
-  mapRope(m, *headSize);
+  if (position.value == "rope")
+    mapRope(m, *headSize);
   m.spec.set(path + "position", position.with<std::string>(position.value == "rope"   ? "ROPE"
                                                            : position.value == "none" ? "POSITION_NONE"
                                                                                       : "LEARNED"));

@@ -9,7 +9,7 @@
 
 namespace primus::config::megatron {
 
-/// Vocabularies of tokenizers that presets name. Upstream asks the tokenizer itself, which is a download.
+/// Rows of the embedding of the models whose tokenizers presets name. Upstream asks the tokenizer, which is a download.
 struct KnownTokenizer {
   const char *model;
   int64_t vocabulary;
@@ -32,11 +32,27 @@ static constexpr KnownTokenizer knownTokenizers[] = {
     {"meta-llama/Llama-3.2-1B", 128256},
     {"meta-llama/Llama-3.2-3B", 128256},
     {"meta-llama/Llama-3.3-70B-Instruct", 128256},
+    {"Qwen/Qwen2.5-3B", 151936},
+    {"Qwen/Qwen2.5-7B", 152064},
+    {"Qwen/Qwen2.5-14B", 152064},
+    {"Qwen/Qwen2.5-32B", 152064},
+    {"Qwen/Qwen2.5-72B", 152064},
+    {"Qwen/Qwen3-4B", 151936},
+    {"Qwen/Qwen3-8B", 151936},
+    {"Qwen/Qwen3-14B", 151936},
+    {"Qwen/Qwen3-32B", 151936},
+    {"Qwen/Qwen3-30B-A3B", 151936},
+    {"Qwen/Qwen3-235B-A22B", 151936},
+    {"mistralai/Mixtral-8x7B-v0.1", 32000},
+    {"deepseek-ai/DeepSeek-V2", 102400},
+    {"deepseek-ai/DeepSeek-V2-Lite", 102400},
+    {"deepseek-ai/DeepSeek-V3", 129280},
     {"gpt2", 50257},
     {"openai-community/gpt2", 50257},
 };
 
-/// Upstream's mock data does not look at the model: it always draws from this many tokens, plus one that ends documents.
+/// Upstream's mock data forgets the model's vocabulary: it always draws from this many tokens, plus one that ends
+/// documents. We do so only where the model's own vocabulary is not known.
 static constexpr int64_t mockVocabulary = 131072 + 1;
 
 static Setting<int64_t> vocabulary(Mapping &m) {
