@@ -1,0 +1,52 @@
+//===- MetricsFile.h - One JSON object per step ---------------------------===//
+
+#ifndef PRIMUS_RUNTIME_METRICS_METRICSFILE_H
+#define PRIMUS_RUNTIME_METRICS_METRICSFILE_H
+
+#include "runtime/support/Error.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace primus::runtime {
+
+/// What is known after a step.
+struct StepMetrics {
+  int64_t step = 0; ///< from 1
+  float loss = 0;
+  float gradNorm = 0;
+  double learningRate = 0;
+  int64_t tokens = 0; ///< of this step
+  double stepSeconds = 0;
+  /// Set where the step was followed by an evaluation.
+  std::optional<double> validationLoss;
+
+  double getTokensPerSecond() const { return stepSeconds > 0 ? static_cast<double>(tokens) / stepSeconds : 0; }
+};
+
+/// The line for a step, with its end of line. Numbers have as many digits as it takes to read the same value back; what
+/// is not finite is null.
+std::string toJsonLine(const StepMetrics &metrics);
+
+/// A file of JSON lines, whole after every line.
+class MetricsFile {
+public:
+  static Expected<MetricsFile> create(const std::string &path);
+
+  MetricsFile(MetricsFile &&other) noexcept;
+  MetricsFile &operator=(MetricsFile &&other) noexcept;
+  ~MetricsFile();
+
+  Error append(const StepMetrics &metrics);
+
+private:
+  MetricsFile(std::string path, int descriptor) : path(std::move(path)), descriptor(descriptor) {}
+
+  std::string path;
+  int descriptor;
+};
+
+} // namespace primus::runtime
+
+#endif // PRIMUS_RUNTIME_METRICS_METRICSFILE_H

@@ -1,0 +1,26 @@
+//===- ProcessMemory.h - What a process's memory is used for --------------===//
+
+#ifndef PRIMUS_RUNTIME_METRICS_PROCESSMEMORY_H
+#define PRIMUS_RUNTIME_METRICS_PROCESSMEMORY_H
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace primus::runtime {
+
+/// A purpose, with the address space that it takes and the memory that is present.
+struct MemoryUse {
+  std::string purpose; ///< arena, kernels, libraries, data, heap, stack, other
+  int64_t mappedBytes = 0;
+  int64_t residentBytes = 0;
+};
+
+/// Reads the kernel's figures for this process (/proc/self/smaps). `arena` is any address inside the arena. Libraries
+/// include the program; data is every other file; heap is all other anonymous memory, threads' stacks included. Empty if
+/// the kernel gives no figures.
+std::vector<MemoryUse> getProcessMemory(const void *arena);
+
+} // namespace primus::runtime
+
+#endif // PRIMUS_RUNTIME_METRICS_PROCESSMEMORY_H

@@ -1,0 +1,47 @@
+//===- Report.cpp - What --report prints ----------------------------------===//
+
+#include "runtime/metrics/Report.h"
+
+using namespace primus;
+using nlohmann::ordered_json;
+
+ordered_json runtime::makeReport(const executable::Executable &executable) {
+  const executable::Memory &memory = executable.memory();
+  ordered_json rank = {
+      {"stage", 0},
+      {"count", executable.world_size()},
+      {"peak_bytes", memory.arena()},
+      {"parameter_bytes", memory.parameters()},
+      {"gradient_bytes", memory.gradients()},
+      {"optimizer_bytes", memory.optimizer()},
+      {"constant_bytes", memory.constants()},
+      {"input_bytes", memory.inputs()},
+      {"activation_bytes", memory.activations()},
+      {"communication", ordered_json::array()},
+  };
+  ordered_json kernels = ordered_json::array();
+  for (const executable::Kernel &kernel : executable.kernels()) {
+    std::vector<int64_t> grid(kernel.grid().begin(), kernel.grid().end());
+    kernels.push_back({{"name", kernel.name()},
+                       {"grid", grid},
+                       {"flops", kernel.flops()},
+                       {"bytes", kernel.bytes()},
+                       {"defined_by", kernel.defined_by()}});
+  }
+  return {
+      {"target", executable.target()},
+      {"parameters", executable.parameters()},
+      {"flops_per_step", executable.flops_per_step()},
+      {"ranks", ordered_json::array({rank})},
+      {"kernels", kernels},
+      {"code_bytes", executable.code().size()},
+  };
+}
+
+void runtime::addRunToReport(ordered_json &report, int64_t allocatedBytes, const std::vector<MemoryUse> &uses) {
+  report["allocated_bytes"] = allocatedBytes;
+  ordered_json process = ordered_json::object();
+  for (const MemoryUse &use : uses)
+    process[use.purpose] = {{"mapped", use.mappedBytes}, {"resident", use.residentBytes}};
+  report["process_bytes"] = process;
+}

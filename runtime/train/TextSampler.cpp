@@ -1,0 +1,105 @@
+//===- TextSampler.cpp - Text by the trained model ------------------------===//
+
+#include "runtime/train/TextSampler.h"
+
+#include "runtime/data/RandomStreams.h"
+#include "runtime/init/Philox.h"
+#include "runtime/train/Interrupt.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+
+using namespace primus;
+using namespace primus::runtime;
+
+size_t primus::runtime::pickToken(std::span<const float> logits, double temperature, double uniform) {
+  double largest = *std::max_element(logits.begin(), logits.end());
+  auto weigh = [&](float logit) { return std::exp((logit - largest) / temperature); };
+  double sum = 0;
+  for (float logit : logits)
+    sum += weigh(logit);
+  double rest = uniform * sum;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    rest -= weigh(logits[i]);
+    if (rest <= 0)
+      return i;
+  }
+  // Only rounding leads here.
+  return static_cast<size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+namespace {
+
+/// The program `sample` and its ports.
+struct SampleProgram {
+  int program = -1;
+  Tensor tokens, position, logits;
+  int64_t numLogits = 0;
+};
+
+} // namespace
+
+static Expected<SampleProgram> findSampleProgram(Executor &executor) {
+  const executable::Training &training = executor.getExecutable().training();
+  SampleProgram sample;
+  sample.program = executor.findProgram("sample");
+  if (sample.program < 0)
+    return Error::failure("the executable has no program 'sample', which generates text");
+  Expected<Tensor> tokens = executor.findInput(sample.program, "tokens", executable::I32,
+                                               {training.micro_batch_size(), training.sequence_length()});
+  if (!tokens)
+    return tokens.takeError();
+  Expected<Tensor> position = executor.findInput(sample.program, "position", executable::I32, {1});
+  if (!position)
+    return position.takeError();
+  // The vocabulary may be padded; the executable says how far.
+  for (const executable::Port &port : executor.getExecutable().programs(sample.program).outputs())
+    if (port.name() == "logits" && port.type().shape_size() == 2)
+      sample.numLogits = port.type().shape(1);
+  Expected<Tensor> logits = executor.findOutput(sample.program, "logits", executable::F32, {1, sample.numLogits});
+  if (!logits)
+    return logits.takeError();
+  if (sample.numLogits < training.vocabulary())
+    return Error::failure(fmt::format("program 'sample' has {} logits for a vocabulary of {}", sample.numLogits,
+                                      training.vocabulary()));
+  sample.tokens = *tokens;
+  sample.position = *position;
+  sample.logits = *logits;
+  return sample;
+}
+
+Expected<SampledText> primus::runtime::sampleText(Executor &executor, const Samples &samples, int64_t numBytes,
+                                                  double temperature, uint64_t seed) {
+  const executable::Training &training = executor.getExecutable().training();
+  Expected<SampleProgram> sample = findSampleProgram(executor);
+  if (!sample)
+    return sample.takeError();
+
+  auto length = static_cast<size_t>(training.sequence_length());
+  constexpr size_t promptBytes = 64;
+  std::vector<int32_t> context(std::min(promptBytes, (length + 1) / 2));
+  samples.getSource().read(samples.getBegin(), context);
+  SampledText text;
+  text.prompt.assign(context.begin(), context.end());
+
+  std::vector<int32_t> tokens(static_cast<size_t>(training.micro_batch_size()) * length);
+  std::vector<float> logits(static_cast<size_t>(sample->numLogits));
+  for (int64_t i = 0; i < numBytes && !InterruptHandler::getSignal(); ++i) {
+    // A context that has outgrown the model goes on with its younger half.
+    if (context.size() > length)
+      context.erase(context.begin(), context.end() - static_cast<std::ptrdiff_t>((length + 1) / 2));
+    std::copy(context.begin(), context.end(), tokens.begin());
+    auto position = static_cast<int32_t>(context.size()) - 1;
+    executor.write(sample->tokens, tokens.data());
+    executor.write(sample->position, &position);
+    executor.run(sample->program);
+    executor.read(sample->logits, logits.data());
+    PhiloxBlock block = philox(seed, textSamplingStream, static_cast<uint64_t>(i));
+    size_t token = pickToken(std::span(logits).first(static_cast<size_t>(std::min<int64_t>(training.vocabulary(), 256))),
+                             temperature, uniformFromBits(block[0], block[1]));
+    context.push_back(static_cast<int32_t>(token));
+    text.generated += static_cast<char>(token);
+  }
+  return text;
+}

@@ -1,0 +1,207 @@
+//===- Trainer.cpp - The training loop ------------------------------------===//
+
+#include "runtime/train/Trainer.h"
+
+#include "runtime/metrics/Progress.h"
+#include "runtime/train/Interrupt.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+using namespace primus;
+using namespace primus::runtime;
+
+Error primus::runtime::checkTraining(const executable::Training &training) {
+  struct {
+    const char *name;
+    int64_t value, smallest, largest;
+  } figures[] = {
+      {"train_steps", training.train_steps(), 0, int64_t(1) << 40},
+      {"micro_batch_size", training.micro_batch_size(), 1, 1 << 24},
+      {"microbatches", training.microbatches(), 1, 1 << 24},
+      {"sequence_length", training.sequence_length(), 1, 1 << 24},
+      {"vocabulary", training.vocabulary(), 1, INT32_MAX},
+      {"eval_interval", training.eval_interval(), 0, INT64_MAX},
+      {"eval_steps", training.eval_steps(), 0, 1 << 24},
+      {"log_interval", training.log_interval(), 0, INT64_MAX},
+      {"sample_bytes", training.sample_bytes(), 0, 1 << 24},
+  };
+  for (const auto &figure : figures)
+    if (figure.value < figure.smallest || figure.value > figure.largest)
+      return Error::failure(fmt::format("training: {} is {}, which is not between {} and {}", figure.name, figure.value,
+                                        figure.smallest, figure.largest));
+  for (double beta : {training.adam_beta1(), training.adam_beta2()})
+    if (!(beta >= 0 && beta < 1))
+      return Error::failure(fmt::format("training: an Adam beta of {}, which is not in [0, 1)", beta));
+  return Error::success();
+}
+
+Expected<std::unique_ptr<Trainer>> Trainer::create(Executor &executor, DataSet &data, MetricsFile *metrics) {
+  const executable::Training &training = executor.getExecutable().training();
+  if (Error error = checkTraining(training))
+    return error;
+  Expected<LearningRateSchedule> schedule = LearningRateSchedule::create(training);
+  if (!schedule)
+    return schedule.takeError();
+  std::unique_ptr<Trainer> trainer(new Trainer(executor, data, metrics, *schedule));
+  if (Error error = trainer->findPorts())
+    return error;
+  if (data.validation && training.eval_steps() > 0) {
+    Expected<Evaluator> evaluator = Evaluator::create(executor, *data.validation);
+    if (!evaluator)
+      return evaluator.takeError();
+    trainer->evaluator.emplace(std::move(*evaluator));
+  }
+  return trainer;
+}
+
+Error Trainer::findPorts() {
+  program = executor.findProgram("train_step");
+  if (program < 0)
+    return Error::failure("the executable has no program 'train_step'");
+  std::vector<int64_t> batch = {training.microbatches(), training.micro_batch_size(), training.sequence_length()};
+  struct {
+    Tensor &tensor;
+    Expected<Tensor> found;
+  } ports[] = {
+      {tokensInput, executor.findInput(program, "tokens", executable::I32, batch)},
+      {labelsInput, executor.findInput(program, "labels", executable::I32, batch)},
+      {learningRateInput, executor.findInput(program, "learning_rate", executable::F32, {})},
+      {biasCorrectionInputs[0], executor.findInput(program, "bias_correction1", executable::F32, {})},
+      {biasCorrectionInputs[1], executor.findInput(program, "bias_correction2", executable::F32, {})},
+      {lossOutput, executor.findOutput(program, "loss", executable::F32, {})},
+      {gradNormOutput, executor.findOutput(program, "grad_norm", executable::F32, {})},
+  };
+  for (auto &port : ports) {
+    if (!port.found)
+      return port.found.takeError();
+    port.tensor = *port.found;
+  }
+  tokens.resize(static_cast<size_t>(tokensInput.bytes) / sizeof(int32_t));
+  labels.resize(tokens.size());
+  return Error::success();
+}
+
+//===----------------------------------------------------------------------===//
+// One step
+//===----------------------------------------------------------------------===//
+
+Error Trainer::readSamples() {
+  auto length = static_cast<size_t>(training.sequence_length());
+  int64_t samplesPerStep = training.microbatches() * training.micro_batch_size();
+  for (int64_t i = 0; i < samplesPerStep; ++i) {
+    size_t offset = static_cast<size_t>(i) * length;
+    if (Error error = data.training.read(stepsDone * samplesPerStep + i, std::span(tokens).subspan(offset, length),
+                                         std::span(labels).subspan(offset, length)))
+      return error;
+  }
+  return Error::success();
+}
+
+Error Trainer::runStep(StepMetrics &metrics) {
+  Clock::time_point begin = Clock::now();
+  if (Error error = readSamples())
+    return error;
+  auto step = static_cast<double>(stepsDone + 1);
+  metrics.learningRate = schedule.get(stepsDone);
+  auto learningRate = static_cast<float>(metrics.learningRate);
+  float biasCorrections[2] = {static_cast<float>(1 - std::pow(training.adam_beta1(), step)),
+                              static_cast<float>(1 - std::pow(training.adam_beta2(), step))};
+  executor.write(tokensInput, tokens.data());
+  executor.write(labelsInput, labels.data());
+  executor.write(learningRateInput, &learningRate);
+  executor.write(biasCorrectionInputs[0], &biasCorrections[0]);
+  executor.write(biasCorrectionInputs[1], &biasCorrections[1]);
+  executor.run(program);
+  metrics.step = ++stepsDone;
+  metrics.loss = executor.readScalar(lossOutput);
+  metrics.gradNorm = executor.readScalar(gradNormOutput);
+  metrics.tokens = static_cast<int64_t>(tokens.size());
+  metrics.stepSeconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  stepSeconds += metrics.stepSeconds;
+  return Error::success();
+}
+
+static Error checkFinite(const StepMetrics &metrics, const StepMetrics &previous) {
+  if (std::isfinite(metrics.loss) && std::isfinite(metrics.gradNorm))
+    return Error::success();
+  std::string before = previous.step > 0 ? fmt::format("; the loss of step {} was {:.4f} and its gradient norm {:.3f}",
+                                                       previous.step, previous.loss, previous.gradNorm)
+                                         : std::string();
+  bool isLoss = !std::isfinite(metrics.loss);
+  return Error::failure(fmt::format("the {} of step {} is {}{}; try a smaller learning rate, more warm-up or gradient "
+                                    "clipping",
+                                    isLoss ? "loss" : "gradient norm", metrics.step,
+                                    isLoss ? metrics.loss : metrics.gradNorm, before));
+}
+
+//===----------------------------------------------------------------------===//
+// The loop
+//===----------------------------------------------------------------------===//
+
+double Trainer::getElapsedSeconds() const { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+double Trainer::getSecondsLeft() const {
+  double elapsed = getElapsedSeconds();
+  double left = elapsed / static_cast<double>(stepsDone) * static_cast<double>(training.train_steps() - stepsDone);
+  if (training.time_limit_seconds() > 0)
+    left = std::min(left, training.time_limit_seconds() - elapsed);
+  return left;
+}
+
+bool Trainer::isTimeOver() const {
+  // Another step like the average one would end too late.
+  double step = stepSeconds / static_cast<double>(std::max<int64_t>(stepsDone, 1));
+  return training.time_limit_seconds() > 0 && getElapsedSeconds() + step > training.time_limit_seconds();
+}
+
+Error Trainer::evaluateAfterStep(StepMetrics &metrics) {
+  validationLoss.reset();
+  if (!evaluator || training.eval_interval() == 0 || stepsDone % training.eval_interval() != 0)
+    return Error::success();
+  Expected<double> loss = evaluator->run();
+  if (!loss)
+    return loss.takeError();
+  validationLoss = metrics.validationLoss = *loss;
+  return Error::success();
+}
+
+Error Trainer::run() {
+  InterruptHandler interrupts;
+  start = Clock::now();
+  StepMetrics previous;
+  bool timeIsOver = false;
+  while (stepsDone < training.train_steps() && !timeIsOver && !InterruptHandler::getSignal()) {
+    StepMetrics metrics;
+    if (Error error = runStep(metrics))
+      return error;
+    Error diverged = checkFinite(metrics, previous);
+    if (!diverged)
+      if (Error error = evaluateAfterStep(metrics))
+        return error;
+    if (metricsFile)
+      if (Error error = metricsFile->append(metrics))
+        return error;
+    if (diverged)
+      return diverged;
+    timeIsOver = stepsDone < training.train_steps() && isTimeOver();
+    bool isLast = timeIsOver || stepsDone == training.train_steps();
+    if (isLast || (training.log_interval() > 0 && stepsDone % training.log_interval() == 0))
+      spdlog::info(formatProgress(metrics, training.train_steps(), isLast ? 0 : getSecondsLeft()));
+    if (metrics.validationLoss)
+      spdlog::info("step {}  validation loss {:.4f}", stepsDone, *metrics.validationLoss);
+    previous = metrics;
+  }
+  if (int signal = InterruptHandler::getSignal()) {
+    spdlog::info("stopped by {} after step {} of {}", signal == SIGINT ? "SIGINT" : "SIGTERM", stepsDone,
+                 training.train_steps());
+    return Error::success();
+  }
+  if (timeIsOver)
+    spdlog::info("stopped after step {} of {}: the time limit of {} is reached", stepsDone, training.train_steps(),
+                 formatDuration(training.time_limit_seconds()));
+  return close();
+}
