@@ -13,4 +13,8 @@ namespace primus::models {
 /// microbatch. A spec that asks for what no building block can do yet is reported on the context's diagnostics.
 mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> buildModel(const spec::TrainingSpec &spec, mlir::MLIRContext *context);
 
+/// Model FLOPs of one training step of a module in phase `model`: the matrix products of all microbatches, forward and twice as much backward;
+/// causal attention counts half, recomputation not at all.
+int64_t countModelFlops(mlir::ModuleOp module);
+
 } // namespace primus::models

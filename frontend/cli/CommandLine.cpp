@@ -1,0 +1,89 @@
+//===- CommandLine.cpp - The options of the compiler's commands -----------===//
+
+#include "frontend/cli/CommandLine.h"
+
+#include "passes/Pipeline.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+using namespace primus;
+using namespace primus::cli;
+
+static std::string listPhases() {
+  std::string names;
+  for (const Phase &phase : getPhases())
+    names += (names.empty() ? "" : ", ") + phase.name.str();
+  return names;
+}
+
+/// An option's value has to name a phase.
+static std::string checkPhase(const std::string &name) {
+  return findPhase(name) ? std::string() : fmt::format("there is no phase '{}'; the phases are {}", name, listPhases());
+}
+
+static std::string describePhases() {
+  std::string text = "Phases (--emit, --stop-after, --dump):\n";
+  for (const Phase &phase : getPhases())
+    text += fmt::format("  {:<9} {}\n", phase.name.str(), phase.summary.str());
+  return text;
+}
+
+std::optional<int> cli::parseCommandLine(int argc, const char *const *argv, bool forTraining, CompileOptions &options) {
+  CLI::App app("Compiles a training experiment. Every key of the experiment can be given again as key=value.",
+               forTraining ? "primus-train" : "primus-compile");
+  app.footer(describePhases());
+  std::vector<std::string> arguments;
+  std::string configFile, explain;
+  app.add_option("arguments", arguments, "EXPERIMENT.yaml, then key=value overrides")->type_name("");
+  app.add_option("--config", configFile, "the experiment, instead of the first argument");
+  app.add_option("--config-path", options.config.configPaths, "more roots for models/<framework>/ and modules/<framework>/ presets, searched first")
+      ->allow_extra_args(false);
+  app.add_option("--module", options.config.module, "which of the experiment's modules (default: its trainer)");
+  app.add_flag("--allow-unknown", options.config.allowUnknown, "unknown keys are warnings");
+  app.add_option("--target", options.target, "cpu (default), gfx942 or gfx950");
+  app.add_option("--cpu-features", options.cpuFeatures, "LLVM's names, comma separated (default: this machine's)");
+  app.add_option("--ranks", options.ranks, "world size (default: the smallest that the parallel sizes need)");
+  app.add_option("--dump", options.dump, "write every phase to this folder");
+  app.add_option("--report", options.report, "write the report as JSON to this file, or - for standard output");
+  auto *explainOption = app.add_option("--explain", explain, "where every value, or KEY's, came from")->expected(0, 1)->type_name("KEY");
+  if (!forTraining) {
+    app.add_option("-o,--output", options.output, "write the executable to this file");
+    app.add_option("--emit", options.emit, "print this phase to standard output and stop")->check(checkPhase)->type_name("PHASE");
+    app.add_option("--stop-after", options.stopAfter, "stop after this phase")->check(checkPhase)->type_name("PHASE");
+    app.add_option("--start-from", options.startFrom, "continue from a dumped phase (spec or later)");
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    return app.exit(error) == 0 ? kDone : kConfiguration;
+  }
+  if (explainOption->count())
+    options.explain = explain;
+  if (!configFile.empty())
+    arguments.insert(arguments.begin(), configFile);
+
+  auto fail = [](const std::string &message) {
+    fmt::print(stderr, "error: {}\n", message);
+    return std::optional<int>(kConfiguration);
+  };
+  if (arguments.empty() && options.startFrom.empty())
+    return fail("no experiment given; try: primus-compile configs/experiments/cpu/llama-tiny.yaml");
+  if (!arguments.empty() && options.startFrom.empty()) {
+    options.config.experiment = arguments.front();
+    arguments.erase(arguments.begin());
+  }
+  for (const std::string &argument : arguments)
+    if (argument.find('=') == std::string::npos)
+      return fail(fmt::format("'{}' is neither an option nor key=value", argument));
+  if (!options.startFrom.empty() && !arguments.empty())
+    return fail("--start-from continues a finished configuration: key=value has no effect there; change the dumped file, or start from the experiment");
+  options.config.overrides = arguments;
+  if (options.target != "cpu" && options.target != "gfx942" && options.target != "gfx950")
+    return fail(fmt::format("there is no target '{}'; the targets are cpu, gfx942 and gfx950", options.target));
+  if (options.target != "cpu")
+    return fail(fmt::format("training on {} is not supported yet; leave out --target to compile for the CPU", options.target));
+  if (options.ranks > 1)
+    return fail(fmt::format("--ranks {}: more than one rank is not supported yet; use --ranks 1", options.ranks));
+  return std::nullopt;
+}

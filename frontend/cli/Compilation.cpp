@@ -1,0 +1,319 @@
+//===- Compilation.cpp - One experiment through all phases ----------------===//
+
+#include "frontend/cli/Compilation.h"
+
+#include "codegen/common/EmitExecutable.h"
+#include "codegen/cpu/CompileKernels.h"
+#include "codegen/cpu/CpuTarget.h"
+#include "frontend/cli/Dump.h"
+#include "frontend/models/ModelBuilder.h"
+#include "passes/Passes.h"
+#include "passes/Pipeline.h"
+#include "passes/Plan.h"
+#include "runtime/executable/ExecutableFile.h"
+
+#include "mlir/IR/AsmState.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Support/FileUtilities.h"
+#include "llvm/Support/SourceMgr.h"
+
+#include <chrono>
+#include <filesystem>
+#include <fmt/format.h>
+#include <fstream>
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::cli;
+
+static int report(ExitCode code, const std::string &message) {
+  fmt::print(stderr, "error: {}\n", message);
+  return code;
+}
+
+std::string cli::getCacheFolder() {
+  if (const char *folder = std::getenv("PRIMUS_CACHE"); folder && *folder)
+    return folder;
+  if (const char *folder = std::getenv("XDG_CACHE_HOME"); folder && *folder)
+    return std::string(folder) + "/primus";
+  const char *home = std::getenv("HOME");
+  return std::string(home && *home ? home : "/tmp") + "/.cache/primus";
+}
+
+bool cli::writeFile(const std::string &path, const std::string &content) {
+  std::error_code error;
+  std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  if (!folder.empty())
+    std::filesystem::create_directories(folder, error);
+  std::ofstream file(path, std::ios::binary);
+  file << content;
+  file.close();
+  if (!file)
+    fmt::print(stderr, "error: {} could not be written: {}\n", path, error ? error.message() : std::strerror(errno));
+  return static_cast<bool>(file);
+}
+
+Compilation::Compilation(CompileOptions optionsIn) : options(std::move(optionsIn)) {
+  DialectRegistry registry;
+  registerDialects(registry);
+  context = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
+  context->loadAllAvailableDialects();
+  last = getPhases().size() - 1;
+  for (const std::string &name : {options.emit, options.stopAfter})
+    if (!name.empty())
+      last = std::min(last, *findPhase(name));
+}
+
+Compilation::~Compilation() = default;
+
+bool Compilation::wants(unsigned phase) const { return !options.dump.empty() || options.emit == getPhases()[phase].name; }
+
+void Compilation::observe(unsigned index, const std::string &text) {
+  const Phase &phase = getPhases()[index];
+  if (options.emit == phase.name)
+    fmt::print("{}{}", text, text.empty() || text.back() == '\n' ? "" : "\n");
+  if (!options.dump.empty() && !phase.extension.empty())
+    dumpFailed |= !writeFile(fmt::format("{}/{:02}-{}.{}", options.dump, index, phase.name.str(), phase.extension.str()), text);
+}
+
+/// Phases config and spec.
+int Compilation::configure() {
+  config::Diagnostics diagnostics;
+  auto finishDiagnostics = [&] {
+    if (!diagnostics.empty())
+      fmt::print(stderr, "{}", diagnostics.str());
+    return diagnostics.hasErrors();
+  };
+  auto resolved = config::resolveConfig(options.config, diagnostics);
+  if (!resolved) {
+    finishDiagnostics();
+    return kConfiguration;
+  }
+  unsigned configPhase = *findPhase("config"), specPhase = *findPhase("spec");
+  if (wants(configPhase))
+    observe(configPhase, resolved->json());
+  if (last == configPhase)
+    return finishDiagnostics() ? kConfiguration : kDone;
+  auto built = config::buildSpec(*resolved, diagnostics);
+  if (finishDiagnostics() || !built)
+    return kConfiguration;
+  spec = built->spec;
+  if (options.explain)
+    fmt::print("{}", config::explain(*resolved, *built, *options.explain));
+  if (wants(specPhase))
+    observe(specPhase, config::printSpec(spec));
+  return kDone;
+}
+
+/// Reads a dumped phase. A module says which phase it is in.
+int Compilation::startFrom() {
+  auto buffer = llvm::MemoryBuffer::getFile(options.startFrom);
+  if (!buffer)
+    return report(kFailure, options.startFrom + " can't be read: " + buffer.getError().message());
+  unsigned specPhase = *findPhase("spec");
+  if (!StringRef(options.startFrom).ends_with(".mlir")) {
+    config::Diagnostics diagnostics;
+    auto parsed = config::parseSpec((*buffer)->getBuffer().str(), options.startFrom, diagnostics);
+    if (parsed)
+      config::verifySpec(*parsed, diagnostics);
+    fmt::print(stderr, "{}", diagnostics.str());
+    if (!parsed || diagnostics.hasErrors())
+      return kConfiguration;
+    spec = *parsed;
+    if (wants(specPhase))
+      observe(specPhase, config::printSpec(spec));
+    return last <= specPhase ? kDone : compileModule(specPhase);
+  }
+  llvm::SourceMgr sources;
+  sources.AddNewSourceBuffer(std::move(*buffer), llvm::SMLoc());
+  SourceMgrDiagnosticHandler handler(sources, context.get());
+  module = parseSourceFile<ModuleOp>(sources, context.get());
+  if (!module)
+    return kConfiguration;
+  auto phaseName = (*module)->getAttrOfType<StringAttr>("primus.phase");
+  auto phase = phaseName ? findPhase(phaseName.getValue()) : std::nullopt;
+  auto embedded = (*module)->getAttrOfType<StringAttr>("primus.spec");
+  if (!phase || !embedded)
+    return report(kConfiguration, options.startFrom + " is no dump of ours: its module lacks primus.phase or primus.spec");
+  config::Diagnostics diagnostics;
+  auto parsed = config::parseSpec(embedded.str(), options.startFrom, diagnostics);
+  if (!parsed)
+    return report(kConfiguration, diagnostics.str());
+  spec = *parsed;
+  return compileModule(*phase);
+}
+
+/// IR phases after `from` and the objects.
+int Compilation::compileModule(unsigned from) {
+  auto target = options.cpuFeatures.empty() ? codegen::CpuTarget::host() : codegen::CpuTarget::parse(options.cpuFeatures);
+  if (!target)
+    return report(kConfiguration, llvm::toString(target.takeError()));
+  ScopedDiagnosticHandler handler(context.get(), [&](Diagnostic &diagnostic) {
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    stream << diagnostic.getLocation() << ": " << diagnostic;
+    fmt::print(stderr, "{}: {}\n", diagnostic.getSeverity() == DiagnosticSeverity::Error ? "error" : "note", text);
+  });
+  unsigned modelPhase = *findPhase("model"), objectsPhase = *findPhase("objects");
+  auto clock = std::chrono::steady_clock::now();
+  auto lap = [&](StringRef name) {
+    auto now = std::chrono::steady_clock::now();
+    seconds.emplace_back(name.str(), std::chrono::duration<double>(now - clock).count());
+    clock = now;
+  };
+  if (!module) {
+    auto built = models::buildModel(spec, context.get());
+    if (failed(built))
+      return kConfiguration;
+    module = std::move(*built);
+    Builder builder(context.get());
+    (*module)->setAttr("primus.target", builder.getStringAttr("cpu"));
+    SmallVector<Attribute> features;
+    for (const std::string &feature : target->features)
+      features.push_back(builder.getStringAttr(feature));
+    (*module)->setAttr("primus.cpu_features", builder.getArrayAttr(features));
+    (*module)->setAttr("primus.flops_per_step", builder.getI64IntegerAttr(models::countModelFlops(*module)));
+    from = modelPhase;
+  }
+  auto observePhase = [&](const Phase &phase, ModuleOp present) {
+    lap(phase.name);
+    present->setAttr("primus.phase", StringAttr::get(context.get(), phase.name));
+    unsigned index = *findPhase(phase.name);
+    if (wants(index))
+      observe(index, printModule(present, options.dump.empty() ? std::nullopt : std::optional(phase.name)));
+    clock = std::chrono::steady_clock::now();
+  };
+  unsigned lastIr = std::min(last, objectsPhase - 1);
+  if (failed(runPhases(*module, from, lastIr, observePhase)))
+    return report(kDefect, "this is a defect of the compiler; --dump DIR shows the phases up to the failure");
+  if (last < objectsPhase)
+    return kDone;
+
+  codegen::CompileOptions codegenOptions;
+  codegenOptions.cacheFolder = getCacheFolder() + "/kernels";
+  KernelDump dump(options.dump, options.emit == "objects");
+  if (dump.isWanted())
+    codegenOptions.dump = [&](StringRef kernel, StringRef extension, StringRef content) { dump.add(kernel, extension, content); };
+  auto code = codegen::compileKernels(*module, *target, codegenOptions);
+  if (failed(code))
+    return report(kDefect, "the kernels could not be compiled; this is a defect of the compiler");
+  if (failed(emitExecutable(*module, result)))
+    return kDefect;
+  result.set_code(std::move(*code));
+  result.set_target("cpu");
+  for (const std::string &feature : target->features)
+    result.add_cpu_features(feature);
+  fillTraining();
+  complete = true;
+  lap("objects");
+  if (!dump.finish(result))
+    return kFailure;
+  return kDone;
+}
+
+/// What the training loop needs, from the spec.
+void Compilation::fillTraining() {
+  result.set_format_version(runtime::executableFormatVersion);
+  result.set_compiler_version(PRIMUS_VERSION);
+  result.set_world_size(std::max<int64_t>(spec.parallelism().world_size(), 1));
+  spec::TrainingSpec text = spec;
+  text.clear_sources();
+  result.set_spec(config::printSpec(text));
+  const spec::Training &from = spec.training();
+  const spec::Optimizer &optimizer = spec.optimizer();
+  executable::Training &to = *result.mutable_training();
+  to.set_train_steps(from.steps());
+  to.set_micro_batch_size(from.micro_batch_size());
+  to.set_microbatches(from.global_batch_size() / (from.micro_batch_size() * std::max<int64_t>(spec.parallelism().data(), 1)));
+  to.set_sequence_length(from.sequence_length());
+  to.set_vocabulary(spec.model().embedding().vocabulary());
+  to.set_seed(from.seed());
+  to.set_learning_rate(optimizer.learning_rate());
+  to.set_min_learning_rate(optimizer.min_learning_rate());
+  to.set_warmup_init_learning_rate(optimizer.warmup_init());
+  to.set_warmup_steps(optimizer.warmup_steps());
+  to.set_decay_steps(optimizer.decay_steps());
+  to.set_decay_style(optimizer.decay_style());
+  to.set_adam_beta1(optimizer.beta1());
+  to.set_adam_beta2(optimizer.beta2());
+  to.set_eval_interval(from.eval_interval());
+  to.set_eval_steps(from.eval_steps());
+  to.set_log_interval(from.log_interval());
+  to.set_data_kind(spec.data().kind());
+  to.set_data_path(spec.data().path());
+  to.set_validation_data_path(spec.data().validation_path());
+  to.set_split(spec.data().split());
+  to.set_time_limit_seconds(from.time_limit_seconds());
+  to.set_sample_bytes(from.sample_bytes());
+  to.set_frozen(!from.trainable());
+
+  int64_t parameters = 0, padding = spec.model().embedding().padded_vocabulary() - spec.model().embedding().vocabulary();
+  for (const executable::Variable &variable : result.variables()) {
+    if (variable.role() != "parameter")
+      continue;
+    int64_t elements = 1;
+    for (int64_t size : variable.type().shape())
+      elements *= size;
+    bool table = variable.name() == "embedding.weight" || variable.name() == "head.weight";
+    parameters += elements - (table ? padding * spec.model().width() : 0);
+  }
+  result.set_parameters(parameters);
+  if (auto flops = (*module)->getAttrOfType<IntegerAttr>("primus.flops_per_step"))
+    result.set_flops_per_step(flops.getInt());
+}
+
+nlohmann::ordered_json Compilation::makeReport() const {
+  nlohmann::ordered_json report;
+  report["parameters"] = result.parameters();
+  report["flops_per_step"] = result.flops_per_step();
+  const executable::Memory &memory = result.memory();
+  report["ranks"] = nlohmann::ordered_json::array({{{"stage", 0},
+                                                    {"count", result.world_size()},
+                                                    {"peak_bytes", memory.arena()},
+                                                    {"parameter_bytes", memory.parameters()},
+                                                    {"gradient_bytes", memory.gradients()},
+                                                    {"optimizer_bytes", memory.optimizer()},
+                                                    {"activation_bytes", memory.activations()},
+                                                    {"constant_bytes", memory.constants()},
+                                                    {"input_bytes", memory.inputs()},
+                                                    {"communication", nlohmann::ordered_json::array()}}});
+  report["code_bytes"] = result.code().size();
+  auto &kernels = report["kernels"] = nlohmann::ordered_json::array();
+  for (const executable::Kernel &kernel : result.kernels())
+    kernels.push_back({{"name", kernel.name()}, {"grid", kernel.grid()}, {"flops", kernel.flops()}, {"bytes", kernel.bytes()}});
+  auto &times = report["compile_seconds"] = nlohmann::ordered_json::object();
+  for (const auto &[phase, value] : seconds)
+    times[phase] = value;
+  return report;
+}
+
+int Compilation::finish() {
+  if (!options.report.empty() && complete) {
+    std::string text = makeReport().dump(2) + "\n";
+    if (options.report == "-")
+      fmt::print("{}", text);
+    else if (!writeFile(options.report, text))
+      return kFailure;
+  }
+  if (!options.dump.empty() && complete && !writeFile(options.dump + "/report.json", makeReport().dump(2) + "\n"))
+    return kFailure;
+  if (!options.output.empty() && complete) {
+    if (runtime::Error error = runtime::saveExecutable(result, options.output))
+      return report(kFailure, error.getMessage());
+  }
+  return dumpFailed ? kFailure : kDone;
+}
+
+int Compilation::run() {
+  if (!options.output.empty() && last + 1 != getPhases().size())
+    return report(kConfiguration, "-o needs all phases, but --emit or --stop-after ends before the last");
+  int status = kDone;
+  if (!options.startFrom.empty()) {
+    status = startFrom();
+  } else {
+    status = configure();
+    if (status == kDone && last > *findPhase("spec"))
+      status = compileModule(*findPhase("spec"));
+  }
+  return status == kDone ? finish() : status;
+}

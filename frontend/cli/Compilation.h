@@ -1,0 +1,61 @@
+//===- Compilation.h - One experiment through all phases ----------*- C++ -*-===//
+
+#pragma once
+
+#include "frontend/cli/CommandLine.h"
+#include "runtime/executable/Executable.pb.h"
+
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/OwningOpRef.h"
+
+#include <nlohmann/json.hpp>
+
+namespace primus::cli {
+
+/// Runs the phases that the options ask for and writes what they want to see. Messages go to standard error.
+class Compilation {
+public:
+  explicit Compilation(CompileOptions options);
+  ~Compilation();
+
+  /// Everything; returns an exit code. The executable is complete if `hasExecutable()`.
+  int run();
+
+  bool hasExecutable() const { return complete; }
+  const executable::Executable &getExecutable() const { return result; }
+  const spec::TrainingSpec &getSpec() const { return spec; }
+  /// What --report prints: parameters, FLOPs, memory and kernels.
+  nlohmann::ordered_json makeReport() const;
+
+private:
+  int configure();
+  int startFrom();
+  int compileModule(unsigned from);
+  int finish();
+  /// Called after each phase with its text: dumps it, or prints it for --emit.
+  void observe(unsigned phase, const std::string &text);
+  bool wants(unsigned phase) const;
+  void fillTraining();
+
+  CompileOptions options;
+  std::unique_ptr<mlir::MLIRContext> context;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  spec::TrainingSpec spec;
+  executable::Executable result;
+  /// Index of the last phase to run.
+  unsigned last;
+  bool complete = false;
+  bool dumpFailed = false;
+  std::vector<std::pair<std::string, double>> seconds;
+};
+
+/// Folder of compiled kernels and executables: $PRIMUS_CACHE, else primus in the user's cache folder.
+std::string getCacheFolder();
+
+/// Writes a file and the folders above it; prints an error and returns false when it can't.
+bool writeFile(const std::string &path, const std::string &content);
+
+/// Entry of the tool; returns its exit code.
+int compileMain(int argc, const char *const *argv);
+
+} // namespace primus::cli

@@ -1,0 +1,85 @@
+//===- CompilerInterface.cpp - The compiler as primus-train sees it -------===//
+
+#include "runtime/compiler/CompilerInterface.h"
+
+#include "frontend/cli/Compilation.h"
+#include "runtime/executable/ExecutableFile.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/SHA256.h"
+
+#include <filesystem>
+#include <fmt/format.h>
+
+using namespace primus;
+using namespace primus::cli;
+
+/// The executable's place in the cache: named by its content, so that equal runs share it.
+static std::string cachePath(const executable::Executable &executable) {
+  std::string bytes = executable.SerializeAsString();
+  auto digest = llvm::SHA256::hash(llvm::ArrayRef(reinterpret_cast<const uint8_t *>(bytes.data()), bytes.size()));
+  return getCacheFolder() + "/executables/" + llvm::toHex(llvm::ArrayRef(digest).take_front(16), /*LowerCase=*/true) + ".primus";
+}
+
+static int compile(int argc, const char *const *argv, PrimusCompileResult &result) {
+  CompileOptions options;
+  if (std::optional<int> code = parseCommandLine(argc, argv, /*forTraining=*/true, options)) {
+    result.done = *code == kDone;
+    result.message = "see above";
+    return *code;
+  }
+  bool explains = options.explain.has_value();
+  if (explains)
+    options.stopAfter = "spec";
+  options.report.clear(); // the run's report, with what was allocated, is primus-train's to write
+  Compilation compilation(options);
+  if (int code = compilation.run()) {
+    result.message = "the experiment was not compiled";
+    return code;
+  }
+  result.done = explains;
+  if (explains)
+    return kDone;
+
+  result.executablePath = cachePath(compilation.getExecutable());
+  std::error_code ignored; // saving reports what matters
+  std::filesystem::create_directories(std::filesystem::path(result.executablePath).parent_path(), ignored);
+  if (runtime::Error error = runtime::saveExecutable(compilation.getExecutable(), result.executablePath)) {
+    result.message = error.getMessage();
+    return error.getExitCode();
+  }
+  const spec::Output &output = compilation.getSpec().output();
+  result.outputFolder =
+      fmt::format("{}/{}/{}/{}", output.workspace(), output.work_group(), output.user_name(), output.experiment());
+  result.moduleName = compilation.getSpec().module();
+  result.sinkLevel = output.sink_level();
+  result.fileSinkLevel = output.file_sink_level();
+  result.stderrSinkLevel = output.stderr_sink_level();
+  result.reportJson = compilation.makeReport().dump(2);
+  for (const spec::Source &source : compilation.getSpec().sources())
+    result.sources.push_back({source.field(), source.key(),
+                              source.line() ? fmt::format("{}:{}", source.file(), source.line()) : source.layer()});
+  return kDone;
+}
+
+int primus_compile_for_training(int argc, const char *const *argv, PrimusCompileResult *result) {
+  result->status = compile(argc, argv, *result);
+  return result->status;
+}
+
+int cli::compileMain(int argc, const char *const *argv) {
+  CompileOptions options;
+  if (std::optional<int> code = parseCommandLine(argc, argv, /*forTraining=*/false, options))
+    return *code;
+  bool explains = options.explain.has_value();
+  if (explains && options.output.empty() && options.dump.empty() && options.emit.empty())
+    options.stopAfter = "spec";
+  Compilation compilation(options);
+  int code = compilation.run();
+  if (code == kDone && compilation.hasExecutable() && options.report != "-") {
+    const executable::Executable &executable = compilation.getExecutable();
+    fmt::print(stderr, "{}: {} parameters, {} kernels, peak {:.1f} MiB\n", compilation.getSpec().model().name(),
+               executable.parameters(), executable.kernels_size(), static_cast<double>(executable.memory().arena()) / (1 << 20));
+  }
+  return code;
+}

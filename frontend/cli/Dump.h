@@ -1,0 +1,34 @@
+//===- Dump.h - What a person reads of a compilation --------------*- C++ -*-===//
+
+#pragma once
+
+#include "runtime/executable/Executable.pb.h"
+
+#include "mlir/IR/BuiltinOps.h"
+
+#include <optional>
+
+namespace primus::cli {
+
+/// The module's text, with values named after what the frontend called them. With a phase name it starts with comments that say what
+/// the file is and how large it is: ops, functions, FLOPs and, once planned, memory.
+std::string printModule(mlir::ModuleOp module, std::optional<llvm::StringRef> phase);
+
+/// Files of the kernels: DIR/kernels/<name>.{mlir,ll,s,o} from the code generator and <name>.json, the launch's description.
+class KernelDump {
+public:
+  /// Writes below `folder` (nowhere if empty); `print` sends the assembly to standard output.
+  KernelDump(std::string folder, bool print) : folder(std::move(folder)), print(print) {}
+
+  bool isWanted() const { return print || !folder.empty(); }
+  void add(llvm::StringRef kernel, llvm::StringRef extension, llvm::StringRef content);
+  /// Writes the descriptions. False if any file could not be written.
+  bool finish(const executable::Executable &executable);
+
+private:
+  std::string folder;
+  bool print;
+  bool failed = false;
+};
+
+} // namespace primus::cli
