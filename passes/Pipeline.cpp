@@ -30,6 +30,11 @@ static void buildSharded(OpPassManager &passes) { passes.addPass(createShard());
 
 static void buildPlaced(OpPassManager &passes) { passes.addPass(createPlace()); }
 
+static void buildStep(OpPassManager &passes) {
+  passes.addPass(createLowerToStep());
+  passes.addPass(createPlanMemory());
+}
+
 static constexpr Phase kPhases[] = {
     {"config", "resolved keys of the experiment, merged as the upstream loader would", "json", nullptr, nullptr},
     {"spec", "typed and normalised: what to train, and how", "textproto", nullptr, nullptr},
@@ -38,6 +43,8 @@ static constexpr Phase kPhases[] = {
     {"fp8", "quantised matmuls, scales as explicit state", "mlir", buildFp8, verifyTrain},
     {"sharded", "a layout over the mesh in every type", "mlir", buildSharded, verifySharded},
     {"placed", "collectives instead of changes of layout, local shapes", "mlir", buildPlaced, verifyPlaced},
+    {"step", "kernels as tile programs, buffers at fixed offsets, launches", "mlir", buildStep, verifyStep},
+    {"objects", "machine code of the kernels", "", nullptr, nullptr},
 };
 
 ArrayRef<Phase> primus::getPhases() { return kPhases; }

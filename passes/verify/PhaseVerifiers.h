@@ -22,6 +22,8 @@ mlir::LogicalResult verifySharded(mlir::ModuleOp module);
 mlir::LogicalResult verifyPlaced(mlir::ModuleOp module);
 /// Every op of a layer's function is in a fusion, or a view.
 mlir::LogicalResult verifyFused(mlir::ModuleOp module);
+/// No graph function is left, no two live buffers overlap, and all lie within their regions.
+mlir::LogicalResult verifyStep(mlir::ModuleOp module);
 
 /// Part of verifyModel and verifyTrain: programs hold only structural ops, layers' functions none; calls fit; what an argument
 /// of a layer's function is, is known.

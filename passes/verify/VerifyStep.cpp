@@ -2,7 +2,7 @@
 
 #include "passes/step/Liveness.h"
 #include "passes/step/Lowering.h"
-#include "passes/verify/Verify.h"
+#include "passes/verify/PhaseVerifiers.h"
 
 using namespace mlir;
 using namespace primus;
