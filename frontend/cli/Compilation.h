@@ -5,6 +5,7 @@
 #include "frontend/cli/CommandLine.h"
 #include "runtime/executable/Executable.pb.h"
 
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/OwningOpRef.h"
 
