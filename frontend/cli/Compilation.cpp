@@ -98,10 +98,6 @@ int Compilation::configure() {
   if (finishDiagnostics() || !built)
     return kConfiguration;
   spec = built->spec;
-  for (const auto &[paths, field] : {std::pair{&spec.data().paths(), "data.paths"}, {&spec.data().validation_paths(), "data.validation_paths"}})
-    if (paths->size() > 1)
-      return report(kConfiguration, fmt::format("{}: {} data paths are given, but blending several is not supported yet; give one file, folder or prefix",
-                                                config::sourceOf(spec, field), paths->size()));
   if (options.explain)
     fmt::print("{}", config::explain(*resolved, *built, *options.explain));
   if (wants(specPhase))
@@ -244,10 +240,8 @@ void Compilation::fillTraining() {
   to.set_eval_steps(from.eval_steps());
   to.set_log_interval(from.log_interval());
   to.set_data_kind(spec.data().kind());
-  if (spec.data().paths_size())
-    to.set_data_path(spec.data().paths(0));
-  if (spec.data().validation_paths_size())
-    to.set_validation_data_path(spec.data().validation_paths(0));
+  *to.mutable_data_paths() = spec.data().paths();
+  *to.mutable_validation_data_paths() = spec.data().validation_paths();
   to.set_split(spec.data().split());
   to.set_time_limit_seconds(from.time_limit_seconds());
   to.set_sample_bytes(from.sample_bytes());

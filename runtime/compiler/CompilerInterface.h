@@ -14,7 +14,7 @@
 /// Where the value of a TrainingSpec field came from, for messages about values that only the run can judge (data that
 /// is too short for one sequence, for instance).
 struct PrimusValueSource {
-  std::string field;    ///< path in TrainingSpec: data.path
+  std::string field;    ///< path in TrainingSpec: data.paths
   std::string key;      ///< the experiment's key: train_data_path
   std::string location; ///< file:line, or "command line"
 };

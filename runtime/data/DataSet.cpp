@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 using namespace primus::runtime;
 
@@ -20,15 +21,21 @@ std::string primus::runtime::detectDataKind(std::string &path) {
   return "indexed";
 }
 
-static Expected<std::shared_ptr<const TokenSource>> openSource(const DataConfig &config, const std::string &path) {
+static Expected<std::shared_ptr<const TokenSource>> openSource(const DataConfig &config,
+                                                               const std::vector<std::string> &paths) {
   if (config.kind == "mock")
     return std::shared_ptr<const TokenSource>(makeMock(config.seed, config.vocabulary));
   if (config.kind != "text" && config.kind != "indexed")
     return Error::configuration(fmt::format("data of kind '{}'; there are text, indexed and mock", config.kind));
-  if (path.empty())
+  if (paths.empty())
     return Error::configuration(
         fmt::format("data of kind '{}' needs a path: set it in the experiment or by --data PATH", config.kind));
-  Expected<std::unique_ptr<TokenSource>> opened = config.kind == "text" ? openText(path) : openIndexed(path);
+  if (config.kind == "indexed" && paths.size() > 1)
+    return Error::configuration(fmt::format("{} indexed datasets are given, but blending several is not supported yet; "
+                                            "give one prefix",
+                                            paths.size()));
+  Expected<std::unique_ptr<TokenSource>> opened =
+      config.kind == "text" ? openText(paths) : openIndexed(paths.front());
   if (!opened)
     return opened.takeError();
   return std::shared_ptr<const TokenSource>(std::move(*opened));
@@ -46,14 +53,14 @@ static Error checkLength(int64_t tokens, const DataConfig &config, const std::st
 
 Expected<DataSet> primus::runtime::openData(const DataConfig &config, std::string &field) {
   field = "data.split";
-  Expected<Split> split = parseSplit(config.validationPath.empty() ? config.split : "");
+  Expected<Split> split = parseSplit(config.validationPaths.empty() ? config.split : "");
   if (!split)
     return split.takeError();
-  field = "data.path";
-  Expected<std::shared_ptr<const TokenSource>> source = openSource(config, config.path);
+  field = "data.paths";
+  Expected<std::shared_ptr<const TokenSource>> source = openSource(config, config.paths);
   if (!source)
     return source.takeError();
-  std::string name = config.kind == "mock" ? "the mock data" : fmt::format("'{}'", config.path);
+  std::string name = config.kind == "mock" ? "the mock data" : fmt::format("'{}'", fmt::join(config.paths, "', '"));
 
   int64_t trainingEnd = (*source)->getSplitPosition(split->trainingEnd);
   if (Error error = checkLength(trainingEnd, config, fmt::format("the training part of {}", name),
@@ -68,15 +75,15 @@ Expected<DataSet> primus::runtime::openData(const DataConfig &config, std::strin
   std::shared_ptr<const TokenSource> heldOut = *source;
   int64_t begin = trainingEnd, end = (*source)->getSplitPosition(split->validationEnd);
   field = "data.split";
-  if (!config.validationPath.empty()) {
-    field = "data.validation_path";
-    Expected<std::shared_ptr<const TokenSource>> opened = openSource(config, config.validationPath);
+  if (!config.validationPaths.empty()) {
+    field = "data.validation_paths";
+    Expected<std::shared_ptr<const TokenSource>> opened = openSource(config, config.validationPaths);
     if (!opened)
       return opened.takeError();
     heldOut = *opened;
     begin = 0;
     end = heldOut->getNumTokens();
-    name = fmt::format("'{}'", config.validationPath);
+    name = fmt::format("'{}'", fmt::join(config.validationPaths, "', '"));
   } else if (begin == end) {
     // Nothing held out is a choice; too little is a mistake.
     return data;

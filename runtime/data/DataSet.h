@@ -10,8 +10,8 @@ namespace primus::runtime {
 /// The experiment's data keys.
 struct DataConfig {
   std::string kind; ///< text, mock or indexed
-  std::string path;
-  std::string validationPath; ///< empty: a part of `path`, by `split`
+  std::vector<std::string> paths; ///< text: files and folders, one after the other; indexed: one prefix
+  std::vector<std::string> validationPaths; ///< empty: a part of `paths`, by `split`
   std::string split;
   int64_t sequenceLength = 0;
   int64_t vocabulary = 0;

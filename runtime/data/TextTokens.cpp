@@ -75,25 +75,29 @@ static Expected<std::vector<fs::path>> listFiles(const fs::path &folder) {
   return files;
 }
 
-Expected<std::unique_ptr<TokenSource>> primus::runtime::openText(const std::string &path) {
+/// The file itself, or what a folder holds.
+static Expected<std::vector<fs::path>> resolve(const std::string &path) {
   std::error_code code;
-  std::vector<fs::path> paths = {path};
-  if (fs::is_directory(path, code)) {
-    Expected<std::vector<fs::path>> listed = listFiles(path);
-    if (!listed)
-      return listed.takeError();
-    paths = std::move(*listed);
-  } else if (!fs::exists(path, code)) {
+  if (fs::is_directory(path, code))
+    return listFiles(path);
+  if (!fs::exists(path, code))
     return Error::configuration(fmt::format("there is no file or folder '{}'", path));
-  }
+  return std::vector<fs::path>{path};
+}
 
+Expected<std::unique_ptr<TokenSource>> primus::runtime::openText(std::span<const std::string> paths) {
   std::vector<MappedFile> files;
-  for (const fs::path &file : paths) {
-    Expected<MappedFile> mapped = MappedFile::open(file.string());
-    if (!mapped)
-      return mapped.takeError();
-    if (!mapped->getBytes().empty())
-      files.push_back(std::move(*mapped));
+  for (const std::string &path : paths) {
+    Expected<std::vector<fs::path>> resolved = resolve(path);
+    if (!resolved)
+      return resolved.takeError();
+    for (const fs::path &file : *resolved) {
+      Expected<MappedFile> mapped = MappedFile::open(file.string());
+      if (!mapped)
+        return mapped.takeError();
+      if (!mapped->getBytes().empty())
+        files.push_back(std::move(*mapped));
+    }
   }
   return std::unique_ptr<TokenSource>(std::make_unique<TextTokens>(std::move(files)));
 }

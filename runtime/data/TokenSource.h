@@ -30,9 +30,9 @@ public:
   virtual bool isText() const { return false; }
 };
 
-/// The bytes of a text file, or of all files below a folder in the order of their paths. Entries whose name starts with a
-/// dot and symbolic links are skipped in folders.
-Expected<std::unique_ptr<TokenSource>> openText(const std::string &path);
+/// The bytes of text files, one after the other; a folder stands for all files below it in the order of their paths.
+/// Entries whose name starts with a dot and symbolic links are skipped in folders.
+Expected<std::unique_ptr<TokenSource>> openText(std::span<const std::string> paths);
 
 /// Tokens that are a function of the seed and their position only, uniform over the vocabulary.
 std::unique_ptr<TokenSource> makeMock(uint64_t seed, int64_t vocabulary);

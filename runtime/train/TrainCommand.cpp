@@ -36,7 +36,7 @@ struct Run {
 static Error locate(const Error &error, const Run &run, const std::string &field) {
   if (error.getKind() != ErrorKind::Configuration)
     return error;
-  if (!run.options.dataPath.empty() && field == "data.path")
+  if (!run.options.dataPath.empty() && field == "data.paths")
     return Error::configuration(fmt::format("--data: {}", error.getMessage()));
   for (const PrimusValueSource &source : run.compiled.sources)
     if (source.field == field)
@@ -61,17 +61,17 @@ static Expected<Executable> loadInput(const std::string &path) {
 static Expected<DataSet> openRunData(const Run &run, const executable::Training &training) {
   DataConfig config;
   config.kind = training.data_kind();
-  config.path = training.data_path();
-  config.validationPath = training.validation_data_path();
+  config.paths.assign(training.data_paths().begin(), training.data_paths().end());
+  config.validationPaths.assign(training.validation_data_paths().begin(), training.validation_data_paths().end());
   config.split = training.split();
   config.sequenceLength = training.sequence_length();
   config.vocabulary = training.vocabulary();
   config.seed = training.seed();
   config.needsValidation = training.eval_steps() > 0;
   if (!run.options.dataPath.empty()) {
-    config.path = run.options.dataPath;
-    config.kind = detectDataKind(config.path);
-    config.validationPath.clear();
+    config.paths = {run.options.dataPath};
+    config.kind = detectDataKind(config.paths.front());
+    config.validationPaths.clear();
   }
   std::string field;
   Expected<DataSet> data = openData(config, field);
