@@ -39,10 +39,11 @@ struct Interpret : primus::impl::InterpretBase<Interpret> {
     Interpreter interpreter(module, mode == "exact" ? Mode::Exact : Mode::Faithful);
     SmallVector<Tensor> inputs;
     for (auto [index, type] : llvm::enumerate(target.getArgumentTypes())) {
-      auto tensorType = dyn_cast<RankedTensorType>(type);
-      if (!tensorType || !tensorType.hasStaticShape())
-        return target.emitError() << "argument #" << index << " has type " << type << "; expected a static tensor";
-      inputs.push_back(makeInput(tensorType, index));
+      FailureOr<Tensor> input = Tensor::make(target, type);
+      if (failed(input))
+        return failure();
+      fill(*input, index);
+      inputs.push_back(std::move(*input));
     }
     if (failed(interpreter.initializeVariables(seed)))
       return failure();
@@ -59,14 +60,12 @@ struct Interpret : primus::impl::InterpretBase<Interpret> {
     return success();
   }
 
-  /// Normally distributed floats, or integers in [0, integer-bound).
-  Tensor makeInput(RankedTensorType type, uint64_t index) const {
-    Tensor input(type);
-    bool isFloat = isa<FloatType>(type.getElementType());
+  /// Fills with normally distributed floats, or with integers in [0, integer-bound).
+  void fill(Tensor &input, uint64_t index) const {
+    bool isFloat = isa<FloatType>(input.elementType);
     for (auto [i, value] : llvm::enumerate(input.values))
       value = isFloat ? static_cast<float>(primus::runtime::standardNormal(seed, kInputStreams + index, i))
                       : primus::runtime::philox(seed, kInputStreams + index, i)[0] % static_cast<uint64_t>(integerBound);
-    return input;
   }
 };
 

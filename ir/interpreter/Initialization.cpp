@@ -28,13 +28,13 @@ FailureOr<runtime::InitializerSpec> primus::interpreter::getInitializerSpec(grap
 
 FailureOr<Tensor> primus::interpreter::makeInitialValue(graph::VariableOp variable, uint64_t seed) {
   FailureOr<runtime::InitializerSpec> spec = getInitializerSpec(variable);
-  if (failed(spec))
+  FailureOr<Tensor> tensor = Tensor::make(variable, variable.getTensorType());
+  if (failed(spec) || failed(tensor))
     return failure();
-  Tensor tensor(variable.getTensorType());
-  std::vector<float> values(tensor.size());
+  std::vector<float> values(tensor->size());
   if (std::optional<std::string> problem =
-          runtime::initialize(*spec, tensor.shape, seed, 0, tensor.size(), values.data()))
+          runtime::initialize(*spec, tensor->shape, seed, 0, tensor->size(), values.data()))
     return variable.emitOpError() << *problem;
-  llvm::copy(values, tensor.values.begin());
+  llvm::copy(values, tensor->values.begin());
   return tensor;
 }

@@ -125,10 +125,10 @@ Interpreter::Results Interpreter::runPrimitive(Operation *op, ArrayRef<TensorRef
     inputs.push_back(operand.get());
   SmallVector<Tensor> results;
   for (Type type : op->getResultTypes()) {
-    auto tensorType = dyn_cast<RankedTensorType>(type);
-    if (!tensorType || !tensorType.hasStaticShape())
-      return op->emitOpError() << "cannot be interpreted: " << type << " has no static shape";
-    results.emplace_back(tensorType);
+    FailureOr<Tensor> result = Tensor::make(op, type);
+    if (failed(result))
+      return failure();
+    results.push_back(std::move(*result));
   }
   if (failed(primitive(op, inputs, results)))
     return failure();

@@ -63,8 +63,12 @@ Interpreter::Results Interpreter::runStore(StoreOp store, ArrayRef<TensorRef> op
 Interpreter::Results Interpreter::runSchedule(ScheduleOp schedule, ArrayRef<TensorRef> operands, Frame &frame) {
   Block &body = schedule.getBody().front();
   SmallVector<Tensor> sums;
-  for (Type type : schedule.getResultTypes())
-    sums.emplace_back(cast<RankedTensorType>(type));
+  for (Type type : schedule.getResultTypes()) {
+    FailureOr<Tensor> sum = Tensor::make(schedule, type);
+    if (failed(sum))
+      return failure();
+    sums.push_back(std::move(*sum));
+  }
   const int64_t microbatches = schedule.getMicrobatches();
   for (int64_t microbatch = 0; microbatch < microbatches; ++microbatch) {
     SmallVector<TensorRef> slices;

@@ -4,6 +4,7 @@
 
 #include "llvm/ADT/bit.h"
 #include "llvm/Support/Format.h"
+#include "llvm/Support/MathExtras.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <cmath>
@@ -16,6 +17,19 @@ Tensor::Tensor(RankedTensorType type)
 
 Tensor::Tensor(RankedTensorType type, std::vector<double> values)
     : shape(type.getShape()), elementType(type.getElementType()), values(std::move(values)) {}
+
+FailureOr<Tensor> Tensor::make(Operation *op, Type type) {
+  auto tensorType = dyn_cast<RankedTensorType>(type);
+  if (!tensorType || !tensorType.hasStaticShape())
+    return op->emitError() << "cannot interpret a value of type " << type << ": expected a tensor of static shape";
+  // Sixteen gibibytes of doubles; more is a mistake, because nothing that large is ever judged.
+  constexpr int64_t maxElements = int64_t{1} << 31;
+  int64_t elements = 1;
+  for (int64_t size : tensorType.getShape())
+    if (llvm::MulOverflow(elements, size, elements) || elements > maxElements)
+      return op->emitError() << "cannot interpret a value of type " << type << ": it has more than 2^31 elements";
+  return Tensor(tensorType);
+}
 
 FailureOr<Tensor> Tensor::get(ElementsAttr attribute) {
   auto type = dyn_cast<RankedTensorType>(attribute.getType());

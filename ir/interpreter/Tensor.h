@@ -4,6 +4,7 @@
 
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Operation.h"
 
 #include <vector>
 
@@ -17,10 +18,12 @@ struct Tensor {
   std::vector<double> values;
 
   Tensor() = default;
-  /// A tensor of zeros. The type's encoding is ignored.
+  /// A tensor of zeros. The type's encoding is ignored; its shape must be static.
   explicit Tensor(mlir::RankedTensorType type);
   Tensor(mlir::RankedTensorType type, std::vector<double> values);
 
+  /// A tensor of zeros, or an error at `op` if the interpreter cannot hold a value of that type: the shape is not static, or too large.
+  static mlir::FailureOr<Tensor> make(mlir::Operation *op, mlir::Type type);
   /// The value of a constant, or failure if its elements are neither integers nor floats held in the attribute.
   static mlir::FailureOr<Tensor> get(mlir::ElementsAttr attribute);
 

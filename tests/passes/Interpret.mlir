@@ -5,6 +5,7 @@
 // RUN: not primus-opt %s --graph-interpret=function=missing 2>&1 | FileCheck %s --check-prefix=MISSING
 // RUN: not primus-opt %s --graph-interpret=mode=quick 2>&1 | FileCheck %s --check-prefix=MODE
 // RUN: not primus-opt %s --graph-interpret=integer-bound=0 2>&1 | FileCheck %s --check-prefix=BOUND
+// RUN: not primus-opt %s --graph-interpret=function=dynamic 2>&1 | FileCheck %s --check-prefix=DYNAMIC
 
 // MISSING: error: has no function 'missing'; name one with option function
 // MODE: error: option mode is 'quick'; expected exact or faithful
@@ -33,4 +34,9 @@ func.func @main() -> (tensor<2xf32>, tensor<bf16>, tensor<2xf32>) {
 // INPUTS: // inputs result 1 : tensor<f32> = {{-?[0-9]}}
 func.func @inputs(%tokens: tensor<3xi32>, %x: tensor<f32>) -> (tensor<3xi32>, tensor<f32>) {
   return %tokens, %x : tensor<3xi32>, tensor<f32>
+}
+
+// DYNAMIC: [[@LINE+1]]:1: error: cannot interpret a value of type 'tensor<?xf32>': expected a tensor of static shape
+func.func @dynamic(%x: tensor<?xf32>) -> tensor<?xf32> {
+  return %x : tensor<?xf32>
 }

@@ -223,6 +223,8 @@ TEST_F(InterpreterTest, ReportsErrors) {
   expectMessage("'func.call' cannot be interpreted");
   fail("func.func @f() { graph.constant dense_resource<none> : tensor<2xf32>\n return }");
   expectMessage("has elements that cannot be read");
+  fail("func.func @f() { graph.iota dim 0 : tensor<1000000x1000000xi32>\n return }");
+  expectMessage("it has more than 2^31 elements");
 
   auto module = parse("graph.variable @v : tensor<4xf32> role parameter init #graph.init<\"gaussian\">\n"
                       "graph.variable @w : tensor<2xf32> role parameter init #graph.init<\"normal\", {std = \"x\"}>");
