@@ -13,6 +13,7 @@
 #include "runtime/train/Trainer.h"
 
 #include <cstdio>
+#include <filesystem>
 #include <fmt/format.h>
 #include <new>
 #include <spdlog/sinks/sink.h>
@@ -45,6 +46,9 @@ static Error locate(const Error &error, const Run &run, const std::string &field
 }
 
 static Expected<Executable> loadInput(const std::string &path) {
+  std::error_code code;
+  if (!std::filesystem::exists(path, code))
+    return Error::configuration(fmt::format("there is no file '{}'", path));
   Expected<Executable> executable = loadExecutable(path);
   if (!executable)
     return executable;

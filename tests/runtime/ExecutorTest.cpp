@@ -1,0 +1,177 @@
+//===- ExecutorTest.cpp - Programs run as they are written ----------------===//
+
+#include "runtime/devices/cpu/CpuDevice.h"
+#include "runtime/executor/Executor.h"
+#include "tests/runtime/TinyExecutable.h"
+
+#include <gtest/gtest.h>
+#include <numeric>
+
+using namespace primus;
+using namespace primus::runtime;
+using namespace primus::test;
+
+static std::unique_ptr<Executor> load(executable::Executable executable, int threads = 2) {
+  Expected<std::unique_ptr<Executor>> executor = Executor::create(std::move(executable), createCpuDevice(threads));
+  if (!executor) {
+    ADD_FAILURE() << executor.takeError().getMessage();
+    return nullptr;
+  }
+  return std::move(*executor);
+}
+
+static std::vector<float> read(Executor &executor, const Tensor &tensor) {
+  std::vector<float> values(static_cast<size_t>(tensor.bytes) / sizeof(float));
+  executor.read(tensor, values.data());
+  return values;
+}
+
+/// For each of 4 slices of x: y = 4 x through scratch, and sum += y. Then y[slice 0] = x[slice 3], and slice 1 of y is
+/// cleared.
+static executable::Executable makeLoopExecutable(int64_t size) {
+  ExecutableBuilder builder;
+  int64_t bytes = size * 4;
+  executable::TensorType vector = makeType(executable::F32, {size});
+  int twice = builder.addKernel("test_double", {size}, {vector, vector});
+  int accumulate = builder.addKernel("test_accumulate", {size}, {vector, vector});
+  executable::Function &function = builder.addFunction("quadruple", 2, bytes);
+  addLaunch(*function.mutable_actions(), twice, {inArgument(0), inScratch(0)});
+  addLaunch(*function.mutable_actions(), twice, {inScratch(0), inArgument(1)});
+  int64_t sum = builder.addVariable("sum", {size}, "constant", 0.5);
+  executable::Program &program = builder.addProgram("main");
+  int64_t x = builder.addInput(program, "x", executable::F32, {4, size});
+  int64_t y = builder.addOutput(program, "y", executable::F32, {4, size});
+  executable::Loop &loop = *program.add_actions()->mutable_loop();
+  loop.set_count(4);
+  executable::Call &call = *loop.add_body()->mutable_call();
+  *call.add_arguments() = inArena(x, bytes);
+  *call.add_arguments() = inArena(y, bytes);
+  *call.mutable_scratch() = inArena(builder.allocate(bytes));
+  addLaunch(*loop.mutable_body(), accumulate, {inArena(y, bytes), inArena(sum)});
+  executable::Copy &copy = *program.add_actions()->mutable_copy();
+  *copy.mutable_source() = inArena(x + 3 * bytes);
+  *copy.mutable_target() = inArena(y);
+  copy.set_bytes(bytes);
+  executable::Fill &fill = *program.add_actions()->mutable_fill();
+  *fill.mutable_target() = inArena(y + bytes);
+  fill.set_bytes(bytes);
+  return builder.finish();
+}
+
+TEST(Executor, CallsLoopsCopiesAndFills) {
+  // Odd, and large: copies and fills of several pieces.
+  for (int64_t size : {int64_t(1), int64_t(7), int64_t(100003)}) {
+    std::unique_ptr<Executor> executor = load(makeLoopExecutable(size));
+    ASSERT_TRUE(executor);
+    ASSERT_FALSE(executor->initializeVariables(/*seed=*/1));
+    int program = executor->findProgram("main");
+    Expected<Tensor> x = executor->findInput(program, "x", executable::F32, {4, size});
+    Expected<Tensor> y = executor->findOutput(program, "y", executable::F32, {4, size});
+    Expected<Tensor> sum = executor->findVariable("sum");
+    ASSERT_TRUE(x && y && sum);
+    auto n = static_cast<size_t>(size);
+    std::vector<float> input(4 * n);
+    std::iota(input.begin(), input.end(), 1.0f);
+    executor->write(*x, input.data());
+    executor->run(program);
+    executor->run(program);
+    std::vector<float> output = read(*executor, *y), total = read(*executor, *sum);
+    for (size_t i = 0; i < n; ++i) {
+      ASSERT_EQ(output[i], input[3 * n + i]);
+      ASSERT_EQ(output[n + i], 0);
+      ASSERT_EQ(output[2 * n + i], 4 * input[2 * n + i]);
+      ASSERT_EQ(output[3 * n + i], 4 * input[3 * n + i]);
+      float expected = 0.5f;
+      for (size_t run = 0; run < 2; ++run)
+        for (size_t slice = 0; slice < 4; ++slice)
+          expected += 4 * input[slice * n + i];
+      ASSERT_EQ(total[i], expected);
+    }
+  }
+}
+
+TEST(Executor, AnyNumberOfThreadsGivesTheSameBits) {
+  std::vector<float> expected;
+  for (int threads : {1, 2, 3, 8}) {
+    std::unique_ptr<Executor> executor = load(makeLoopExecutable(4097), threads);
+    ASSERT_TRUE(executor);
+    ASSERT_FALSE(executor->initializeVariables(1));
+    Expected<Tensor> x = executor->findInput(0, "x", executable::F32, {4, 4097});
+    std::vector<float> input(4 * 4097);
+    for (size_t i = 0; i < input.size(); ++i)
+      input[i] = 1.0f / static_cast<float>(i + 3);
+    executor->write(*x, input.data());
+    for (int run = 0; run < 10; ++run)
+      executor->run(0);
+    std::vector<float> sum = read(*executor, *executor->findVariable("sum"));
+    if (expected.empty())
+      expected = sum;
+    EXPECT_EQ(sum, expected) << threads << " threads";
+  }
+}
+
+TEST(Executor, AllocatesTheArenaAndNothingElse) {
+  executable::Executable executable = makeLoopExecutable(1000);
+  int64_t arena = executable.memory().arena();
+  std::unique_ptr<Executor> executor = load(executable);
+  ASSERT_TRUE(executor);
+  EXPECT_EQ(executor->getAllocatedBytes(), arena);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(executor->getArena()) % 64, 0u);
+}
+
+TEST(Executor, TwoExecutablesAtOnce) {
+  // The second has other code under the same symbols' names: each must find its own.
+  std::unique_ptr<Executor> first = load(makeBigramExecutable());
+  executable::Executable other = makeBigramExecutable();
+  other.set_code(readFile(PRIMUS_ALLOCATION_COUNTER));
+  other.clear_programs();
+  other.clear_kernels();
+  int kernel = other.kernels_size();
+  other.add_kernels()->set_symbol("test_double");
+  EXPECT_EQ(kernel, 0);
+  Expected<std::unique_ptr<Executor>> second = Executor::create(other, createCpuDevice(1));
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.takeError().getMessage().find("no symbol 'test_double'"), std::string::npos);
+}
+
+TEST(Executor, PortsAreChecked) {
+  std::unique_ptr<Executor> executor = load(makeBigramExecutable());
+  ASSERT_TRUE(executor);
+  int program = executor->findProgram("forward");
+  Expected<Tensor> tensor = executor->findInput(program, "tokens", executable::I32, {2, 33});
+  ASSERT_FALSE(tensor);
+  EXPECT_EQ(tensor.takeError().getMessage(), "program 'forward': input 'tokens' is i32[2x32], not i32[2x33]");
+  Expected<Tensor> missing = executor->findOutput(program, "tokens", executable::I32, {2, 32});
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.takeError().getMessage(), "program 'forward' has no output 'tokens'");
+  EXPECT_EQ(executor->findProgram("backward"), -1);
+}
+
+TEST(Executor, UnknownInitializersAreErrors) {
+  executable::Executable executable = makeBigramExecutable();
+  executable.mutable_variables(0)->mutable_initializer()->set_kind("chaos");
+  std::unique_ptr<Executor> executor = load(executable);
+  ASSERT_TRUE(executor);
+  Error error = executor->initializeVariables(1);
+  ASSERT_TRUE(error);
+  EXPECT_NE(error.getMessage().find("variable 'table'"), std::string::npos) << error.getMessage();
+}
+
+TEST(Executor, OverlappingCopiesAreRefused) {
+  executable::Executable executable = makeLoopExecutable(100);
+  executable::Copy &copy = *executable.mutable_programs(0)->mutable_actions(1)->mutable_copy();
+  copy.mutable_target()->set_offset(copy.source().offset() - 8);
+  Expected<std::unique_ptr<Executor>> executor = Executor::create(executable, createCpuDevice(1));
+  ASSERT_FALSE(executor);
+  EXPECT_NE(executor.takeError().getMessage().find("overlap"), std::string::npos);
+}
+
+TEST(Executor, TooLargeAnArenaIsAnError) {
+  executable::Executable executable = makeBigramExecutable();
+  executable.mutable_memory()->set_arena(int64_t(1) << 45);
+  Expected<std::unique_ptr<Executor>> executor = Executor::create(executable, createCpuDevice(1));
+  ASSERT_FALSE(executor);
+  Error error = executor.takeError();
+  EXPECT_EQ(error.getExitCode(), 3);
+  EXPECT_NE(error.getMessage().find("out of memory"), std::string::npos);
+}

@@ -1,0 +1,217 @@
+//===- TinyExecutable.cpp - Executables made by hand ----------------------===//
+
+#include "tests/runtime/TinyExecutable.h"
+
+#include "runtime/executable/ExecutableFile.h"
+#include "runtime/executable/Types.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+
+using namespace primus;
+using namespace primus::test;
+
+ExecutableBuilder::ExecutableBuilder() {
+  result.set_format_version(runtime::executableFormatVersion);
+  result.set_target("cpu");
+  result.set_world_size(1);
+}
+
+int ExecutableBuilder::addKernel(const std::string &symbol, Shape grid,
+                                 const std::vector<executable::TensorType> &types) {
+  executable::Kernel &kernel = *result.add_kernels();
+  kernel.set_name(symbol);
+  kernel.set_symbol(symbol);
+  for (int64_t size : grid)
+    kernel.add_grid(size);
+  for (const executable::TensorType &type : types) {
+    *kernel.add_arguments()->mutable_type() = type;
+    kernel.mutable_arguments()->rbegin()->set_access("rw");
+  }
+  return result.kernels_size() - 1;
+}
+
+executable::Program &ExecutableBuilder::addProgram(const std::string &name) {
+  executable::Program &program = *result.add_programs();
+  program.set_name(name);
+  return program;
+}
+
+executable::Function &ExecutableBuilder::addFunction(const std::string &name, int numArguments, int64_t scratchBytes) {
+  executable::Function &function = *result.add_functions();
+  function.set_name(name);
+  function.set_num_arguments(numArguments);
+  function.set_scratch_bytes(scratchBytes);
+  return function;
+}
+
+int64_t ExecutableBuilder::allocate(int64_t bytes) {
+  int64_t offset = arena;
+  arena += (bytes + runtime::arenaAlignment - 1) / runtime::arenaAlignment * runtime::arenaAlignment;
+  return offset;
+}
+
+int64_t ExecutableBuilder::addVariable(const std::string &name, Shape shape, const std::string &kind, double value) {
+  executable::Variable &variable = *result.add_variables();
+  variable.set_name(name);
+  variable.set_role("parameter");
+  *variable.mutable_type() = makeType(executable::F32, std::move(shape));
+  variable.mutable_initializer()->set_kind(kind);
+  if (kind == "constant")
+    (*variable.mutable_initializer()->mutable_parameters())["value"] = value;
+  variable.set_offset(allocate(*runtime::getByteSize(variable.type())));
+  return variable.offset();
+}
+
+static int64_t fillPort(ExecutableBuilder &builder, executable::Port &port, const std::string &name,
+                        executable::DataType type, std::vector<int64_t> shape) {
+  port.set_name(name);
+  *port.mutable_type() = makeType(type, std::move(shape));
+  port.set_offset(builder.allocate(*runtime::getByteSize(port.type())));
+  return port.offset();
+}
+
+int64_t ExecutableBuilder::addInput(executable::Program &program, const std::string &name, executable::DataType type,
+                                    Shape shape) {
+  return fillPort(*this, *program.add_inputs(), name, type, std::move(shape));
+}
+
+int64_t ExecutableBuilder::addOutput(executable::Program &program, const std::string &name, executable::DataType type,
+                                     Shape shape) {
+  return fillPort(*this, *program.add_outputs(), name, type, std::move(shape));
+}
+
+executable::Executable &ExecutableBuilder::finish() {
+  result.mutable_memory()->set_arena(arena);
+  result.mutable_memory()->set_activations(arena);
+  result.set_code(readFile(PRIMUS_TEST_KERNELS));
+  result.set_code_checksum(runtime::getCodeChecksum(result.code()));
+  return result;
+}
+
+executable::TensorType test::makeType(executable::DataType type, std::vector<int64_t> shape) {
+  executable::TensorType tensor;
+  tensor.set_data_type(type);
+  tensor.mutable_shape()->Add(shape.begin(), shape.end());
+  return tensor;
+}
+
+executable::Reference test::inArena(int64_t offset, int64_t stride) {
+  executable::Reference reference;
+  reference.set_arena(true);
+  reference.set_offset(offset);
+  reference.set_stride_bytes(stride);
+  return reference;
+}
+
+executable::Reference test::inArgument(int argument, int64_t offset) {
+  executable::Reference reference;
+  reference.set_argument(argument);
+  reference.set_offset(offset);
+  return reference;
+}
+
+executable::Reference test::inScratch(int64_t offset) {
+  executable::Reference reference;
+  reference.set_scratch(true);
+  reference.set_offset(offset);
+  return reference;
+}
+
+void test::addLaunch(google::protobuf::RepeatedPtrField<executable::Action> &actions, int kernel,
+                     const std::vector<executable::Reference> &operands) {
+  executable::Launch &launch = *actions.Add()->mutable_launch();
+  launch.set_kernel(kernel);
+  for (const executable::Reference &operand : operands)
+    *launch.add_operands() = operand;
+}
+
+executable::Executable test::makeBigramExecutable() {
+  constexpr int64_t vocabulary = 256, batch = 2, length = 32;
+  ExecutableBuilder builder;
+  executable::TensorType scalar = makeType(executable::F32, {});
+  executable::TensorType table = makeType(executable::F32, {vocabulary, vocabulary});
+  executable::TensorType tokens = makeType(executable::I32, {1, batch, length});
+  executable::TensorType evalTokens = makeType(executable::I32, {batch, length});
+  int trainKernel = builder.addKernel("test_train_step", {1},
+                                      {tokens, tokens, scalar, scalar, scalar, table, scalar, scalar});
+  int forwardKernel = builder.addKernel("test_forward", {1}, {evalTokens, evalTokens, table, scalar, scalar});
+  int sampleKernel = builder.addKernel("test_sample", {vocabulary},
+                                       {evalTokens, makeType(executable::I32, {1}), table,
+                                        makeType(executable::F32, {1, vocabulary})});
+  int64_t weights = builder.addVariable("table", {vocabulary, vocabulary}, "zeros");
+
+  executable::Program &train = builder.addProgram("train_step");
+  std::vector<executable::Reference> operands = {
+      inArena(builder.addInput(train, "tokens", executable::I32, {1, batch, length})),
+      inArena(builder.addInput(train, "labels", executable::I32, {1, batch, length})),
+      inArena(builder.addInput(train, "learning_rate", executable::F32, {})),
+      inArena(builder.addInput(train, "bias_correction1", executable::F32, {})),
+      inArena(builder.addInput(train, "bias_correction2", executable::F32, {})),
+      inArena(weights),
+      inArena(builder.addOutput(train, "loss", executable::F32, {})),
+      inArena(builder.addOutput(train, "grad_norm", executable::F32, {}))};
+  addLaunch(*train.mutable_actions(), trainKernel, operands);
+
+  executable::Program &forward = builder.addProgram("forward");
+  operands = {inArena(builder.addInput(forward, "tokens", executable::I32, {batch, length})),
+              inArena(builder.addInput(forward, "labels", executable::I32, {batch, length})), inArena(weights),
+              inArena(builder.addOutput(forward, "loss_sum", executable::F32, {})),
+              inArena(builder.addOutput(forward, "valid_tokens", executable::F32, {}))};
+  addLaunch(*forward.mutable_actions(), forwardKernel, operands);
+
+  executable::Program &sample = builder.addProgram("sample");
+  operands = {inArena(builder.addInput(sample, "tokens", executable::I32, {batch, length})),
+              inArena(builder.addInput(sample, "position", executable::I32, {1})), inArena(weights),
+              inArena(builder.addOutput(sample, "logits", executable::F32, {1, vocabulary}))};
+  addLaunch(*sample.mutable_actions(), sampleKernel, operands);
+
+  executable::Training &training = *builder.result.mutable_training();
+  training.set_train_steps(20);
+  training.set_micro_batch_size(batch);
+  training.set_microbatches(1);
+  training.set_sequence_length(length);
+  training.set_vocabulary(vocabulary);
+  training.set_seed(1234);
+  training.set_learning_rate(0.5);
+  training.set_decay_style("constant");
+  training.set_adam_beta1(0.9);
+  training.set_adam_beta2(0.95);
+  training.set_eval_interval(10);
+  training.set_eval_steps(4);
+  training.set_log_interval(1);
+  training.set_data_kind("text");
+  training.set_split("90,10,0");
+  training.set_sample_bytes(40);
+  builder.result.set_parameters(vocabulary * vocabulary);
+  return builder.finish();
+}
+
+std::string test::readFile(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file)
+    throw std::runtime_error("cannot read " + path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+void test::writeFile(const std::string &path, const std::string &bytes) {
+  std::ofstream file(path, std::ios::binary);
+  file << bytes;
+  if (!file.flush())
+    throw std::runtime_error("cannot write " + path);
+}
+
+TemporaryFolder::TemporaryFolder() {
+  std::string pattern = std::filesystem::temp_directory_path() / "primus-test-XXXXXX";
+  if (!mkdtemp(pattern.data()))
+    throw std::runtime_error("cannot create a temporary folder");
+  path = pattern;
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code code;
+  std::filesystem::remove_all(path, code);
+}

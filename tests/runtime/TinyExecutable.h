@@ -1,0 +1,73 @@
+//===- TinyExecutable.h - Executables made by hand ------------------------===//
+
+#ifndef PRIMUS_TESTS_RUNTIME_TINYEXECUTABLE_H
+#define PRIMUS_TESTS_RUNTIME_TINYEXECUTABLE_H
+
+#include "runtime/executable/Executable.pb.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace primus::test {
+
+/// Builds an executable around the kernels of TestKernels.cpp.
+class ExecutableBuilder {
+public:
+  ExecutableBuilder();
+
+  using Shape = std::vector<int64_t>;
+
+  /// Index of a new kernel.
+  int addKernel(const std::string &symbol, Shape grid, const std::vector<executable::TensorType> &types);
+  executable::Program &addProgram(const std::string &name);
+  executable::Function &addFunction(const std::string &name, int numArguments, int64_t scratchBytes = 0);
+
+  /// Each takes the next aligned piece of the arena and returns its offset.
+  int64_t addVariable(const std::string &name, Shape shape, const std::string &kind, double value = 0);
+  int64_t addInput(executable::Program &program, const std::string &name, executable::DataType type, Shape shape);
+  int64_t addOutput(executable::Program &program, const std::string &name, executable::DataType type, Shape shape);
+  int64_t allocate(int64_t bytes);
+
+  /// The executable, with memory figures and code.
+  executable::Executable &finish();
+
+  executable::Executable result;
+
+private:
+  int64_t arena = 0;
+};
+
+executable::TensorType makeType(executable::DataType type, std::vector<int64_t> shape);
+
+/// References to the arena, an argument and the scratch region.
+executable::Reference inArena(int64_t offset, int64_t stride = 0);
+executable::Reference inArgument(int argument, int64_t offset = 0);
+executable::Reference inScratch(int64_t offset);
+
+/// Appends a launch; `Parent` is a program, function or loop's list of actions.
+void addLaunch(google::protobuf::RepeatedPtrField<executable::Action> &actions, int kernel,
+               const std::vector<executable::Reference> &operands);
+
+/// A bigram model over bytes in batches of 2 x 32, with the programs train_step, forward and sample. Loss falls.
+executable::Executable makeBigramExecutable();
+
+/// The bytes of a file, which must exist.
+std::string readFile(const std::string &path);
+void writeFile(const std::string &path, const std::string &bytes);
+
+/// A new empty folder, removed at the end of the test.
+class TemporaryFolder {
+public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  std::string operator/(const std::string &name) const { return path + "/" + name; }
+  const std::string &str() const { return path; }
+
+private:
+  std::string path;
+};
+
+} // namespace primus::test
+
+#endif // PRIMUS_TESTS_RUNTIME_TINYEXECUTABLE_H
