@@ -172,37 +172,4 @@ def Place : Pass<"graph-place", "::mlir::ModuleOp"> {
   let dependentDialects = ["::primus::graph::GraphDialect"];
 }
 
-def ExpandCrossEntropy : Pass<"graph-expand-cross-entropy", "::mlir::ModuleOp"> {
-  let summary = "compute the loss over chunks of tokens";
-  let description = [{
-    First pass of phase `fused`. Splits `graph.cross_entropy`, and its gradient where that is in the same function, into chunks of
-    tokens whose f32 logits fit `limit` bytes. A chunk's loss and gradient are neighbours, so that its logits are computed once
-    and are gone before the next chunk's (Hsu et al. 2024, arXiv 2410.10989, chunk the same way).
-
-    Before:
-    ```mlir
-    %loss, %valid, %lse = graph.cross_entropy %x, %w, %labels vocabulary 97 : (tensor<64x16xf32>, tensor<97x16xf32>, tensor<64xi32>) -> (tensor<f32>, tensor<f32>, tensor<64xf32>)
-    ```
-    After, with `limit=12416`:
-    ```mlir
-    %c = graph.constant dense<0> : tensor<64xi32>
-    %m = graph.compare ge %labels, %c : tensor<64xi32> -> tensor<64xi1>
-    %f = graph.convert %m : tensor<64xi1> -> tensor<64xf32>
-    %valid = graph.reduce sum %f dims [0] : tensor<64xf32> -> tensor<f32>
-    %x0 = graph.slice %x at [0, 0] : tensor<64x16xf32> -> tensor<32x16xf32>
-    %labels0 = graph.slice %labels at [0] : tensor<64xi32> -> tensor<32xi32>
-    %loss0, %valid0, %lse0 = graph.cross_entropy %x0, %w, %labels0 vocabulary 97 : (tensor<32x16xf32>, tensor<97x16xf32>, tensor<32xi32>) -> (tensor<f32>, tensor<f32>, tensor<32xf32>)
-    %x1 = graph.slice %x at [32, 0] : tensor<64x16xf32> -> tensor<32x16xf32>
-    %labels1 = graph.slice %labels at [32] : tensor<64xi32> -> tensor<32xi32>
-    %loss1, %valid1, %lse1 = graph.cross_entropy %x1, %w, %labels1 vocabulary 97 : (tensor<32x16xf32>, tensor<97x16xf32>, tensor<32xi32>) -> (tensor<f32>, tensor<f32>, tensor<32xf32>)
-    %loss = graph.add %loss0, %loss1 : tensor<f32>
-    ```
-  }];
-  let options = [
-    Option<"limit", "limit", "int64_t", "33554432", "bytes of a chunk's logits">,
-    Option<"maxChunks", "max-chunks", "int64_t", "16", "more chunks are never made; then a chunk may be larger">
-  ];
-  let dependentDialects = ["::primus::graph::GraphDialect"];
-}
-
 #endif // PRIMUS_GRAPH_PASSES

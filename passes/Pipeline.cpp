@@ -30,6 +30,12 @@ static void buildSharded(OpPassManager &passes) { passes.addPass(createShard());
 
 static void buildPlaced(OpPassManager &passes) { passes.addPass(createPlace()); }
 
+static void buildFused(OpPassManager &passes) {
+  passes.addPass(createExpandCrossEntropy());
+  passes.addPass(createFormFusions());
+  passes.addPass(createPackOperands());
+}
+
 static void buildStep(OpPassManager &passes) {
   passes.addPass(createLowerToStep());
   passes.addPass(createPlanMemory());
@@ -43,6 +49,7 @@ static constexpr Phase kPhases[] = {
     {"fp8", "quantised matmuls, scales as explicit state", "mlir", buildFp8, verifyTrain},
     {"sharded", "a layout over the mesh in every type", "mlir", buildSharded, verifySharded},
     {"placed", "collectives instead of changes of layout, local shapes", "mlir", buildPlaced, verifyPlaced},
+    {"fused", "kernels as groups of ops, matmul operands packed", "mlir", buildFused, verifyFused},
     {"step", "kernels as tile programs, buffers at fixed offsets, launches", "mlir", buildStep, verifyStep},
     {"objects", "machine code of the kernels", "", nullptr, nullptr},
 };

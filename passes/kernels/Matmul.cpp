@@ -260,9 +260,8 @@ FailureOr<LoweredFusion> MatmulFamily::lower(graph::FusionOp fusion, OpBuilder &
   Value batch = builder.programId(0), panel = builder.programId(1), zero = builder.index(0);
   Value row = builder.mulIndex(builder.programId(2), rows), column = builder.mulIndex(panel, columns);
 
-  int64_t depth = groups * problem.group;
   Value a = builder.load(builder.input(left.getArgNumber(), {problem.batch, problem.m, problem.k}), {batch, row, zero}, {1, 2},
-                         {rows, depth}, problem.m % rows == 0 && problem.k == depth);
+                         {rows, problem.k}, problem.m % rows == 0);
   Value b = builder.load(builder.input(right.getArgNumber(), {problem.batch, panels, groups, columns * problem.group}),
                          {batch, panel, zero, zero}, {2, 3}, {groups, columns * problem.group}, /*inbounds=*/true);
   Value acc = builder.constant(getTileType({rows, columns}, builder.getF32Type()), 0);

@@ -2,7 +2,7 @@
 
 #include "passes/kernels/MatmulProblem.h"
 
-#include "mlir/IR/Builders.h"
+#include "ir/graph/GraphBuilder.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -70,20 +70,13 @@ std::optional<MatmulProblem> MatmulProblem::match(graph::MatmulOp op) {
 }
 
 Value kernels::buildPackedMatmul(OpBuilder &builder, Location loc, Value left, Value packed, int64_t n, Type element) {
-  ArrayRef<int64_t> shape = shapeOf(left), panels = shapeOf(packed);
-  int64_t batch = shape[0], m = shape[1], k = shape[2], width = panels[3], group = panels[4];
-  Type leftElement = getElementTypeOrSelf(left.getType());
-  if (k % group) {
-    k = llvm::alignTo(k, group);
-    left = graph::PadOp::create(builder, loc, RankedTensorType::get({batch, m, k}, leftElement), left,
-                                builder.getDenseI64ArrayAttr({0, 0, 0}));
-  }
-  left = graph::ReshapeOp::create(builder, loc, RankedTensorType::get({batch, m, k / group, group}, leftElement), left);
-  Value product = graph::MatmulOp::create(builder, loc, RankedTensorType::get({batch, m, panels[1], width}, element),
-                                          builder.getStringAttr(kPackedSpec), left, packed);
-  Value result = graph::ReshapeOp::create(builder, loc, RankedTensorType::get({batch, m, panels[1] * width}, element), product);
-  if (n != panels[1] * width)
-    result = graph::SliceOp::create(builder, loc, RankedTensorType::get({batch, m, n}, element), result,
-                                    builder.getDenseI64ArrayAttr({0, 0, 0}));
-  return result;
+  graph::GraphBuilder b(builder, loc);
+  SmallVector<int64_t> shape(shapeOf(left)), panels(shapeOf(packed));
+  int64_t batch = shape[0], m = shape[1], group = panels[4], k = llvm::alignTo(shape[2], group), columns = panels[1] * panels[3];
+  if (k != shape[2])
+    left = b.pad(left, {0, 0, 0}, {batch, m, k});
+  // Four dimensions even where the group is one, so that the product is recognised.
+  Value groups = b.reshape(left, {batch, m, k / group, group});
+  Value result = b.reshape(b.matmul(kPackedSpec, groups, packed, element), {batch, m, columns});
+  return n == columns ? result : b.slice(result, {0, 0, 0}, {batch, m, n});
 }

@@ -4,6 +4,7 @@
 usage: goldens.py PRIMUS_TRAIN EXPERIMENT GOLDENS.json
 """
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -13,9 +14,8 @@ import tempfile
 def run(train, experiment, case, folder):
     text, metrics = folder / "text.txt", folder / "metrics.jsonl"
     text.write_text(case["text"])
-    command = [train, experiment, *case["overrides"], f"workspace={folder}/output", "split=100,0,0", "--data", str(text),
-               "--metrics", str(metrics)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    command = [train, experiment, *case["overrides"], "split=100,0,0", "--data", str(text), "--metrics", str(metrics)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=dict(os.environ, PRIMUS_WORKSPACE=str(folder)))
     return [json.loads(line) for line in metrics.read_text().splitlines()]
 
 

@@ -1,0 +1,90 @@
+//===- FusionPasses.td - From ops to kernels ------------------------------===//
+
+#ifndef PRIMUS_FUSION_PASSES
+#define PRIMUS_FUSION_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def ExpandCrossEntropy : Pass<"graph-expand-cross-entropy", "::mlir::ModuleOp"> {
+  let summary = "compute the loss over chunks of tokens";
+  let description = [{
+    Replaces `graph.cross_entropy` and the `graph.cross_entropy_grad` of the same loss by their definitions over chunks of tokens, so that
+    the logits of one chunk exist at a time, and once for both. The weight's gradient is added up from chunk to chunk. A gradient that cannot be computed beside its loss
+    (its `dloss` depends on it) is expanded alone.
+
+    Before:
+    ```mlir
+    %loss, %valid, %lse = graph.cross_entropy %x, %w, %labels vocabulary 97 : ...
+    %dx, %dw = graph.cross_entropy_grad %one, %x, %w, %labels, %lse vocabulary 97 : ...
+    ```
+    After, for each chunk:
+    ```mlir
+    %x0 = graph.slice %x at [0, 0] : tensor<4096x64xf32> -> tensor<1024x64xf32>
+    %logits0 = graph.matmul "th,vh->tv" %x0, %w : (tensor<1024x64xf32>, tensor<97x64xf32>) -> tensor<1024x97xf32>
+    ...
+    %dw1 = graph.add %dw0, %product : tensor<97x64xf32>
+    ```
+  }];
+  let dependentDialects = ["::primus::graph::GraphDialect"];
+  let options = [
+    Option<"maxBytes", "max-bytes", "int64_t", "32 << 20", "most bytes of one chunk's logits, unless it takes too many chunks">,
+    Option<"maxChunks", "max-chunks", "int64_t", "16", "most chunks">
+  ];
+}
+
+def FormFusions : Pass<"graph-form-fusions", "::mlir::ModuleOp"> {
+  let summary = "group ops into kernels";
+  let description = [{
+    Brings the ops of each layer's function into the forms that kernel families know: elementwise ops over [rows, columns], reductions over one of the two
+    dimensions, products [batch, m, k] x [batch, k, n]; composites that no family takes whole are replaced by their definitions. Then
+    groups are merged greedily, by the bytes of memory traffic that a merge saves, as long as a family accepts the result and no two kernels need each other. Values that another
+    group can compute from less than it would read are computed there once more. Each group becomes a
+    `graph.fusion`. Views stay outside.
+
+    A merge that would save traffic and is refused leaves a remark (`fusion-missed`) with the reason.
+
+    Before:
+    ```mlir
+    %0 = graph.matmul "bsh,fh->bsf" %x, %w : (tensor<2x64x32xf32>, tensor<48x32xf32>) -> tensor<2x64x48xf32>
+    %1 = graph.add %0, %r : tensor<2x64x48xf32>
+    ```
+    After:
+    ```mlir
+    %2 = graph.reshape %x : tensor<2x64x32xf32> -> tensor<1x128x32xf32>
+    ...
+    %5 = graph.fusion "matmul" (%a = %2, %b = %3, %c = %4) : (...) -> tensor<128x48xf32> {
+      %6 = graph.matmul "bmk,bnk->bmn" %a, %b : (tensor<1x128x32xf32>, tensor<1x48x32xf32>) -> tensor<1x128x48xf32>
+      %7 = graph.reshape %6 : tensor<1x128x48xf32> -> tensor<128x48xf32>
+      %8 = graph.add %7, %c : tensor<128x48xf32>
+      graph.yield %8 : tensor<128x48xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::primus::graph::GraphDialect"];
+}
+
+def PackOperands : Pass<"graph-pack-operands", "::mlir::ModuleOp"> {
+  let summary = "bring matmul operands into the micro-kernel's order";
+  let description = [{
+    Gives each fusion of family `matmul` its right operand in panels (`graph.pack`, a fusion of its own) and its left operand with the contracted dimension contiguous
+    (a transpose, where it is not). What several products of a function read is packed once. Products of unlike element types are formed in f32.
+    The product itself becomes one over the panels:
+
+    ```mlir
+    %p = graph.fusion "pack" (%a = %w) : (tensor<1x48x32xf32>) -> tensor<1x2x32x32x1xf32> {
+      %0 = graph.pack %a width 32 group 1 {transposed} : tensor<1x48x32xf32> -> tensor<1x2x32x32x1xf32>
+      graph.yield %0 : tensor<1x2x32x32x1xf32>
+    }
+    %y = graph.fusion "matmul" (%a = %x, %b = %p) : (...) -> tensor<1x128x48xf32> {
+      %0 = graph.reshape %a : tensor<1x128x32xf32> -> tensor<1x128x32x1xf32>
+      %1 = graph.matmul "bmkg,bpkwg->bmpw" %0, %b : (...) -> tensor<1x128x2x32xf32>
+      %2 = graph.reshape %1 : tensor<1x128x2x32xf32> -> tensor<1x128x64xf32>
+      %3 = graph.slice %2 at [0, 0, 0] : tensor<1x128x64xf32> -> tensor<1x128x48xf32>
+      graph.yield %3 : tensor<1x128x48xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::primus::graph::GraphDialect"];
+}
+
+#endif // PRIMUS_FUSION_PASSES
