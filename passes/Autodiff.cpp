@@ -13,6 +13,7 @@
 #include "passes/Residuals.h"
 
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/MapVector.h"
 
 namespace primus {
@@ -270,10 +271,12 @@ LogicalResult Autodiff::differentiateLayer(func::FuncOp forward, StringRef name,
 LogicalResult Autodiff::run() {
   ModuleOp module = getOperation();
   FailureOr<Plan> found = Plan::get(module);
-  FailureOr<ForwardProgram> program = ForwardProgram::get(module);
-  if (failed(found) || failed(program))
+  if (failed(found))
     return failure();
   plan = *found;
+  FailureOr<ForwardProgram> program = ForwardProgram::get(module);
+  if (failed(program))
+    return failure();
 
   // Which calls of each layer keep residuals, and which compute them again. Recompute counts the layers between others:
   // the first keeps only its integer inputs anyway, and the loss has no pause between forward and backward.

@@ -13,8 +13,6 @@
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/IRMapping.h"
-#include "llvm/ADT/MapVector.h"
-#include "llvm/ADT/StringSet.h"
 
 namespace primus {
 #define GEN_PASS_DEF_BUILDTRAINSTEP
@@ -29,7 +27,7 @@ namespace {
 class TrainStepBuilder {
 public:
   TrainStepBuilder(ModuleOp module, const Plan &plan, ForwardProgram program)
-      : module(module), plan(plan), program(std::move(program)), symbols(module), builder(module.getContext()),
+      : module(module), plan(plan), program(std::move(program)), builder(module.getContext()),
         loc(NameLoc::get(builder.getStringAttr(kTrainStepProgram))) {}
 
   LogicalResult build();
@@ -60,7 +58,7 @@ private:
 
   func::FuncOp getBackward(func::FuncOp forward) {
     auto symbol = forward->getAttrOfType<FlatSymbolRefAttr>(kBackwardAttr);
-    return symbol ? symbols.lookup<func::FuncOp>(symbol.getAttr()) : func::FuncOp();
+    return symbol ? symbols.lookupNearestSymbolFrom<func::FuncOp>(forward, symbol) : func::FuncOp();
   }
   Location locOf(StringRef name) { return NameLoc::get(builder.getStringAttr(name)); }
   Value load(const Twine &variable, Type type) {
@@ -80,7 +78,7 @@ private:
   ModuleOp module;
   const Plan &plan;
   ForwardProgram program;
-  SymbolTable symbols;
+  SymbolTableCollection symbols;
   OpBuilder builder;
   Location loc;
   /// From values of @forward to those of the step, outside of the schedule.
@@ -91,10 +89,11 @@ private:
 
 struct BuildTrainStep : primus::impl::BuildTrainStepBase<BuildTrainStep> {
   void runOnOperation() override {
-    ModuleOp module = getOperation();
-    FailureOr<Plan> plan = Plan::get(module);
-    FailureOr<ForwardProgram> program = ForwardProgram::get(module);
-    if (failed(plan) || failed(program) || failed(TrainStepBuilder(module, *plan, *program).build()))
+    FailureOr<Plan> plan = Plan::get(getOperation());
+    if (failed(plan))
+      return signalPassFailure();
+    FailureOr<ForwardProgram> program = ForwardProgram::get(getOperation());
+    if (failed(program) || failed(TrainStepBuilder(getOperation(), *plan, *program).build()))
       signalPassFailure();
   }
 };
@@ -117,7 +116,7 @@ LogicalResult TrainStepBuilder::collectParameters() {
     llvm::DenseSet<Operation *> ofThisCall;
     for (unsigned argument : getArgsOfKind(backward, ArgKind::Accumulator)) {
       unsigned index = *getArgOf(backward, argument);
-      graph::VariableOp variable = findVariable(layer.call.getOperand(index));
+      graph::VariableOp variable = findVariable(layer.call.getOperand(index), symbols);
       if (!variable || variable.getRole() != graph::Role::Parameter)
         return layer.call.emitOpError() << "takes its operand " << index << " ('" << getArgName(layer.forward, index)
                                         << "') as a parameter, but it is not the value of a variable with that role";
@@ -228,7 +227,7 @@ void TrainStepBuilder::buildZeroGradients() {
 FailureOr<graph::CallOp> TrainStepBuilder::buildBackward(LayerCall layer, const IRMapping &mapping,
                                                          graph::CallOp forward, llvm::DenseMap<Value, Value> &gradients) {
   func::FuncOp backward = getBackward(layer.forward);
-  auto accumulatorOf = [&](unsigned index) { return (findVariable(layer.call.getOperand(index)).getSymName() + ".grad").str(); };
+  auto accumulatorOf = [&](unsigned index) { return (findVariable(layer.call.getOperand(index), symbols).getSymName() + ".grad").str(); };
   SmallVector<Value> operands;
   for (auto [index, type] : llvm::enumerate(backward.getArgumentTypes())) {
     FailureOr<ArgKind> kind = getArgKind(backward, index);
@@ -310,7 +309,7 @@ LogicalResult TrainStepBuilder::buildSchedule(func::FuncOp step, Value &lossSum,
 }
 
 LogicalResult TrainStepBuilder::build() {
-  if (symbols.lookup(kTrainStepProgram))
+  if (module.lookupSymbol(kTrainStepProgram))
     return module.emitError() << "already has a program '" << kTrainStepProgram << "'";
   if (!getBackward(program.lossForward))
     return program.loss.emitOpError() << "calls '" << program.loss.getCallee() << "', which has no " << kBackwardAttr

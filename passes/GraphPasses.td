@@ -108,6 +108,8 @@ def BuildTrainStep : Pass<"graph-build-train-step", "::mlir::ModuleOp"> {
 
     Before:
     ```mlir
+    graph.variable @head.w : tensor<9x9xf32> role parameter init #graph.init<"zeros">
+    func.func private @head.forward(tensor<4xi32>, tensor<9x9xf32>) -> (tensor<f32>, tensor<f32>)
     func.func @forward(%tokens: tensor<4xi32> {graph.name = "tokens"}) -> (tensor<f32> {graph.name = "loss_sum"}, tensor<f32> {graph.name = "valid_tokens"}) {
       %w = graph.load @head.w : tensor<9x9xf32>
       %loss, %valid = graph.call @head.forward(%tokens, %w) instance "head" : (tensor<4xi32>, tensor<9x9xf32>) -> (tensor<f32>, tensor<f32>)
@@ -116,6 +118,9 @@ def BuildTrainStep : Pass<"graph-build-train-step", "::mlir::ModuleOp"> {
     ```
     After, beside it, the part of the new program up to the end of the schedule:
     ```mlir
+    graph.variable @head.w : tensor<9x9xf32> role parameter init #graph.init<"zeros">
+    graph.variable @head.w.grad : tensor<9x9xf32> role gradient init #graph.init<"zeros">
+    func.func private @head.forward_backward(tensor<4xi32>, tensor<9x9xf32>, tensor<9x9xf32>) -> (tensor<f32>, tensor<f32>, tensor<9x9xf32>)
     func.func @train_step(%tokens: tensor<2x4xi32> {graph.name = "tokens"}) -> (tensor<f32>, tensor<f32>) {
       %w = graph.load @head.w : tensor<9x9xf32>
       %zero = graph.constant dense<0.0> : tensor<9x9xf32>

@@ -7,8 +7,9 @@
 using namespace mlir;
 using namespace primus;
 
-FailureOr<func::FuncOp> primus::getCallee(graph::CallOp call) {
-  auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(call, call.getCalleeAttr());
+/// The function that a call calls, or a located error.
+static FailureOr<func::FuncOp> getCallee(graph::CallOp call, SymbolTableCollection &symbols) {
+  auto callee = symbols.lookupNearestSymbolFrom<func::FuncOp>(call, call.getCalleeAttr());
   if (!callee || callee.isDeclaration()) {
     call.emitOpError() << "calls '" << call.getCallee() << "', which is not a function with a body in this module";
     return failure();
@@ -41,8 +42,9 @@ FailureOr<ForwardProgram> ForwardProgram::get(ModuleOp module) {
     module.emitError() << "has no program '" << kForwardProgram << "' to differentiate";
     return failure();
   }
+  SymbolTableCollection symbols;
   for (auto call : program.function.getOps<graph::CallOp>()) {
-    FailureOr<func::FuncOp> callee = getCallee(call);
+    FailureOr<func::FuncOp> callee = getCallee(call, symbols);
     if (failed(callee))
       return failure();
     if (getPart(*callee) == "forward") {
@@ -53,32 +55,34 @@ FailureOr<ForwardProgram> ForwardProgram::get(ModuleOp module) {
     }
   }
   FailureOr<OpResult> loss = findResult(program.function, "loss_sum");
+  if (failed(loss))
+    return failure();
   FailureOr<OpResult> valid = findResult(program.function, "valid_tokens");
-  if (failed(loss) || failed(valid))
+  if (failed(valid))
     return failure();
   if (loss->getOwner() != valid->getOwner()) {
     program.function.emitOpError("must compute loss_sum and valid_tokens in one call of a layer");
     return failure();
   }
   program.loss = cast<graph::CallOp>(loss->getOwner());
-  program.lossForward = *getCallee(program.loss);
+  program.lossForward = *getCallee(program.loss, symbols);
   program.lossResult = loss->getResultNumber();
   program.validResult = valid->getResultNumber();
   return program;
 }
 
-graph::VariableOp primus::findVariable(Value operand) {
+graph::VariableOp primus::findVariable(Value operand, SymbolTableCollection &symbols) {
   if (auto load = operand.getDefiningOp<graph::LoadOp>())
-    return SymbolTable::lookupNearestSymbolFrom<graph::VariableOp>(load, load.getVariableAttr());
+    return symbols.lookupNearestSymbolFrom<graph::VariableOp>(load, load.getVariableAttr());
   auto call = operand.getDefiningOp<graph::CallOp>();
   if (!call)
     return {};
-  auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(call, call.getCalleeAttr());
+  auto callee = symbols.lookupNearestSymbolFrom<func::FuncOp>(call, call.getCalleeAttr());
   if (!callee || getPart(callee) != "unshard")
     return {};
   Value copy = callee.getBody().front().getTerminator()->getOperand(cast<OpResult>(operand).getResultNumber());
   while (auto convert = copy.getDefiningOp<graph::ConvertOp>())
     copy = convert.getOperand();
   auto master = dyn_cast<BlockArgument>(copy);
-  return master ? findVariable(call.getOperand(master.getArgNumber())) : graph::VariableOp();
+  return master ? findVariable(call.getOperand(master.getArgNumber()), symbols) : graph::VariableOp();
 }

@@ -31,9 +31,6 @@ struct ForwardProgram {
 
 /// The variable behind a parameter or constant of a layer's call: loaded as it is, or through a part `unshard`, each of
 /// whose results is one of its arguments in another precision. Null for other values.
-graph::VariableOp findVariable(mlir::Value operand);
-
-/// The function that a call calls, or a located error.
-mlir::FailureOr<mlir::func::FuncOp> getCallee(graph::CallOp call);
+graph::VariableOp findVariable(mlir::Value operand, mlir::SymbolTableCollection &symbols);
 
 } // namespace primus
