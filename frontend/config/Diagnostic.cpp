@@ -48,17 +48,25 @@ std::string Diagnostic::str() const {
 }
 
 void Diagnostics::error(const Location &location, std::string message, std::string suggestion) {
-  list.push_back({Diagnostic::Severity::Error, location, std::move(message), std::move(suggestion)});
-  ++errors;
+  add({Diagnostic::Severity::Error, location, std::move(message), std::move(suggestion)});
 }
 
 void Diagnostics::warning(const Location &location, std::string message, std::string suggestion) {
-  list.push_back({Diagnostic::Severity::Warning, location, std::move(message), std::move(suggestion)});
+  add({Diagnostic::Severity::Warning, location, std::move(message), std::move(suggestion)});
+}
+
+void Diagnostics::add(Diagnostic diagnostic) {
+  std::string text = diagnostic.str();
+  for (const Diagnostic &known : list)
+    if (known.str() == text)
+      return;
+  errors += diagnostic.severity == Diagnostic::Severity::Error;
+  list.push_back(std::move(diagnostic));
 }
 
 void Diagnostics::append(const Diagnostics &other) {
-  list.insert(list.end(), other.list.begin(), other.list.end());
-  errors += other.errors;
+  for (const Diagnostic &diagnostic : other.list)
+    add(diagnostic);
 }
 
 std::string Diagnostics::str() const {

@@ -63,6 +63,9 @@ public:
   std::string str() const;
 
 private:
+  /// The same message at the same place counts once: several readers may meet one bad value.
+  void add(Diagnostic diagnostic);
+
   std::vector<Diagnostic> list;
   size_t errors = 0;
 };

@@ -35,7 +35,12 @@ public:
   void OnDocumentStart(const YAML::Mark &) override {}
   void OnDocumentEnd() override {}
 
-  void OnNull(const YAML::Mark &mark, YAML::anchor_t anchor) override { add(Value::null(at(mark)), at(mark), anchor); }
+  void OnNull(const YAML::Mark &mark, YAML::anchor_t anchor) override {
+    // An empty value has the mark of what follows; it stands at its key.
+    bool afterKey = !frames.empty() && frames.back().key && frames.back().key->location.line < mark.line + 1;
+    Location location = afterKey ? frames.back().key->location : at(mark);
+    add(Value::null(location), location, anchor);
+  }
 
   void OnScalar(const YAML::Mark &mark, const std::string &tag, YAML::anchor_t anchor, const std::string &text) override {
     Location location = at(mark);

@@ -194,7 +194,8 @@ Value commandLineScalar(const std::string &text, const Location &location, Diagn
                    digits.find("__") == std::string_view::npos;
   if (isInteger)
     return *parseDigits(digits, 10, text[0] == '-', location, diagnostics);
-  if (std::optional<double> value = parseFloat(text, /*underscores=*/true))
+  bool hasFraction = text.find_first_of(".eE") != std::string::npos;
+  if (std::optional<double> value = hasFraction ? parseFloat(text, /*underscores=*/true) : std::nullopt)
     return Value(*value, location);
   return Value(text, location);
 }
