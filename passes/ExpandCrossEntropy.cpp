@@ -1,172 +1,111 @@
-//===- ExpandCrossEntropy.cpp - The loss over chunks of tokens ------------===//
+//===- ExpandCrossEntropy.cpp - Compute the loss over chunks of tokens ----===//
+//
+// The logits of all tokens are the largest tensor of a step with a large vocabulary. In chunks only some of them exist at a
+// time, and where the gradient is in the same function a chunk's logits serve both before the next chunk begins.
+//
+//===----------------------------------------------------------------------===//
 
 #include "ir/graph/GraphBuilder.h"
 #include "passes/Passes.h"
 
-#include "mlir/IR/Dominance.h"
-#include "mlir/IR/PatternMatch.h"
-#include "mlir/Transforms/CSE.h"
+#include "mlir/Analysis/SliceAnalysis.h"
 
 using namespace mlir;
 using namespace primus;
+using namespace primus::graph;
 
 namespace primus {
 #define GEN_PASS_DEF_EXPANDCROSSENTROPY
 #include "passes/Passes.h.inc"
 } // namespace primus
 
-namespace {
-
-/// A loss and, where it can be computed beside it, its gradient; either may be missing.
-struct Loss {
-  graph::CrossEntropyOp forward;
-  graph::CrossEntropyGradOp backward;
-};
-
-/// Expands one loss.
-class Expansion {
-public:
-  Expansion(Loss loss, int64_t maxBytes, int64_t maxChunks);
-  void run();
-
-private:
-  void expandChunk(OpBuilder &builder, int64_t begin, int64_t size);
-  /// Replaces a chunk's op by its definition.
-  template <typename OpT> static SmallVector<Value> define(OpBuilder &builder, OpT op);
-
-  Loss loss;
-  Operation *anchor;
-  Value x, weight, labels;
-  int64_t vocabulary, tokens, chunk;
-  SmallVector<Value> losses, valids, lses, dxs, dweights;
-};
-
-struct ExpandCrossEntropy : primus::impl::ExpandCrossEntropyBase<ExpandCrossEntropy> {
-  using Base::Base;
-  void runOnOperation() override;
-};
-
-} // namespace
-
-Expansion::Expansion(Loss loss, int64_t maxBytes, int64_t maxChunks) : loss(loss) {
-  auto take = [&](auto op) {
-    anchor = op;
-    x = op.getX();
-    weight = op.getWeight();
-    labels = op.getLabels();
-    vocabulary = op.getVocabulary();
-  };
-  if (loss.forward)
-    take(loss.forward);
-  else
-    take(loss.backward);
-  tokens = graph::getTensorType(x).getDimSize(0);
-  int64_t rowBytes = graph::getTensorType(weight).getDimSize(0) * 4;
-  int64_t fits = std::max<int64_t>(maxBytes / rowBytes, 1);
-  // Of equal sizes, whole blocks of the micro-kernel.
-  int64_t chunks = std::clamp<int64_t>(llvm::divideCeil(tokens, fits), 1, maxChunks);
-  chunk = llvm::alignTo(llvm::divideCeil(tokens, chunks), 8);
+/// Tokens per chunk: as few chunks as keep a chunk's f32 logits below `limit` bytes, but at most `maxChunks`; whole blocks of rows.
+static int64_t chooseChunk(int64_t tokens, int64_t rows, int64_t limit, int64_t maxChunks) {
+  constexpr int64_t block = 32;
+  int64_t chunks = std::clamp<int64_t>(llvm::divideCeil(tokens * rows * 4, limit), 1, maxChunks);
+  return std::min<int64_t>(tokens, llvm::alignTo(llvm::divideCeil(tokens, chunks), block));
 }
 
-template <typename OpT> SmallVector<Value> Expansion::define(OpBuilder &builder, OpT op) {
-  SmallVector<Value> values = op.decompose(builder);
-  op.erase();
-  return values;
-}
-
-void Expansion::expandChunk(OpBuilder &builder, int64_t begin, int64_t size) {
-  Location loc = anchor->getLoc();
-  graph::GraphBuilder b(builder, loc);
-  auto slice = [&](Value value) { return size == tokens ? value : b.slice(value, 0, begin, size); };
-  auto resize = [&](Value value) {
-    RankedTensorType type = graph::getTensorType(value);
-    SmallVector<int64_t> shape(type.getShape());
-    shape[0] = size;
-    return graph::withShape(type, shape, type.getElementType());
-  };
-  Value chunkX = slice(x), chunkLabels = slice(labels), chunkLse;
-  if (loss.forward) {
-    SmallVector<Type> types{loss.forward.getLoss().getType(), loss.forward.getValid().getType(), resize(loss.forward.getLse())};
-    SmallVector<Value> values = define(builder, graph::CrossEntropyOp::create(builder, loc, types, chunkX, weight, chunkLabels,
-                                                                              loss.forward.getVocabularyAttr()));
-    losses.push_back(values[0]);
-    valids.push_back(values[1]);
-    lses.push_back(values[2]);
-    chunkLse = values[2];
-  } else {
-    chunkLse = slice(loss.backward.getLse());
-  }
-  if (loss.backward) {
-    SmallVector<Type> types{resize(loss.backward.getDx()), loss.backward.getDweight().getType()};
-    SmallVector<Value> values =
-        define(builder, graph::CrossEntropyGradOp::create(builder, loc, types, loss.backward.getDloss(), chunkX, weight,
-                                                          chunkLabels, chunkLse, loss.backward.getVocabularyAttr()));
-    dxs.push_back(values[0]);
-    // Added up chunk by chunk, so that one gradient is kept.
-    dweights.push_back(dweights.empty() ? values[1] : b.add(dweights.back(), values[1]));
-  }
-}
-
-void Expansion::run() {
-  OpBuilder builder(anchor);
-  for (int64_t begin = 0; begin < tokens; begin += chunk)
-    expandChunk(builder, begin, std::min(chunk, tokens - begin));
-
-  graph::GraphBuilder b(builder, anchor->getLoc());
-  auto sum = [&](ArrayRef<Value> values) {
-    Value total = values.front();
-    for (Value value : values.drop_front())
-      total = b.add(total, value);
-    return total;
-  };
-  auto join = [&](ArrayRef<Value> values) { return values.size() == 1 ? values.front() : b.concat(values, 0); };
-  if (loss.forward) {
-    loss.forward.replaceAllUsesWith(ValueRange{sum(losses), sum(valids), join(lses)});
-    loss.forward.erase();
-  }
-  if (loss.backward) {
-    loss.backward.replaceAllUsesWith(ValueRange{join(dxs), dweights.back()});
-    loss.backward.erase();
-  }
-}
-
-/// The gradient of a loss that can be computed in the loss's place.
-static graph::CrossEntropyGradOp findGradient(graph::CrossEntropyOp forward) {
-  for (Operation *user : forward.getLse().getUsers()) {
-    auto backward = dyn_cast<graph::CrossEntropyGradOp>(user);
-    if (!backward || backward->getBlock() != forward->getBlock() || backward.getX() != forward.getX() ||
-        backward.getWeight() != forward.getWeight() || backward.getLabels() != forward.getLabels() ||
-        backward.getVocabulary() != forward.getVocabulary())
-      continue;
-    Operation *seed = backward.getDloss().getDefiningOp();
-    if (seed && isa<graph::ConstantOp>(seed) && seed->getBlock() == forward->getBlock())
-      seed->moveBefore(forward);
-    if (!seed || seed->getBlock() != forward->getBlock() || seed->isBeforeInBlock(forward))
-      return backward;
-  }
+/// The gradient of this loss in the same function; null if there is none.
+static CrossEntropyGradOp findGradient(CrossEntropyOp loss) {
+  for (Operation *user : loss.getLse().getUsers())
+    if (auto gradient = dyn_cast<CrossEntropyGradOp>(user))
+      if (gradient.getX() == loss.getX() && gradient.getWeight() == loss.getWeight() &&
+          gradient.getLabels() == loss.getLabels())
+        return gradient;
   return {};
 }
 
-void ExpandCrossEntropy::runOnOperation() {
-  for (auto function : getOperation().getOps<func::FuncOp>()) {
-    SmallVector<Loss> losses;
-    llvm::SmallDenseSet<Operation *> merged;
-    function.walk([&](graph::CrossEntropyOp forward) {
-      losses.push_back({forward, findGradient(forward)});
-      if (losses.back().backward)
-        merged.insert(losses.back().backward);
-    });
-    function.walk([&](graph::CrossEntropyGradOp backward) {
-      if (!merged.contains(backward))
-        losses.push_back({{}, backward});
-    });
-    for (Loss loss : losses)
-      Expansion(loss, maxBytes, maxChunks).run();
-    if (losses.empty())
-      continue;
-    // The logits of loss and gradient become one.
-    IRRewriter rewriter(&getContext());
-    DominanceInfo dominance(function);
-    eliminateCommonSubExpressions(rewriter, dominance, function);
-  }
+/// Moves what `value` is computed from before `op`. Fails if it depends on `op` itself.
+static LogicalResult hoist(Value value, Operation *op) {
+  Operation *definition = value.getDefiningOp();
+  if (!definition || definition->isBeforeInBlock(op))
+    return success();
+  BackwardSliceOptions options;
+  options.inclusive = true;
+  options.filter = [&](Operation *other) { return other->getBlock() == op->getBlock() && !other->isBeforeInBlock(op); };
+  SetVector<Operation *> slice;
+  if (failed(getBackwardSlice(value, &slice, options)) || slice.contains(op))
+    return failure();
+  for (Operation *other : slice)
+    other->moveBefore(op);
+  return success();
 }
+
+static void expand(CrossEntropyOp loss, int64_t limit, int64_t maxChunks) {
+  int64_t tokens = getTensorType(loss.getX()).getDimSize(0), rows = getTensorType(loss.getWeight()).getDimSize(0);
+  int64_t chunk = chooseChunk(tokens, rows, limit, maxChunks);
+  if (chunk == tokens)
+    return;
+
+  // The number of valid tokens needs no logits; a gradient that is divided by it may then join the first pass.
+  OpBuilder builder(loss);
+  GraphBuilder b(builder, loss.getLoc());
+  Value valid = b.sum(b.toF32(b.compare(Predicate::GE, loss.getLabels(), 0)), {0});
+  loss.getValid().replaceAllUsesWith(valid);
+  CrossEntropyGradOp gradient = findGradient(loss);
+  if (gradient && failed(hoist(gradient.getDloss(), loss)))
+    gradient = {};
+
+  Value lossSum, dweight;
+  SmallVector<Value> lse, dx;
+  for (int64_t begin = 0; begin < tokens; begin += chunk) {
+    int64_t size = std::min(chunk, tokens - begin);
+    Value x = b.slice(loss.getX(), 0, begin, size), labels = b.slice(loss.getLabels(), 0, begin, size);
+    RankedTensorType lseType = withShape(getTensorType(loss.getLse()), {size}, b.getF32());
+    auto part = CrossEntropyOp::create(builder, loss.getLoc(), loss.getLoss().getType(), loss.getValid().getType(), lseType,
+                                       x, loss.getWeight(), labels, loss.getVocabularyAttr());
+    lossSum = lossSum ? b.add(lossSum, part.getLoss()) : part.getLoss();
+    lse.push_back(part.getLse());
+    if (!gradient)
+      continue;
+    auto partGradient = CrossEntropyGradOp::create(builder, gradient.getLoc(), TypeRange{x.getType(), gradient.getDweight().getType()},
+                                                   gradient.getDloss(), x, loss.getWeight(), labels, part.getLse(),
+                                                   loss.getVocabularyAttr());
+    dweight = dweight ? b.add(dweight, partGradient.getDweight()) : partGradient.getDweight();
+    dx.push_back(partGradient.getDx());
+  }
+  if (gradient) {
+    gradient.getDx().replaceAllUsesWith(b.concat(dx, 0));
+    gradient.getDweight().replaceAllUsesWith(dweight);
+    gradient.erase();
+  }
+  loss.getLoss().replaceAllUsesWith(lossSum);
+  if (!loss.getLse().use_empty())
+    loss.getLse().replaceAllUsesWith(b.concat(lse, 0));
+  loss.erase();
+}
+
+namespace {
+
+struct ExpandCrossEntropy : primus::impl::ExpandCrossEntropyBase<ExpandCrossEntropy> {
+  using Base::Base;
+  void runOnOperation() override {
+    SmallVector<CrossEntropyOp> losses;
+    getOperation().walk([&](CrossEntropyOp loss) { losses.push_back(loss); });
+    for (CrossEntropyOp loss : losses)
+      expand(loss, limit, maxChunks);
+  }
+};
+
+} // namespace

@@ -8,28 +8,34 @@ include "mlir/Pass/PassBase.td"
 def ExpandCrossEntropy : Pass<"graph-expand-cross-entropy", "::mlir::ModuleOp"> {
   let summary = "compute the loss over chunks of tokens";
   let description = [{
-    Replaces `graph.cross_entropy` and the `graph.cross_entropy_grad` of the same loss by their definitions over chunks of tokens, so that
-    the logits of one chunk exist at a time, and once for both. The weight's gradient is added up from chunk to chunk. A gradient that cannot be computed beside its loss
-    (its `dloss` depends on it) is expanded alone.
+    First pass of phase `fused`. Splits `graph.cross_entropy`, and its gradient where that is in the same function, into chunks of
+    tokens whose f32 logits fit `limit` bytes. A chunk's loss and gradient are neighbours, so that its logits are computed once
+    and are gone before the next chunk's (Hsu et al. 2024, arXiv 2410.10989, chunk the same way).
 
     Before:
     ```mlir
-    %loss, %valid, %lse = graph.cross_entropy %x, %w, %labels vocabulary 97 : ...
-    %dx, %dw = graph.cross_entropy_grad %one, %x, %w, %labels, %lse vocabulary 97 : ...
+    %loss, %valid, %lse = graph.cross_entropy %x, %w, %labels vocabulary 97 : (tensor<64x16xf32>, tensor<97x16xf32>, tensor<64xi32>) -> (tensor<f32>, tensor<f32>, tensor<64xf32>)
     ```
-    After, for each chunk:
+    After, with `limit=12416`:
     ```mlir
-    %x0 = graph.slice %x at [0, 0] : tensor<4096x64xf32> -> tensor<1024x64xf32>
-    %logits0 = graph.matmul "th,vh->tv" %x0, %w : (tensor<1024x64xf32>, tensor<97x64xf32>) -> tensor<1024x97xf32>
-    ...
-    %dw1 = graph.add %dw0, %product : tensor<97x64xf32>
+    %c = graph.constant dense<0> : tensor<64xi32>
+    %m = graph.compare ge %labels, %c : tensor<64xi32> -> tensor<64xi1>
+    %f = graph.convert %m : tensor<64xi1> -> tensor<64xf32>
+    %valid = graph.reduce sum %f dims [0] : tensor<64xf32> -> tensor<f32>
+    %x0 = graph.slice %x at [0, 0] : tensor<64x16xf32> -> tensor<32x16xf32>
+    %labels0 = graph.slice %labels at [0] : tensor<64xi32> -> tensor<32xi32>
+    %loss0, %valid0, %lse0 = graph.cross_entropy %x0, %w, %labels0 vocabulary 97 : (tensor<32x16xf32>, tensor<97x16xf32>, tensor<32xi32>) -> (tensor<f32>, tensor<f32>, tensor<32xf32>)
+    %x1 = graph.slice %x at [32, 0] : tensor<64x16xf32> -> tensor<32x16xf32>
+    %labels1 = graph.slice %labels at [32] : tensor<64xi32> -> tensor<32xi32>
+    %loss1, %valid1, %lse1 = graph.cross_entropy %x1, %w, %labels1 vocabulary 97 : (tensor<32x16xf32>, tensor<97x16xf32>, tensor<32xi32>) -> (tensor<f32>, tensor<f32>, tensor<32xf32>)
+    %loss = graph.add %loss0, %loss1 : tensor<f32>
     ```
   }];
-  let dependentDialects = ["::primus::graph::GraphDialect"];
   let options = [
-    Option<"maxBytes", "max-bytes", "int64_t", "32 << 20", "most bytes of one chunk's logits, unless it takes too many chunks">,
-    Option<"maxChunks", "max-chunks", "int64_t", "16", "most chunks">
+    Option<"limit", "limit", "int64_t", "33554432", "bytes of a chunk's logits">,
+    Option<"maxChunks", "max-chunks", "int64_t", "16", "more chunks are never made; then a chunk may be larger">
   ];
+  let dependentDialects = ["::primus::graph::GraphDialect"];
 }
 
 def FormFusions : Pass<"graph-form-fusions", "::mlir::ModuleOp"> {
