@@ -20,7 +20,8 @@ struct PrimusValueSource {
 };
 
 struct PrimusCompileResult {
-  /// Exit code: 0, 2 (configuration), 3 (a file), 1 (a defect). Unless it is 0, `message` says why in one line.
+  /// Exit code: 0, 2 (configuration), 3 (a file), 1 (a defect). Unless it is 0, `message` says why in one line, or is
+  /// empty if everything has been said on standard error already.
   int status = 0;
   std::string message;
   /// Nothing is to be run: an option such as --explain printed what was asked for.

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/stubs/logging.h>
 
 using namespace primus;
 using namespace primus::runtime;
@@ -41,6 +42,8 @@ Expected<executable::Executable> runtime::parseExecutable(std::string_view bytes
     return Error::failure(fmt::format("'{}' is empty, not an executable", name));
   if (bytes.size() > INT_MAX)
     return Error::failure(fmt::format("'{}' is larger than 2 GiB, which no executable is", name));
+  // Our message replaces what the library would print about damaged strings.
+  google::protobuf::LogSilencer silencer;
   if (!executable.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
     return Error::failure(fmt::format("'{}' is not an executable, or it is truncated or damaged", name));
   if (Error error = validateExecutable(executable))

@@ -183,6 +183,9 @@ int primus::runtime::runTrainCommand(int argc, const char *const *argv) {
   if (!error)
     return 0;
   const std::string &message = error.getMessage();
+  // The compiler has printed what it found, as there may be several messages.
+  if (message.empty())
+    return error.getExitCode();
   // What has a place in a configuration file says so itself.
   bool isLocated = message.find(": error: ") != std::string::npos;
   fmt::print(stderr, "{}{}\n", isLocated ? "" : "primus-train: error: ", message);

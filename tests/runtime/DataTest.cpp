@@ -13,6 +13,11 @@
 using namespace primus::runtime;
 using namespace primus::test;
 
+static Expected<std::unique_ptr<TokenSource>> openText(const std::string &path) {
+  std::vector<std::string> paths = {path};
+  return openText(paths);
+}
+
 static std::vector<int32_t> readTokens(const TokenSource &source, int64_t begin, size_t count) {
   std::vector<int32_t> tokens(count);
   source.read(begin, tokens);
@@ -53,6 +58,17 @@ TEST(TextTokens, AFolderIsItsFilesInOrderOfPath) {
   ASSERT_TRUE(source);
   EXPECT_EQ(readText(**source), "firstxyzC");
   EXPECT_EQ(readTokens(**source, 4, 4), (std::vector<int32_t>{'t', 'x', 'y', 'z'}));
+}
+
+TEST(TextTokens, SeveralPathsFollowOneAnother) {
+  TemporaryFolder folder;
+  writeFile(folder / "b", "first ");
+  std::filesystem::create_directory(folder / "a");
+  writeFile(folder / "a/x", "second");
+  std::vector<std::string> paths = {folder / "b", folder / "a"};
+  auto source = openText(paths);
+  ASSERT_TRUE(source);
+  EXPECT_EQ(readText(**source), "first second");
 }
 
 TEST(TextTokens, MissingFilesAreConfigurationErrors) {
@@ -294,7 +310,7 @@ TEST(OpenData, TooFewTokensSayHowManyAreNeeded) {
   writeFile(folder / "a.txt", std::string(100, 'x'));
   DataConfig config;
   config.kind = "text";
-  config.path = folder / "a.txt";
+  config.paths = {folder / "a.txt"};
   config.split = "90,10,0";
   config.sequenceLength = 90;
   config.vocabulary = 256;
@@ -303,7 +319,7 @@ TEST(OpenData, TooFewTokensSayHowManyAreNeeded) {
   ASSERT_FALSE(data);
   Error error = data.takeError();
   EXPECT_EQ(error.getExitCode(), 2);
-  EXPECT_EQ(field, "data.path");
+  EXPECT_EQ(field, "data.paths");
   EXPECT_NE(error.getMessage().find("has 90 tokens, but one sequence of 90 needs 91"), std::string::npos)
       << error.getMessage();
 
@@ -323,7 +339,7 @@ TEST(OpenData, TooFewTokensSayHowManyAreNeeded) {
   EXPECT_EQ(data->validation->getEnd(), 100);
 
   writeFile(folder / "b.txt", std::string(20, 'y'));
-  config.validationPath = folder / "b.txt";
+  config.validationPaths = {folder / "b.txt"};
   data = openData(config, field);
   ASSERT_TRUE(data);
   EXPECT_EQ(data->training.getEnd(), 100);

@@ -1,0 +1,11 @@
+//===- IndexFileFuzzer.cpp - libFuzzer over Megatron's .idx files ---------===//
+
+#include "tests/fuzz/Fuzz.h"
+
+#include <cstddef>
+#include <cstdint>
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  primus::test::fuzzIndexFile({reinterpret_cast<const char *>(data), size});
+  return 0;
+}
