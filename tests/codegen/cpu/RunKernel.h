@@ -42,11 +42,11 @@ public:
     EXPECT_TRUE(mlir::succeeded(code));
     if (mlir::failed(code))
       return;
-    int file = memfd_create("kernels", MFD_CLOEXEC);
+    // Open as long as the library is: dlopen knows libraries by name, and the number must not be another's meanwhile.
+    file = memfd_create("kernels", MFD_CLOEXEC);
     EXPECT_EQ(write(file, code->data(), code->size()), ssize_t(code->size()));
     library = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(), RTLD_NOW | RTLD_LOCAL);
     EXPECT_TRUE(library) << dlerror();
-    close(file);
     for (auto kernel : module.getOps<kernel::FuncOp>()) {
       int64_t instances = 1;
       for (int64_t size : kernel.getGrid())
@@ -57,6 +57,8 @@ public:
   ~KernelLibrary() {
     if (library)
       dlclose(library);
+    if (file >= 0)
+      close(file);
   }
   KernelLibrary(const KernelLibrary &) = delete;
   KernelLibrary &operator=(const KernelLibrary &) = delete;
@@ -76,6 +78,7 @@ public:
 
 private:
   void *library = nullptr;
+  int file = -1;
   std::map<std::string, int64_t> sizes;
 };
 
