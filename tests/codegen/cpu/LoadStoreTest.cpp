@@ -4,6 +4,7 @@
 
 #include "llvm/Support/FormatVariadic.h"
 
+using namespace mlir;
 using namespace primus;
 using namespace primus::test;
 
