@@ -32,8 +32,8 @@ def Decompose : Pass<"graph-decompose", "::mlir::ModuleOp"> {
 def Interpret : Pass<"graph-interpret", "::mlir::ModuleOp"> {
   let summary = "run a function in the interpreter and print its results";
   let description = [{
-    Gives the variables their first values, runs `function`, and prints one comment line per result. The module stays as it is.
-    Inputs are drawn from `seed`: floats are normally distributed, integers uniform in [0, `integer-bound`).
+    Gives the variables their first values, runs `function`, and prints one comment line per result. The module stays as
+    it is. Inputs are drawn from `seed`: floats are normally distributed, integers uniform in [0, `integer-bound`).
 
     For
     ```mlir
@@ -50,7 +50,8 @@ def Interpret : Pass<"graph-interpret", "::mlir::ModuleOp"> {
   }];
   let options = [
     Option<"function", "function", "std::string", "\"main\"", "the function to run">,
-    Option<"mode", "mode", "std::string", "\"exact\"", "exact (all floats are f64) or faithful (each type's own rounding)">,
+    Option<"mode", "mode", "std::string", "\"exact\"",
+           "exact (all floats are f64) or faithful (each type's own rounding)">,
     Option<"seed", "seed", "uint64_t", "1234", "seed of variables and inputs">,
     Option<"integerBound", "integer-bound", "int64_t", "16", "bound of random integer inputs">
   ];

@@ -31,7 +31,8 @@ struct Interpret : primus::impl::InterpretBase<Interpret> {
     if (mode != "exact" && mode != "faithful")
       return module.emitError() << "option mode is '" << mode << "'; expected exact or faithful";
     if (integerBound <= 0)
-      return module.emitError() << "option integer-bound is " << integerBound.getValue() << "; expected a positive number";
+      return module.emitError() << "option integer-bound is " << integerBound.getValue()
+                                << "; expected a positive number";
     auto target = module.lookupSymbol<func::FuncOp>(function);
     if (!target)
       return module.emitError() << "has no function '" << function << "'; name one with option function";
@@ -62,10 +63,11 @@ struct Interpret : primus::impl::InterpretBase<Interpret> {
 
   /// Fills with normally distributed floats, or with integers in [0, integer-bound).
   void fill(Tensor &input, uint64_t index) const {
-    bool isFloat = isa<FloatType>(input.elementType);
+    const bool isFloat = isa<FloatType>(input.elementType);
+    const uint64_t stream = kInputStreams + index, bound = integerBound;
     for (auto [i, value] : llvm::enumerate(input.values))
-      value = isFloat ? static_cast<float>(primus::runtime::standardNormal(seed, kInputStreams + index, i))
-                      : primus::runtime::philox(seed, kInputStreams + index, i)[0] % static_cast<uint64_t>(integerBound);
+      value = isFloat ? static_cast<float>(primus::runtime::standardNormal(seed, stream, i))
+                      : primus::runtime::philox(seed, stream, i)[0] % bound;
   }
 };
 

@@ -1,7 +1,7 @@
 //===- Contraction.cpp - Primitives that sum, and access by index ---------===//
 //
-// Sums are formed in f64, in index order, and rounded once by the caller. A kernel that sums in f32 in another order lies within the
-// usual error bound of f32 summation around it, whatever its order.
+// Sums are formed in f64, in index order, and rounded once by the caller. A kernel that sums in f32 in another order
+// lies within the usual error bound of f32 summation around it, whatever its order.
 //
 //===----------------------------------------------------------------------===//
 
@@ -81,7 +81,8 @@ static std::vector<double> pack(const Tensor &operand, StringRef spec, StringRef
   return packed;
 }
 
-/// c += a b for packed matrices. Four rows share each row of b, and columns are taken in blocks that stay in the first-level cache.
+/// c += a b for packed matrices. Four rows share each row of b, and columns are taken in blocks that stay in the
+/// first-level cache.
 static void multiplyMatrices(int64_t rows, int64_t columns, int64_t depth, const double *a, const double *b,
                              double *__restrict c) {
   constexpr int64_t blockColumns = 512, blockRows = 4;

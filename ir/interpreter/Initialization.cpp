@@ -13,7 +13,8 @@ FailureOr<runtime::InitializerSpec> primus::interpreter::getInitializerSpec(grap
   spec.stream = variable.getStream();
   if (DictionaryAttr parameters = init.getParams())
     for (NamedAttribute parameter : parameters) {
-      if (auto frequencies = dyn_cast<DenseF64ArrayAttr>(parameter.getValue()); frequencies && parameter.getName() == "inv_freq")
+      auto frequencies = dyn_cast<DenseF64ArrayAttr>(parameter.getValue());
+      if (frequencies && parameter.getName() == "inv_freq")
         spec.frequencies.assign(frequencies.asArrayRef().begin(), frequencies.asArrayRef().end());
       else if (auto number = dyn_cast<FloatAttr>(parameter.getValue()))
         spec.parameters[parameter.getName().str()] = number.getValueAsDouble();

@@ -1,7 +1,7 @@
 //===- Interpreter.h - Executes modules of the graph dialect -----*- C++ -*-===//
 //
-// Slow, obvious, and the judge of passes and kernels: it runs a module of any graph phase by the definitions of its ops.
-// Composites are not known to it; they are decomposed first.
+// Slow, obvious, and the judge of passes and kernels: it runs a module of any graph phase by the definitions of its
+// ops. Composites are not known to it; they are decomposed first.
 //
 //===----------------------------------------------------------------------===//
 
@@ -24,8 +24,8 @@ enum class Mode {
   Faithful,
 };
 
-/// Runs functions of a module and keeps its variables between runs. The module must outlive the interpreter and not change
-/// meanwhile. Errors are diagnostics at the op that they concern.
+/// Runs functions of a module and keeps its variables between runs. The module must outlive the interpreter and not
+/// change meanwhile. Errors are diagnostics at the op that they concern.
 class Interpreter {
 public:
   explicit Interpreter(mlir::ModuleOp module, Mode mode = Mode::Exact);

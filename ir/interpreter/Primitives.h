@@ -1,7 +1,7 @@
 //===- Primitives.h - What each primitive computes ---------------*- C++ -*-===//
 //
-// The meaning of the graph dialect's primitives, in doubles. One entry of a table per op; a new primitive is one function and one
-// line in the table of its file.
+// The meaning of the graph dialect's primitives, in doubles. One entry of a table per op; a new primitive is one
+// function and one line in the table of its file.
 //
 //===----------------------------------------------------------------------===//
 

@@ -10,8 +10,8 @@
 
 namespace primus::interpreter {
 
-/// A tensor's value. Elements are doubles in row-major order, whatever the type: a double holds every narrower float, and
-/// integers up to 2^53, exactly.
+/// A tensor's value. Elements are doubles in row-major order, whatever the type: a double holds every narrower float,
+/// and integers up to 2^53, exactly.
 struct Tensor {
   llvm::SmallVector<int64_t> shape;
   mlir::Type elementType;
@@ -22,7 +22,8 @@ struct Tensor {
   explicit Tensor(mlir::RankedTensorType type);
   Tensor(mlir::RankedTensorType type, std::vector<double> values);
 
-  /// A tensor of zeros, or an error at `op` if the interpreter cannot hold a value of that type: the shape is not static, or too large.
+  /// A tensor of zeros, or an error at `op` if the interpreter cannot hold a value of that type: the shape is not
+  /// static, or too large.
   static mlir::FailureOr<Tensor> make(mlir::Operation *op, mlir::Type type);
   /// The value of a constant, or failure if its elements are neither integers nor floats held in the attribute.
   static mlir::FailureOr<Tensor> get(mlir::ElementsAttr attribute);
@@ -44,7 +45,8 @@ struct Tensor {
 /// Row-major strides of a packed tensor.
 llvm::SmallVector<int64_t> getStrides(llvm::ArrayRef<int64_t> shape);
 
-/// Calls `visit(offset)` for each index of `shape` in row-major order, with offset = base + sum of index[i] * strides[i].
+/// Calls `visit(offset)` for each index of `shape` in row-major order, with offset = base + sum of index[i] *
+/// strides[i].
 template <typename Visit>
 void forEachOffset(llvm::ArrayRef<int64_t> shape, llvm::ArrayRef<int64_t> strides, int64_t base, Visit visit) {
   if (shape.empty()) {

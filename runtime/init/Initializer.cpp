@@ -49,7 +49,8 @@ void fillNormal(const Request &request) {
         static_cast<float>(mean + std * standardNormal(request.seed, request.spec.stream, i));
 }
 
-/// Rounds to f32 wherever Hugging Face's implementation does: the frequency, the angle, its cosine, and the scaled cosine.
+/// Rounds to f32 wherever Hugging Face's implementation does: the frequency, the angle, its cosine, and the scaled
+/// cosine.
 void fillRope(const Request &request, double (*function)(double)) {
   int64_t columns = request.shape[1];
   float scale = static_cast<float>(request.parameter("scale", 1.0));
@@ -64,7 +65,10 @@ const std::map<std::string, Kind> &getKinds() {
       {"zeros", {{}, {}, false, [](const Request &request) { fillConstant(request, 0.0); }}},
       {"ones", {{}, {}, false, [](const Request &request) { fillConstant(request, 1.0); }}},
       {"constant",
-       {{"value"}, {"value"}, false, [](const Request &request) { fillConstant(request, request.parameter("value", 0)); }}},
+       {{"value"},
+        {"value"},
+        false,
+        [](const Request &request) { fillConstant(request, request.parameter("value", 0)); }}},
       {"normal", {{"std", "mean"}, {}, false, fillNormal}},
       {"rope_cos", {{"scale"}, {}, true, [](const Request &request) { fillRope(request, std::cos); }}},
       {"rope_sin", {{"scale"}, {}, true, [](const Request &request) { fillRope(request, std::sin); }}},

@@ -1,7 +1,7 @@
 //===- Initializer.h - First values of variables -----------------*- C++ -*-===//
 //
-// How a variable's first value is made, on the host. A value depends on the initialiser, the seed, and the element's index
-// in the whole variable, and on nothing else: any split of the work, and any layout, gives the same weights.
+// How a variable's first value is made, on the host. A value depends on the initialiser, the seed, and the element's
+// index in the whole variable, and on nothing else: any split of the work, and any layout, gives the same weights.
 //
 //===----------------------------------------------------------------------===//
 
@@ -18,8 +18,8 @@ namespace primus::runtime {
 
 /// What to fill a variable with. Mirrors the message of the same name in runtime/executable/Executable.proto.
 struct InitializerSpec {
-  /// `zeros`, `ones`, `constant` (parameter value), `normal` (std = 1, mean = 0), `rope_cos` and `rope_sin` (scale = 1, and
-  /// one frequency per column of the table; rows are positions).
+  /// `zeros`, `ones`, `constant` (parameter value), `normal` (std = 1, mean = 0), `rope_cos` and `rope_sin` (scale = 1,
+  /// and one frequency per column of the table; rows are positions).
   std::string kind;
   std::map<std::string, double> parameters;
   std::vector<double> frequencies;

@@ -41,8 +41,8 @@ constexpr double uniformFromBits(uint32_t low, uint32_t high) {
   return (static_cast<double>(bits) + 1.0) * 0x1p-53;
 }
 
-/// Normally distributed value number `index` of a stream (mean 0, variance 1), by the method of Box and Muller: values 2k and 2k+1
-/// are the cosine and the sine of block k.
+/// Normally distributed value number `index` of a stream (mean 0, variance 1), by the method of Box and Muller: values
+/// 2k and 2k+1 are the cosine and the sine of block k.
 double standardNormal(uint64_t seed, uint64_t stream, uint64_t index);
 
 } // namespace primus::runtime

@@ -1,7 +1,7 @@
 //===- CompositeGradientTest.cpp - Derivatives of composites --------------===//
 //
-// One row per composite and variant. The gradient ops (rms_norm_grad, attention_grad, ...) are what the derivatives consist of,
-// so this tests their definitions too.
+// One row per composite and variant. The gradient ops (rms_norm_grad, attention_grad, ...) are what the derivatives
+// consist of, so this tests their definitions too.
 //
 //===----------------------------------------------------------------------===//
 
@@ -47,8 +47,9 @@ GradientCase crossEntropy(const std::string &name, const std::string &labels, in
                           const std::string &element = "f32") {
   std::string x = "tensor<4x3x" + element + ">", weight = "tensor<" + std::to_string(rows) + "x3x" + element + ">";
   return {"cross_entropy_" + name, "%x: " + x + ", %w: " + weight,
-          "%labels = graph.constant dense<" + labels + "> : tensor<4xi32>\ngraph.cross_entropy %x, %w, %labels vocabulary " +
-              std::to_string(vocabulary) + " : (" + x + ", " + weight + ", tensor<4xi32>) -> (tensor<f32>, tensor<f32>, tensor<4xf32>)"};
+          "%labels = graph.constant dense<" + labels + "> : tensor<4xi32>\n" +
+              "graph.cross_entropy %x, %w, %labels vocabulary " + std::to_string(vocabulary) + " : (" + x + ", " +
+              weight + ", tensor<4xi32>) -> (tensor<f32>, tensor<f32>, tensor<4xf32>)"};
 }
 
 } // namespace
@@ -58,28 +59,33 @@ std::vector<GradientCase> primus::testing::getCompositeGradientCases() {
       {"rms_norm", "%x: tensor<2x3x8xf32>, %w: tensor<8xf32>",
        "graph.rms_norm %x, %w eps 1.0e-5 : (tensor<2x3x8xf32>, tensor<8xf32>) -> (tensor<2x3x8xf32>, tensor<2x3xf32>)"},
       {"rms_norm_offset", "%x: tensor<4x6xf32>, %w: tensor<6xf32>",
-       "graph.rms_norm %x, %w eps 0.1 {offset = 1.0 : f64} : (tensor<4x6xf32>, tensor<6xf32>) -> (tensor<4x6xf32>, tensor<4xf32>)"},
+       "graph.rms_norm %x, %w eps 0.1 {offset = 1.0 : f64} : (tensor<4x6xf32>, tensor<6xf32>) -> "
+       "(tensor<4x6xf32>, tensor<4xf32>)"},
       {"rms_norm_no_weight", "%x: tensor<4x6xf32>",
        "graph.rms_norm %x eps 1.0e-5 : (tensor<4x6xf32>) -> (tensor<4x6xf32>, tensor<4xf32>)"},
       {"rms_norm_bf16", "%x: tensor<4x6xbf16>, %w: tensor<6xf32>",
        "graph.rms_norm %x, %w eps 1.0e-5 : (tensor<4x6xbf16>, tensor<6xf32>) -> (tensor<4x6xbf16>, tensor<4xf32>)"},
       {"rms_norm_heads", "%x: tensor<2x3x2x6xf32>, %w: tensor<6xf32>",
-       "graph.rms_norm %x, %w eps 1.0e-5 : (tensor<2x3x2x6xf32>, tensor<6xf32>) -> (tensor<2x3x2x6xf32>, tensor<2x3x2xf32>)"},
+       "graph.rms_norm %x, %w eps 1.0e-5 : (tensor<2x3x2x6xf32>, tensor<6xf32>) -> "
+       "(tensor<2x3x2x6xf32>, tensor<2x3x2xf32>)"},
       {"rms_norm_rstd", "%x: tensor<4x6xf32>, %w: tensor<6xf32>",
-       "graph.rms_norm %x, %w eps 1.0e-5 : (tensor<4x6xf32>, tensor<6xf32>) -> (tensor<4x6xf32>, tensor<4xf32>)", {0, 1}},
+       "graph.rms_norm %x, %w eps 1.0e-5 : (tensor<4x6xf32>, tensor<6xf32>) -> (tensor<4x6xf32>, tensor<4xf32>)",
+       {0, 1}},
 
       {"layer_norm", "%x: tensor<2x3x8xf32>, %w: tensor<8xf32>, %b: tensor<8xf32>",
-       "graph.layer_norm %x, %w, %b eps 1.0e-5 : (tensor<2x3x8xf32>, tensor<8xf32>, tensor<8xf32>) -> (tensor<2x3x8xf32>, "
-       "tensor<2x3xf32>, tensor<2x3xf32>)"},
+       "graph.layer_norm %x, %w, %b eps 1.0e-5 : (tensor<2x3x8xf32>, tensor<8xf32>, tensor<8xf32>) -> "
+       "(tensor<2x3x8xf32>, tensor<2x3xf32>, tensor<2x3xf32>)"},
       {"layer_norm_no_bias", "%x: tensor<4x6xf32>, %w: tensor<6xf32>",
-       "graph.layer_norm %x, %w eps 0.1 : (tensor<4x6xf32>, tensor<6xf32>) -> (tensor<4x6xf32>, tensor<4xf32>, tensor<4xf32>)"},
+       "graph.layer_norm %x, %w eps 0.1 : (tensor<4x6xf32>, tensor<6xf32>) -> "
+       "(tensor<4x6xf32>, tensor<4xf32>, tensor<4xf32>)"},
       {"layer_norm_no_weight", "%x: tensor<4x6xf32>",
        "graph.layer_norm %x eps 1.0e-5 : (tensor<4x6xf32>) -> (tensor<4x6xf32>, tensor<4xf32>, tensor<4xf32>)"},
       {"layer_norm_bias_only", "%x: tensor<4x6xf32>, %b: tensor<6xf32>",
-       "graph.layer_norm %x, none, %b eps 1.0e-5 : (tensor<4x6xf32>, tensor<6xf32>) -> (tensor<4x6xf32>, tensor<4xf32>, tensor<4xf32>)"},
+       "graph.layer_norm %x, none, %b eps 1.0e-5 : (tensor<4x6xf32>, tensor<6xf32>) -> "
+       "(tensor<4x6xf32>, tensor<4xf32>, tensor<4xf32>)"},
       {"layer_norm_offset", "%x: tensor<4x6xbf16>, %w: tensor<6xf32>, %b: tensor<6xf32>",
-       "graph.layer_norm %x, %w, %b eps 1.0e-5 {offset = 1.0 : f64} : (tensor<4x6xbf16>, tensor<6xf32>, tensor<6xf32>) -> "
-       "(tensor<4x6xbf16>, tensor<4xf32>, tensor<4xf32>)"},
+       "graph.layer_norm %x, %w, %b eps 1.0e-5 {offset = 1.0 : f64} "
+       ": (tensor<4x6xbf16>, tensor<6xf32>, tensor<6xf32>) -> (tensor<4x6xbf16>, tensor<4xf32>, tensor<4xf32>)"},
       {"layer_norm_statistics", "%x: tensor<4x6xf32>, %w: tensor<6xf32>, %b: tensor<6xf32>",
        "graph.layer_norm %x, %w, %b eps 1.0e-5 : (tensor<4x6xf32>, tensor<6xf32>, tensor<6xf32>) -> (tensor<4x6xf32>, "
        "tensor<4xf32>, tensor<4xf32>)",
@@ -154,7 +160,8 @@ TEST_P(SeededError, IsFound) {
     Value wrong = graph::AddOp::create(builder, difference.getLoc(), difference.getType(), difference.getLhs(),
                                        difference.getRhs());
     difference.getResult().replaceAllUsesWith(wrong);
-    EXPECT_GT(compare(runGradient(*module, GetParam()), expected), 1e-3) << "with the sign of difference #" << index << " changed";
+    EXPECT_GT(compare(runGradient(*module, GetParam()), expected), 1e-3)
+        << "with the sign of difference #" << index << " changed";
     wrong.replaceAllUsesWith(difference.getResult());
     wrong.getDefiningOp()->erase();
   }

@@ -25,7 +25,8 @@ TEST_F(Decomposition, RmsNorm) {
   constexpr int rows = 3, width = 7;
   Tensor x = random({rows, width}, 0), weight = random({width}, 1);
   auto results = run(R"(func.func @f(%x: tensor<3x7xf32>, %w: tensor<7xf32>) -> (tensor<3x7xf32>, tensor<3xf32>) {
-    %y, %rstd = graph.rms_norm %x, %w eps 0.01 {offset = 1.0 : f64} : (tensor<3x7xf32>, tensor<7xf32>) -> (tensor<3x7xf32>, tensor<3xf32>)
+    %y, %rstd = graph.rms_norm %x, %w eps 0.01 {offset = 1.0 : f64}
+      : (tensor<3x7xf32>, tensor<7xf32>) -> (tensor<3x7xf32>, tensor<3xf32>)
     return %y, %rstd : tensor<3x7xf32>, tensor<3xf32>
   })",
                      {x, weight});
@@ -47,8 +48,10 @@ TEST_F(Decomposition, LayerNorm) {
   constexpr int rows = 3, width = 7;
   Tensor x = random({rows, width}, 0), weight = random({width}, 1), bias = random({width}, 2);
   auto results = run(R"(
-  func.func @f(%x: tensor<3x7xf32>, %w: tensor<7xf32>, %b: tensor<7xf32>) -> (tensor<3x7xf32>, tensor<3xf32>, tensor<3xf32>) {
-    %y, %mean, %rstd = graph.layer_norm %x, %w, %b eps 0.01 : (tensor<3x7xf32>, tensor<7xf32>, tensor<7xf32>) -> (tensor<3x7xf32>, tensor<3xf32>, tensor<3xf32>)
+  func.func @f(%x: tensor<3x7xf32>, %w: tensor<7xf32>, %b: tensor<7xf32>)
+      -> (tensor<3x7xf32>, tensor<3xf32>, tensor<3xf32>) {
+    %y, %mean, %rstd = graph.layer_norm %x, %w, %b eps 0.01
+      : (tensor<3x7xf32>, tensor<7xf32>, tensor<7xf32>) -> (tensor<3x7xf32>, tensor<3xf32>, tensor<3xf32>)
     return %y, %mean, %rstd : tensor<3x7xf32>, tensor<3xf32>, tensor<3xf32>
   })",
                      {x, weight, bias});
@@ -71,11 +74,12 @@ TEST_F(Decomposition, LayerNorm) {
 
 TEST_F(Decomposition, Rope) {
   constexpr int batch = 2, tokens = 3, heads = 2, size = 8, pairs = 3;
-  Tensor x = random({batch, tokens, heads, size}, 0), cosine = random({tokens, pairs}, 1), sine = random({tokens, pairs}, 2);
+  Tensor x = random({batch, tokens, heads, size}, 0), cosine = random({tokens, pairs}, 1),
+         sine = random({tokens, pairs}, 2);
   for (bool interleaved : {false, true})
     for (bool inverse : {false, true}) {
-      auto results = run(std::string("func.func @f(%x: tensor<2x3x2x8xf32>, %c: tensor<3x3xf32>, %s: tensor<3x3xf32>) -> "
-                                     "tensor<2x3x2x8xf32> {\n %y = graph.rope ") +
+      auto results = run(std::string("func.func @f(%x: tensor<2x3x2x8xf32>, %c: tensor<3x3xf32>, %s: tensor<3x3xf32>) "
+                                     "-> tensor<2x3x2x8xf32> {\n %y = graph.rope ") +
                              (interleaved ? "interleaved" : "half") + (inverse ? " inverse" : "") +
                              " %x, %c, %s : tensor<2x3x2x8xf32>, tensor<3x3xf32>\n return %y : tensor<2x3x2x8xf32>\n}",
                          {x, cosine, sine});
@@ -108,8 +112,9 @@ TEST_F(Decomposition, Attention) {
                   {"{causal, window = 2 : i64}", true, 2, 0},
                   {"{causal, softcap = 0.7 : f64}", true, 0, 0.7}};
   for (const auto &variant : variants) {
-    auto results = run(std::string("func.func @f(%q: tensor<2x5x6x4xf32>, %k: tensor<2x5x2x4xf32>, %v: tensor<2x5x2x4xf32>) -> "
-                                   "(tensor<2x5x6x4xf32>, tensor<2x6x5xf32>) {\n %o, %lse = graph.attention %q, %k, %v scale 0.4 ") +
+    auto results = run(std::string("func.func @f(%q: tensor<2x5x6x4xf32>, %k: tensor<2x5x2x4xf32>, "
+                                   "%v: tensor<2x5x2x4xf32>) -> (tensor<2x5x6x4xf32>, tensor<2x6x5xf32>) {\n"
+                                   " %o, %lse = graph.attention %q, %k, %v scale 0.4 ") +
                            variant.attributes +
                            " : tensor<2x5x6x4xf32>, tensor<2x5x2x4xf32> -> tensor<2x6x5xf32>\n"
                            " return %o, %lse : tensor<2x5x6x4xf32>, tensor<2x6x5xf32>\n}",
@@ -126,7 +131,8 @@ TEST_F(Decomposition, Attention) {
           for (int j = 0; j < tokens; ++j) {
             if ((variant.causal && j > i) || (variant.window && i - j >= variant.window))
               continue;
-            double score = scale * std::inner_product(&q.values[query], &q.values[query] + size, &k.values[key(j)], 0.0);
+            const double *left = &q.values[query], *right = &k.values[key(j)];
+            double score = scale * std::inner_product(left, left + size, right, 0.0);
             if (variant.softcap)
               score = variant.softcap * std::tanh(score / variant.softcap);
             weights[j] = std::exp(score);
@@ -146,9 +152,11 @@ TEST_F(Decomposition, CrossEntropy) {
   constexpr int tokens = 4, width = 3, vocabulary = 5;
   Tensor x = random({tokens, width}, 0), weight = random({vocabulary + 2, width}, 1);
   int labels[tokens] = {4, -1, 0, 2};
-  auto results = run(R"(func.func @f(%x: tensor<4x3xf32>, %w: tensor<7x3xf32>) -> (tensor<f32>, tensor<f32>, tensor<4xf32>) {
+  auto results = run(R"(
+  func.func @f(%x: tensor<4x3xf32>, %w: tensor<7x3xf32>) -> (tensor<f32>, tensor<f32>, tensor<4xf32>) {
     %labels = graph.constant dense<[4, -1, 0, 2]> : tensor<4xi32>
-    %loss, %valid, %lse = graph.cross_entropy %x, %w, %labels vocabulary 5 : (tensor<4x3xf32>, tensor<7x3xf32>, tensor<4xi32>) -> (tensor<f32>, tensor<f32>, tensor<4xf32>)
+    %loss, %valid, %lse = graph.cross_entropy %x, %w, %labels vocabulary 5
+      : (tensor<4x3xf32>, tensor<7x3xf32>, tensor<4xi32>) -> (tensor<f32>, tensor<f32>, tensor<4xf32>)
     return %loss, %valid, %lse : tensor<f32>, tensor<f32>, tensor<4xf32>
   })",
                      {x, weight});
@@ -177,9 +185,11 @@ TEST_F(Decomposition, AdamW) {
   for (double &value : v.values)
     value = std::abs(value);
   double scale = 0.7, lr = 0.01, c1 = 0.19, c2 = 0.0975;
-  auto results = run(R"(func.func @f(%p: tensor<6xf32>, %m: tensor<6xf32>, %v: tensor<6xf32>, %g: tensor<6xf32>, %scale: tensor<f32>,
+  auto results = run(R"(
+  func.func @f(%p: tensor<6xf32>, %m: tensor<6xf32>, %v: tensor<6xf32>, %g: tensor<6xf32>, %scale: tensor<f32>,
       %lr: tensor<f32>, %c1: tensor<f32>, %c2: tensor<f32>) -> (tensor<6xf32>, tensor<6xf32>, tensor<6xf32>) {
-    %p1, %m1, %v1 = graph.adamw %p, %m, %v, %g, %scale, %lr, %c1, %c2 {beta1 = 0.9, beta2 = 0.95, eps = 1.0e-3, weight_decay = 0.1} : tensor<6xf32>
+    %p1, %m1, %v1 = graph.adamw %p, %m, %v, %g, %scale, %lr, %c1, %c2
+      {beta1 = 0.9, beta2 = 0.95, eps = 1.0e-3, weight_decay = 0.1} : tensor<6xf32>
     return %p1, %m1, %v1 : tensor<6xf32>, tensor<6xf32>, tensor<6xf32>
   })",
                      {p, m, v, g, tensor({}, {scale}), tensor({}, {lr}), tensor({}, {c1}), tensor({}, {c2})});
@@ -197,7 +207,8 @@ TEST_F(Decomposition, AdamW) {
 }
 
 TEST_F(Decomposition, Pack) {
-  auto results = run(R"(func.func @f(%w: tensor<1x3x5xf32>, %t: tensor<1x5x3xf32>) -> (tensor<1x2x2x4x2xf32>, tensor<1x2x2x4x2xf32>) {
+  auto results = run(R"(
+  func.func @f(%w: tensor<1x3x5xf32>, %t: tensor<1x5x3xf32>) -> (tensor<1x2x2x4x2xf32>, tensor<1x2x2x4x2xf32>) {
     %a = graph.pack %w width 4 group 2 : tensor<1x3x5xf32> -> tensor<1x2x2x4x2xf32>
     %b = graph.pack %t width 4 group 2 {transposed} : tensor<1x5x3xf32> -> tensor<1x2x2x4x2xf32>
     return %a, %b : tensor<1x2x2x4x2xf32>, tensor<1x2x2x4x2xf32>

@@ -33,7 +33,8 @@ inline void PrintTo(const GradientCase &gradientCase, std::ostream *os) { *os <<
 /// Compares vector-Jacobian products with central differences in the interpreter's exact mode.
 class GradientCheck : public IrTest {
 protected:
-  /// Five-point central differences of step h err by about h^4 and, from rounding, 1e-16 / h; constants in the IR are f32.
+  /// Five-point central differences of step h err by about h^4 and, from rounding, 1e-16 / h; constants in the IR are
+  /// f32.
   static constexpr double step = 1e-3, tolerance = 2e-7;
 
   /// Builds @f and @gradient of a case. Returns null, and fails the test, if the gradient does not exist or verify.
@@ -45,7 +46,8 @@ protected:
   /// The same by finite differences of @f.
   std::vector<std::vector<double>> differentiateNumerically(mlir::ModuleOp module, const GradientCase &gradientCase);
 
-  /// Builds a case and compares. A gradient with the wrong sign must fail, so a test of a vanishing gradient does not count.
+  /// Builds a case and compares. A gradient with the wrong sign must fail, so a test of a vanishing gradient does not
+  /// count.
   void checkCase(const GradientCase &gradientCase) {
     mlir::OwningOpRef<mlir::ModuleOp> module = build(gradientCase);
     ASSERT_TRUE(module);
@@ -60,7 +62,8 @@ protected:
   }
 
   /// Largest relative error over all arguments.
-  static double compare(const std::vector<std::vector<double>> &actual, const std::vector<std::vector<double>> &expected) {
+  static double compare(const std::vector<std::vector<double>> &actual,
+                        const std::vector<std::vector<double>> &expected) {
     double error = actual.size() == expected.size() ? 0 : HUGE_VAL;
     for (auto [a, e] : llvm::zip(actual, expected)) {
       double one = relativeError(a, e);
@@ -86,8 +89,8 @@ inline mlir::OwningOpRef<mlir::ModuleOp> GradientCheck::build(const GradientCase
   terminator->setOperands(op->getResults());
   forward.setFunctionType(FunctionType::get(&context, forward.getArgumentTypes(), op->getResultTypes()));
 
-  // @gradient takes the cotangents after the arguments and returns one value per operand with a gradient, which the attribute
-  // `arguments` maps to the arguments of @f.
+  // @gradient takes the cotangents after the arguments and returns one value per operand with a gradient, which the
+  // attribute `arguments` maps to the arguments of @f.
   func::FuncOp backward = forward.clone();
   backward.setName("gradient");
   module->push_back(backward);

@@ -16,14 +16,16 @@ GradientCase unary(const std::string &op, bool positive = false) {
 }
 
 GradientCase binary(const std::string &op, bool positive = false) {
-  return {op, "%x: tensor<3x4xf32>, %y: tensor<3x4xf32>", "graph." + op + " %x, %y : tensor<3x4xf32>", {0}, {}, positive};
+  std::string arguments = "%x: tensor<3x4xf32>, %y: tensor<3x4xf32>";
+  return {op, arguments, "graph." + op + " %x, %y : tensor<3x4xf32>", {0}, {}, positive};
 }
 
 /// An einsum of operands with the given shapes, e.g. "2x3xf32".
 GradientCase matmul(const std::string &name, const std::string &spec, const std::string &lhs, const std::string &rhs,
                     const std::string &result) {
   return {"matmul_" + name, "%a: tensor<" + lhs + ">, %b: tensor<" + rhs + ">",
-          "graph.matmul \"" + spec + "\" %a, %b : (tensor<" + lhs + ">, tensor<" + rhs + ">) -> tensor<" + result + ">"};
+          "graph.matmul \"" + spec + "\" %a, %b : (tensor<" + lhs + ">, tensor<" + rhs + ">) -> tensor<" + result +
+              ">"};
 }
 
 } // namespace
@@ -52,13 +54,15 @@ std::vector<GradientCase> primus::testing::getPrimitiveGradientCases() {
       {"convert_widening", "%x: tensor<3x4xbf16>", "graph.convert %x : tensor<3x4xbf16> -> tensor<3x4xf32>"},
 
       {"broadcast_leading", "%x: tensor<4xf32>", "graph.broadcast %x dims [2] : tensor<4xf32> -> tensor<2x3x4xf32>"},
-      {"broadcast_trailing", "%x: tensor<2x3xf32>", "graph.broadcast %x dims [0, 1] : tensor<2x3xf32> -> tensor<2x3x4xf32>"},
+      {"broadcast_trailing", "%x: tensor<2x3xf32>",
+       "graph.broadcast %x dims [0, 1] : tensor<2x3xf32> -> tensor<2x3x4xf32>"},
       {"broadcast_unit", "%x: tensor<2x1x4xf32>",
        "graph.broadcast %x dims [0, 1, 3] : tensor<2x1x4xf32> -> tensor<2x3x5x4xf32>"},
       {"broadcast_scalar", "%x: tensor<f32>", "graph.broadcast %x dims [] : tensor<f32> -> tensor<3x4xf32>"},
       {"broadcast_bf16", "%x: tensor<4xbf16>", "graph.broadcast %x dims [1] : tensor<4xbf16> -> tensor<3x4xbf16>"},
       {"reshape", "%x: tensor<2x6xf32>", "graph.reshape %x : tensor<2x6xf32> -> tensor<3x4xf32>"},
-      {"transpose", "%x: tensor<2x3x4xf32>", "graph.transpose %x perm [2, 0, 1] : tensor<2x3x4xf32> -> tensor<4x2x3xf32>"},
+      {"transpose", "%x: tensor<2x3x4xf32>",
+       "graph.transpose %x perm [2, 0, 1] : tensor<2x3x4xf32> -> tensor<4x2x3xf32>"},
       {"slice", "%x: tensor<4x5xf32>", "graph.slice %x at [1, 2] : tensor<4x5xf32> -> tensor<2x3xf32>"},
       {"pad", "%x: tensor<2x3xf32>", "graph.pad %x at [1, 2] : tensor<2x3xf32> -> tensor<4x6xf32>"},
       {"concat", "%x: tensor<2x1xf32>, %y: tensor<2x3xf32>, %z: tensor<2x2xf32>",

@@ -58,7 +58,8 @@ TEST_F(InterpreterTest, ReducesGathersAndScatters) {
     %u = graph.constant dense<[[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]]> : tensor<2x2x2xf32>
     %sums = graph.scatter %j, %u : (tensor<2x2xi32>, tensor<2x2x2xf32>) -> tensor<2x2xf32>
     %iota = graph.iota dim 1 : tensor<2x3xi32>
-    return %sum, %max, %rows, %sums, %iota : tensor<3xf32>, tensor<2xf32>, tensor<2x3xf32>, tensor<2x2xf32>, tensor<2x3xi32>
+    return %sum, %max, %rows, %sums, %iota
+      : tensor<3xf32>, tensor<2xf32>, tensor<2x3xf32>, tensor<2x2xf32>, tensor<2x3xi32>
   })");
   ASSERT_EQ(results.size(), 5u);
   EXPECT_EQ(results[0], (Values{5, 3, -3}));
@@ -186,12 +187,14 @@ TEST_F(InterpreterTest, RunsSchedulesCallsAndVariables) {
 TEST_F(InterpreterTest, InitialValuesAreTheRuntimes) {
   auto module = parse(R"(
     graph.variable @w : tensor<3x5xf32> role parameter init #graph.init<"normal", {std = 0.02 : f64}> {stream = 4}
-    graph.variable @cos : tensor<4x2xf32> role constant init #graph.init<"rope_cos", {inv_freq = array<f64: 1.0, 0.01>, scale = 1.0 : f64}>)");
+    graph.variable @cos : tensor<4x2xf32> role constant
+      init #graph.init<"rope_cos", {inv_freq = array<f64: 1.0, 0.01>, scale = 1.0 : f64}>)");
   ASSERT_TRUE(module);
   Interpreter interpreter(*module);
   ASSERT_TRUE(succeeded(interpreter.initializeVariables(7))) << messages;
   for (int i = 0; i < 15; ++i)
-    EXPECT_EQ(interpreter.getVariable("w")->values[i], static_cast<float>(0.02 * primus::runtime::standardNormal(7, 4, i)));
+    EXPECT_EQ(interpreter.getVariable("w")->values[i],
+              static_cast<float>(0.02 * primus::runtime::standardNormal(7, 4, i)));
   EXPECT_EQ(interpreter.getVariable("cos")->values[7], static_cast<float>(std::cos(double(3.0f * 0.01f))));
 }
 

@@ -45,8 +45,9 @@ TEST_F(TensorTest, RoundsLikeSoftwareFloats) {
       for (double odd : {1.0, 3.0, 5.0})
         for (double nudge : {-0x1p-50, 0.0, 0x1p-50})
           check(1.0 + odd * std::ldexp(1.0, -bits) + nudge);
-    for (double value : {0.0, HUGE_VAL, -HUGE_VAL, std::nan(""), 65504.0, 65519.0, 65520.0, 448.0, 465.0, 240.0, 57344.0,
-                         0x1.ffp127, 0x1.fefp127, 0x1.fffffefp127, 0x1p-133, 0x1p-134, 0x1.8p-134, 0x1p-149, 0x1p-24})
+    for (double value : {0.0, HUGE_VAL, -HUGE_VAL, std::nan(""), 65504.0, 65519.0, 65520.0, 448.0, 465.0, 240.0,
+                         57344.0, 0x1.ffp127, 0x1.fefp127, 0x1.fffffefp127, 0x1p-133, 0x1p-134, 0x1.8p-134,
+                         0x1p-149, 0x1p-24})
       check(value), check(-value);
   }
 }

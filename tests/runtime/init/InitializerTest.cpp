@@ -11,7 +11,8 @@ using namespace primus::runtime;
 
 namespace {
 
-std::vector<float> fill(const InitializerSpec &spec, std::vector<int64_t> shape, uint64_t seed, int64_t begin, int64_t end) {
+std::vector<float> fill(const InitializerSpec &spec, std::vector<int64_t> shape, uint64_t seed, int64_t begin,
+                        int64_t end) {
   std::vector<float> values(end - begin, -1.0f);
   std::optional<std::string> problem = initialize(spec, shape, seed, begin, end, values.data());
   EXPECT_EQ(problem, std::nullopt) << *problem;
