@@ -151,6 +151,9 @@ Kernel Grouping::getKernel(const Group &group) const {
 }
 
 const kernels::KernelFamily *Grouping::findFamily(const Kernel &kernel, std::string &reason) {
+  reason = "nothing reads its results";
+  if (kernel.outputs.empty())
+    return nullptr;
   for (const kernels::KernelFamily *family : kernels::getFamilies())
     if (family->accepts({kernel.ops, kernel.outputs}, reason))
       return family;
