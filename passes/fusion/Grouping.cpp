@@ -230,9 +230,14 @@ SmallVector<Grouping::Merge> Grouping::findMerges() const {
         for (unsigned other : others)
           bytes[{index, other}] += getBytes(result) * (others.size() == 1 && !escapes ? 2 : 1);
       }
-    if (!group.nodes.empty())
-      for (Value input : getKernel(group).inputs)
-        readers[getRoot(input)].push_back(index);
+    if (group.nodes.empty())
+      continue;
+    // Once, though it may be read through several views.
+    llvm::SmallSetVector<Value, 8> roots;
+    for (Value input : getKernel(group).inputs)
+      roots.insert(getRoot(input));
+    for (Value root : roots)
+      readers[root].push_back(index);
   }
   // What two groups read.
   for (auto &[value, indices] : readers)

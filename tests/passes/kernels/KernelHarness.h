@@ -67,17 +67,7 @@ class CompiledFunction {
 public:
   CompiledFunction(mlir::ModuleOp module, mlir::StringRef name, const codegen::CpuTarget &target)
       : function(module.lookupSymbol<mlir::func::FuncOp>(name)), code(mlir::ModuleOp::create(module.getLoc())) {
-    mlir::OpBuilder builder = mlir::OpBuilder::atBlockEnd(code->getBody());
-    kernel::TargetTraits traits = kernel::TargetTraits::forCpu(target.features);
-    for (auto fusion : function.getOps<graph::FusionOp>()) {
-      const kernels::KernelFamily *family = kernels::findFamily(fusion.getFamily());
-      ASSERT_TRUE(family) << fusion.getFamily().str();
-      auto result = family->lower(fusion, builder, "kernel" + std::to_string(lowered.size() * 10), traits);
-      ASSERT_TRUE(mlir::succeeded(result));
-      lowered[fusion] = *result;
-    }
-    ASSERT_TRUE(mlir::succeeded(mlir::verify(*code)));
-    library = std::make_unique<KernelLibrary>(*code, target);
+    compile(target);
   }
 
   /// With `inReverse`, instances run one by one from the last to the first: they must not depend on each other.
@@ -128,6 +118,20 @@ public:
   }
 
 private:
+  void compile(const codegen::CpuTarget &target) {
+    mlir::OpBuilder builder = mlir::OpBuilder::atBlockEnd(code->getBody());
+    kernel::TargetTraits traits = kernel::TargetTraits::forCpu(target.features);
+    for (auto fusion : function.getOps<graph::FusionOp>()) {
+      const kernels::KernelFamily *family = kernels::findFamily(fusion.getFamily());
+      ASSERT_TRUE(family) << fusion.getFamily().str();
+      auto result = family->lower(fusion, builder, "kernel" + std::to_string(lowered.size() * 10), traits);
+      ASSERT_TRUE(mlir::succeeded(result));
+      lowered[fusion] = *result;
+    }
+    ASSERT_TRUE(mlir::succeeded(mlir::verify(*code)));
+    library = std::make_unique<KernelLibrary>(*code, target);
+  }
+
   void runLaunch(kernels::Launch &launch, const std::vector<void *> &arguments, bool inReverse) {
     std::string name = launch.kernel.getSymName().str();
     if (!inReverse)
