@@ -7,8 +7,8 @@
 // Each chunk's loss and gradient are neighbours; the gradients of the weight are summed, the others joined.
 // CHECK-LABEL: func.func @both
 // CHECK-SAME: %[[X:.*]]: tensor<70x16xf32>
-// CHECK: %[[ONE:.*]] = graph.constant dense<1.000000e+00> : tensor<f32>
 // CHECK: graph.reduce sum
+// CHECK: %[[ONE:.*]] = graph.constant dense<1.000000e+00> : tensor<f32>
 // CHECK: graph.slice %[[X]] at [0, 0] : tensor<70x16xf32> -> tensor<32x16xf32>
 // CHECK: graph.cross_entropy %
 // CHECK: graph.cross_entropy_grad %[[ONE]]
