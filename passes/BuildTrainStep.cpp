@@ -9,7 +9,8 @@
 #include "passes/Passes.h"
 #include "passes/Plan.h"
 #include "passes/Program.h"
-#include "passes/StepFunctions.h"
+#include "passes/train/StepFunctions.h"
+#include "passes/train/TrainedParameters.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/IRMapping.h"
@@ -33,12 +34,6 @@ public:
   LogicalResult build();
 
 private:
-  /// A layer's call and the parameters that it reduces and updates.
-  struct OwnedParameters {
-    LayerCall layer;
-    SmallVector<TrainedParameter> parameters;
-    SmallVector<graph::VariableOp> variables;
-  };
   /// Parts made once for all calls of a kind of layer with equal parameters.
   struct LayerParts {
     std::string layer;
@@ -46,31 +41,27 @@ private:
     func::FuncOp reduce, update;
   };
 
-  LogicalResult collectParameters();
-  void addStateVariables();
   func::FuncOp startProgram();
   void buildUnshard();
   void buildZeroGradients();
   LogicalResult buildSchedule(func::FuncOp step, Value &lossSum, Value &valid);
   FailureOr<graph::CallOp> buildBackward(LayerCall layer, const IRMapping &mapping, graph::CallOp forward,
                                          llvm::DenseMap<Value, Value> &gradients);
+  Value addReductions(Value inverseValid);
+  void addUpdates(ValueRange scalars);
   const LayerParts &getParts(OwnedParameters &owned);
 
-  func::FuncOp getBackward(func::FuncOp forward) {
-    auto symbol = forward->getAttrOfType<FlatSymbolRefAttr>(kBackwardAttr);
-    return symbol ? symbols.lookupNearestSymbolFrom<func::FuncOp>(forward, symbol) : func::FuncOp();
-  }
   Location locOf(StringRef name) { return NameLoc::get(builder.getStringAttr(name)); }
-  Value load(const Twine &variable, Type type) {
-    std::string name = variable.str();
-    return graph::LoadOp::create(builder, locOf(name), type, FlatSymbolRefAttr::get(builder.getContext(), name));
+  Value load(StringRef variable, Type type) {
+    auto symbol = FlatSymbolRefAttr::get(builder.getContext(), variable);
+    return graph::LoadOp::create(builder, locOf(variable), type, symbol);
   }
-  void store(Value value, const Twine &variable) {
-    std::string name = variable.str();
-    graph::StoreOp::create(builder, locOf(name), value, FlatSymbolRefAttr::get(builder.getContext(), name));
+  void store(Value value, StringRef variable) {
+    graph::StoreOp::create(builder, locOf(variable), value, FlatSymbolRefAttr::get(builder.getContext(), variable));
   }
   graph::CallOp call(func::FuncOp callee, ValueRange operands, StringRef instance) {
-    return graph::CallOp::create(builder, locOf(instance), callee.getResultTypes(), callee.getName(), operands, instance);
+    return graph::CallOp::create(builder, locOf(instance), callee.getResultTypes(), callee.getName(), operands,
+                                 instance);
   }
   /// All of a step's scalars and accumulators are f32.
   RankedTensorType wide(ArrayRef<int64_t> shape = {}) { return RankedTensorType::get(shape, builder.getF32Type()); }
@@ -99,60 +90,6 @@ struct BuildTrainStep : primus::impl::BuildTrainStepBase<BuildTrainStep> {
 };
 
 } // namespace
-
-//===----------------------------------------------------------------------===//
-// Parameters
-//===----------------------------------------------------------------------===//
-
-/// Finds which layer reduces and updates each parameter: the first that has a gradient for it. Tied parameters thus count
-/// once.
-LogicalResult TrainStepBuilder::collectParameters() {
-  llvm::DenseSet<Operation *> seen;
-  for (LayerCall layer : program.layers) {
-    OwnedParameters owned{layer, {}, {}};
-    func::FuncOp backward = getBackward(layer.forward);
-    if (!backward)
-      continue;
-    llvm::DenseSet<Operation *> ofThisCall;
-    for (unsigned argument : getArgsOfKind(backward, ArgKind::Accumulator)) {
-      unsigned index = *getArgOf(backward, argument);
-      graph::VariableOp variable = findVariable(layer.call.getOperand(index), symbols);
-      if (!variable || variable.getRole() != graph::Role::Parameter)
-        return layer.call.emitOpError() << "takes its operand " << index << " ('" << getArgName(layer.forward, index)
-                                        << "') as a parameter, but it is not the value of a variable with that role";
-      if (variable.getTensorType().getShape() != cast<RankedTensorType>(layer.call.getOperand(index).getType()).getShape())
-        return layer.call.emitOpError() << "takes its operand " << index << " in another shape than variable '"
-                                        << variable.getSymName() << "'";
-      if (!ofThisCall.insert(variable).second)
-        return layer.call.emitOpError() << "takes variable '" << variable.getSymName()
-                                        << "' twice: pass it once and use it twice in the layer";
-      if (!seen.insert(variable).second)
-        continue;
-      owned.parameters.push_back({getArgName(layer.forward, index), variable.getTensorType(), variable.getDecay()});
-      owned.variables.push_back(variable);
-    }
-    if (!owned.variables.empty())
-      owners.push_back(std::move(owned));
-  }
-  return success();
-}
-
-void TrainStepBuilder::addStateVariables() {
-  auto zeros = graph::InitAttr::get(builder.getContext(), builder.getStringAttr("zeros"), DictionaryAttr());
-  auto add = [&](graph::VariableOp parameter, StringRef suffix, RankedTensorType type, graph::Role role) {
-    std::string name = (parameter.getSymName() + suffix).str();
-    graph::VariableOp::create(builder, locOf(name), builder.getStringAttr(name), TypeAttr::get(type),
-                              graph::RoleAttr::get(builder.getContext(), role), zeros, builder.getI64IntegerAttr(0), UnitAttr());
-  };
-  for (OwnedParameters &owned : owners) {
-    for (graph::VariableOp parameter : owned.variables) {
-      builder.setInsertionPointAfter(parameter);
-      add(parameter, ".m", parameter.getTensorType(), graph::Role::Optimizer);
-      add(parameter, ".v", parameter.getTensorType(), graph::Role::Optimizer);
-      add(parameter, ".grad", wide(parameter.getTensorType().getShape()), graph::Role::Gradient);
-    }
-  }
-}
 
 const TrainStepBuilder::LayerParts &TrainStepBuilder::getParts(OwnedParameters &owned) {
   std::string layer = getLayer(owned.layer.forward).str();
@@ -216,18 +153,22 @@ void TrainStepBuilder::buildUnshard() {
 void TrainStepBuilder::buildZeroGradients() {
   for (OwnedParameters &owned : owners) {
     for (graph::VariableOp parameter : owned.variables) {
-      std::string name = (parameter.getSymName() + ".grad").str();
+      std::string name = getGradientName(parameter);
       Value zero = graph::ConstantOp::create(builder, locOf(name), wide(parameter.getTensorType().getShape()), 0.0);
       store(zero, name);
     }
   }
 }
 
-/// Calls the backward function of a layer. `gradients` maps values of @forward to their gradients in the schedule's body.
+/// Calls the backward function of a layer. `gradients` maps values of @forward to their gradients in the schedule's
+/// body.
 FailureOr<graph::CallOp> TrainStepBuilder::buildBackward(LayerCall layer, const IRMapping &mapping,
-                                                         graph::CallOp forward, llvm::DenseMap<Value, Value> &gradients) {
-  func::FuncOp backward = getBackward(layer.forward);
-  auto accumulatorOf = [&](unsigned index) { return (findVariable(layer.call.getOperand(index), symbols).getSymName() + ".grad").str(); };
+                                                         graph::CallOp forward,
+                                                         llvm::DenseMap<Value, Value> &gradients) {
+  func::FuncOp backward = getBackward(layer.forward, symbols);
+  auto accumulatorOf = [&](unsigned index) {
+    return getGradientName(findVariable(layer.call.getOperand(index), symbols));
+  };
   SmallVector<Value> operands;
   for (auto [index, type] : llvm::enumerate(backward.getArgumentTypes())) {
     FailureOr<ArgKind> kind = getArgKind(backward, index);
@@ -264,8 +205,8 @@ FailureOr<graph::CallOp> TrainStepBuilder::buildBackward(LayerCall layer, const 
     if (backward.getResultAttr(index, graph::kInplaceAttr)) {
       store(value, accumulatorOf(*of));
     } else if (!gradients.try_emplace(layer.call.getOperand(*of), value).second) {
-      return layer.call.emitOpError() << "uses a value that another layer uses too: the sum of their gradients would need a "
-                                         "layer of its own";
+      return layer.call.emitOpError("uses a value that another layer uses too: the sum of their gradients would need a "
+                                    "layer of its own");
     }
   }
   return result;
@@ -298,7 +239,7 @@ LogicalResult TrainStepBuilder::buildSchedule(func::FuncOp step, Value &lossSum,
       mapping.map(original, result);
   }
   for (LayerCall layer : llvm::reverse(program.layers))
-    if (layer.call != program.loss && getBackward(layer.forward) &&
+    if (layer.call != program.loss && getBackward(layer.forward, symbols) &&
         failed(buildBackward(layer, mapping, forwards.lookup(layer.call), gradients)))
       return failure();
   graph::YieldOp::create(builder, schedule.getLoc(),
@@ -308,15 +249,56 @@ LogicalResult TrainStepBuilder::buildSchedule(func::FuncOp step, Value &lossSum,
   return success();
 }
 
+/// Divides all gradients by the number of valid tokens; returns the sum of their squares.
+Value TrainStepBuilder::addReductions(Value inverseValid) {
+  Value sumOfSquares = graph::ConstantOp::create(builder, locOf("sum_of_squares"), wide(), 0.0);
+  for (OwnedParameters &owned : owners) {
+    SmallVector<Value> operands;
+    for (graph::VariableOp parameter : owned.variables)
+      operands.push_back(load(getGradientName(parameter), wide(parameter.getTensorType().getShape())));
+    operands.append({inverseValid, sumOfSquares});
+    graph::CallOp reduced = call(getParts(owned).reduce, operands, owned.layer.call.getInstance());
+    for (auto [value, parameter] : llvm::zip(reduced.getResults(), owned.variables))
+      store(value, getGradientName(parameter));
+    sumOfSquares = reduced.getResults().back();
+  }
+  return sumOfSquares;
+}
+
+/// `scalars`: the last operands of the layers' update functions.
+void TrainStepBuilder::addUpdates(ValueRange scalars) {
+  for (OwnedParameters &owned : owners) {
+    SmallVector<Value> operands;
+    SmallVector<std::string> stored;
+    auto loadAndStore = [&](llvm::function_ref<std::string(graph::VariableOp)> getName) {
+      for (graph::VariableOp parameter : owned.variables) {
+        stored.push_back(getName(parameter));
+        operands.push_back(load(stored.back(), parameter.getTensorType()));
+      }
+    };
+    loadAndStore([](graph::VariableOp parameter) { return parameter.getSymName().str(); });
+    loadAndStore(getFirstMomentName);
+    loadAndStore(getSecondMomentName);
+    for (graph::VariableOp parameter : owned.variables)
+      operands.push_back(load(getGradientName(parameter), wide(parameter.getTensorType().getShape())));
+    llvm::append_range(operands, scalars);
+    graph::CallOp updated = call(getParts(owned).update, operands, owned.layer.call.getInstance());
+    for (auto [value, name] : llvm::zip_equal(updated.getResults(), stored))
+      store(value, name);
+  }
+}
+
 LogicalResult TrainStepBuilder::build() {
   if (module.lookupSymbol(kTrainStepProgram))
     return module.emitError() << "already has a program '" << kTrainStepProgram << "'";
-  if (!getBackward(program.lossForward))
+  if (!getBackward(program.lossForward, symbols))
     return program.loss.emitOpError() << "calls '" << program.loss.getCallee() << "', which has no " << kBackwardAttr
                                       << ": run graph-autodiff first";
-  if (failed(collectParameters()))
+  FailureOr<SmallVector<OwnedParameters>> found = collectParameters(program, symbols);
+  if (failed(found))
     return failure();
-  addStateVariables();
+  owners = std::move(*found);
+  addStateVariables(owners);
   builder.setInsertionPoint(program.function);
   func::FuncOp normalise = buildNormalise(builder, loc);
   func::FuncOp clip = buildClip(builder, loc, plan.clip);
@@ -329,36 +311,11 @@ LogicalResult TrainStepBuilder::build() {
     return failure();
 
   graph::CallOp normalised = call(normalise, {lossSum, valid}, "step");
-  Value sumOfSquares = graph::ConstantOp::create(builder, locOf("sum_of_squares"), wide(), 0.0);
-  for (OwnedParameters &owned : owners) {
-    SmallVector<Value> operands;
-    for (graph::VariableOp variable : owned.variables)
-      operands.push_back(load(variable.getSymName() + ".grad", wide(variable.getTensorType().getShape())));
-    operands.append({normalised.getResult(1), sumOfSquares});
-    graph::CallOp reduced = call(getParts(owned).reduce, operands, owned.layer.call.getInstance());
-    for (auto [index, variable] : llvm::enumerate(owned.variables))
-      store(reduced.getResult(index), variable.getSymName() + ".grad");
-    sumOfSquares = reduced.getResults().back();
-  }
+  Value sumOfSquares = addReductions(normalised.getResult(1));
   graph::CallOp clipped = call(clip, sumOfSquares, "step");
-
-  for (OwnedParameters &owned : owners) {
-    SmallVector<Value> operands;
-    SmallVector<std::string> stored;
-    for (StringRef suffix : {"", ".m", ".v", ".grad"}) {
-      for (graph::VariableOp variable : owned.variables) {
-        std::string name = (variable.getSymName() + suffix).str();
-        operands.push_back(load(name, suffix == ".grad" ? wide(variable.getTensorType().getShape()) : variable.getTensorType()));
-        if (suffix != ".grad")
-          stored.push_back(name);
-      }
-    }
-    operands.push_back(clipped.getResult(1));
-    llvm::append_range(operands, step.getArguments().take_back(3));
-    graph::CallOp updated = call(getParts(owned).update, operands, owned.layer.call.getInstance());
-    for (auto [value, name] : llvm::zip_equal(updated.getResults(), stored))
-      store(value, name);
-  }
+  SmallVector<Value> scalars = {clipped.getResult(1)};
+  llvm::append_range(scalars, step.getArguments().take_back(3));
+  addUpdates(scalars);
   func::ReturnOp::create(builder, loc, ValueRange{normalised.getResult(0), clipped.getResult(0)});
   return success();
 }

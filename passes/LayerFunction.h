@@ -1,7 +1,7 @@
 //===- LayerFunction.h - The calling convention of layers --------*- C++ -*-===//
 //
-// Each distinct layer of a model is a set of functions (its parts), which programs call once per layer. What an argument
-// or result of a part is, and what it belongs to, is written in attributes, so that no pass counts positions:
+// Each distinct layer of a model is a set of functions (its parts), which programs call once per layer. What an
+// argument or result of a part is, and what it belongs to, is written in attributes, so that no pass counts positions:
 //
 //   part                graph.arg of its arguments                      results
 //   forward             activation, parameter, constant                 its own; then the residuals for backward

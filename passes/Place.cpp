@@ -1,7 +1,7 @@
 //===- Place.cpp - From global shapes to local ones ------------------------===//
 //
-// Where every axis has one rank, local shapes are the global ones and no value needs a collective: nothing changes. The pass refuses
-// all else.
+// Where every axis has one rank, local shapes are the global ones and no value needs a collective: nothing changes. The
+// pass refuses all else.
 //
 //===----------------------------------------------------------------------===//
 

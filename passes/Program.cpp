@@ -50,7 +50,8 @@ FailureOr<ForwardProgram> ForwardProgram::get(ModuleOp module) {
     if (getPart(*callee) == "forward") {
       program.layers.push_back({call, *callee});
     } else if (getPart(*callee) != "unshard") {
-      call.emitOpError() << "calls '" << callee->getName() << "', which is neither a part 'forward' nor 'unshard' of a layer";
+      call.emitOpError() << "calls '" << callee->getName()
+                         << "', which is neither a part 'forward' nor 'unshard' of a layer";
       return failure();
     }
   }

@@ -15,7 +15,8 @@ struct LayerCall {
   mlir::func::FuncOp forward;
 };
 
-/// The program @forward: loads, calls of the parts `unshard` and `forward`, and the two results `loss_sum` and `valid_tokens`.
+/// The program @forward: loads, calls of the parts `unshard` and `forward`, and the two results `loss_sum` and
+/// `valid_tokens`.
 struct ForwardProgram {
   mlir::func::FuncOp function;
   /// Calls of forward functions, in order.

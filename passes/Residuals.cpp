@@ -3,7 +3,7 @@
 #include "passes/Residuals.h"
 
 #include "passes/LayerFunction.h"
-#include "passes/MinCut.h"
+#include "passes/autodiff/MinCut.h"
 
 #include "mlir/IR/Builders.h"
 
@@ -24,8 +24,8 @@ SmallVector<Value> primus::selectResiduals(ForwardCopy &copy, llvm::function_ref
   Operation *forwardReturn = copy.forward.getBody().front().getTerminator();
   llvm::DenseSet<Value> returned(forwardReturn->operand_begin(), forwardReturn->operand_end());
 
-  // Each value is an edge whose capacity is its size: cutting it means to hand it over. The source feeds what must not be
-  // computed again; the sink is what the gradients use.
+  // Each value is an edge whose capacity is its size: cutting it means to hand it over. The source feeds what must not
+  // be computed again; the sink is what the gradients use.
   FlowNetwork network;
   llvm::DenseMap<Value, std::pair<unsigned, unsigned>> nodes;
   for (Operation *op : copy.ops) {

@@ -1,7 +1,7 @@
 //===- Residuals.h - What a layer's forward hands to its backward -*- C++ -*-===//
 //
-// A backward function starts as a copy of the forward computation followed by the gradients: in that form it is the one of
-// full recompute. Handing over a value as a residual cuts the copy at that value.
+// A backward function starts as a copy of the forward computation followed by the gradients: in that form it is the one
+// of full recompute. Handing over a value as a residual cuts the copy at that value.
 //
 //===----------------------------------------------------------------------===//
 
@@ -22,14 +22,15 @@ struct ForwardCopy {
   llvm::DenseMap<mlir::Value, mlir::Value> original;
 };
 
-/// The values of the copy that should be handed over, so that the gradients can be computed from them and the function's
-/// arguments by ops for which `isCheap` holds: the choice of least memory, and among equals the one that leaves least to compute.
-/// Values that the forward function returns anyway cost nothing.
+/// The values of the copy that should be handed over, so that the gradients can be computed from them and the
+/// function's arguments by ops for which `isCheap` holds: the choice of least memory, and among equals the one that
+/// leaves least to compute. Values that the forward function returns anyway cost nothing.
 llvm::SmallVector<mlir::Value> selectResiduals(ForwardCopy &copy,
                                                llvm::function_ref<bool(mlir::Operation *)> isCheap);
 
 /// Hands over `values` (of the copy): results of the forward function, arguments of the backward function after its
-/// cotangents. What remains of the copy moves to its first use. Calls of the forward function are updated in the whole module.
+/// cotangents. What remains of the copy moves to its first use. Calls of the forward function are updated in the whole
+/// module.
 void addResiduals(ForwardCopy &copy, llvm::ArrayRef<mlir::Value> values);
 
 } // namespace primus

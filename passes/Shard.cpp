@@ -35,7 +35,8 @@ LogicalResult Shard::checkMesh() {
                               << "', e.g. #graph.mesh<\"dp\" = 1>";
   if (mesh.getNumRanks() == 1)
     return success();
-  InFlightDiagnostic diagnostic = module.emitError() << "cannot be split over " << mesh.getNumRanks() << " ranks: axes ";
+  InFlightDiagnostic diagnostic = module.emitError()
+                                  << "cannot be split over " << mesh.getNumRanks() << " ranks: axes ";
   StringRef separator = "";
   for (auto [name, size] : llvm::zip_equal(mesh.getNames(), mesh.getSizes())) {
     if (size == 1)

@@ -1,7 +1,7 @@
 //===- PhaseVerifiers.h - What each phase promises ---------------*- C++ -*-===//
 //
-// One file per phase. Each check reports a located error and fails; a phase's check includes nothing of the phases before it
-// that still holds by construction.
+// One file per phase. Each check reports a located error and fails; a phase's check includes nothing of the phases
+// before it that still holds by construction.
 //
 //===----------------------------------------------------------------------===//
 
@@ -14,7 +14,7 @@ namespace primus {
 
 /// Layers' forward functions and programs of structural ops; no gradient.
 mlir::LogicalResult verifyModel(mlir::ModuleOp module);
-/// The whole step exists: @train_step, every backward function that is linked, state of every trained parameter; no layouts.
+/// The whole step exists: @train_step, every backward function that is linked, and state that the step changes.
 mlir::LogicalResult verifyTrain(mlir::ModuleOp module);
 /// Every tensor has a layout of the module's mesh; results of functions are not partial.
 mlir::LogicalResult verifySharded(mlir::ModuleOp module);
@@ -25,7 +25,7 @@ mlir::LogicalResult verifyFused(mlir::ModuleOp module);
 /// No graph function is left, no two live buffers overlap, and all lie within their regions.
 mlir::LogicalResult verifyStep(mlir::ModuleOp module);
 
-/// Part of verifyModel and verifyTrain: programs hold only structural ops, layers' functions none; calls fit; what an argument
+/// Part of verifyModel and verifyTrain: programs hold only structural ops, layers' functions none; what each argument
 /// of a layer's function is, is known.
 mlir::LogicalResult verifyStructure(mlir::ModuleOp module);
 /// Calls `check` for every value of a module, with the first failure's result.

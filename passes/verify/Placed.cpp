@@ -6,7 +6,8 @@
 using namespace mlir;
 using namespace primus;
 
-/// Checks that an axis, which a value is split or partial over, has one rank: no value's shape then depends on its layout.
+/// Checks that an axis, which a value is split or partial over, has one rank: no value's shape then depends on its
+/// layout.
 static LogicalResult verifyAxis(Value value, graph::MeshAttr mesh, StringAttr axis, StringRef use) {
   std::optional<int64_t> size = mesh.getSize(axis);
   if (!size || *size == 1)

@@ -27,7 +27,8 @@ static LogicalResult verifyProgram(func::FuncOp program) {
   WalkResult result = program.getBody().walk([](Operation *op) {
     if (isStructural(op) || isa<graph::ConstantOp, graph::YieldOp, func::ReturnOp>(op))
       return WalkResult::advance();
-    op->emitOpError("cannot be in a program, which only loads, stores and calls layers: move it into a layer's function");
+    op->emitOpError("cannot be in a program, which only loads, stores and calls layers: move it into a layer's "
+                    "function");
     return WalkResult::interrupt();
   });
   return failure(result.wasInterrupted());
@@ -35,7 +36,8 @@ static LogicalResult verifyProgram(func::FuncOp program) {
 
 static LogicalResult verifyLayerFunction(func::FuncOp function) {
   if (getLayer(function).empty() || getPart(function).empty())
-    return function.emitOpError() << "needs the entries 'layer' and 'part' in its attribute '" << graph::kLayerAttr << "'";
+    return function.emitOpError() << "needs the entries 'layer' and 'part' in its attribute '" << graph::kLayerAttr
+                                  << "'";
   for (unsigned index = 0, end = function.getNumArguments(); index < end; ++index)
     if (failed(getArgKind(function, index)))
       return failure();

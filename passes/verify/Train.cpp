@@ -19,8 +19,9 @@ static LogicalResult verifyTrainStep(ModuleOp module, const Plan &plan) {
   if (schedules.size() != 1)
     return step.emitOpError() << "has " << schedules.size() << " schedules instead of one";
   if (schedules.front().getMicrobatches() != static_cast<uint64_t>(plan.microbatches))
-    return schedules.front().emitOpError() << "runs over " << schedules.front().getMicrobatches() << " microbatches, but "
-                                           << graph::kPlanAttr << " has " << plan.microbatches;
+    return schedules.front().emitOpError()
+           << "runs over " << schedules.front().getMicrobatches() << " microbatches, but " << graph::kPlanAttr
+           << " has " << plan.microbatches;
 
   llvm::StringSet<> stored;
   step.walk([&](graph::StoreOp store) { stored.insert(store.getVariable()); });

@@ -1,6 +1,7 @@
 //===- PhaseDifferentialTest.cpp - Phases judged by the interpreter -------===//
 //
-// Whole models: the gradients of the step against finite differences of the loss, and each phase against the one before.
+// Whole models: the gradients of the step against finite differences of the loss, and each phase against the one
+// before.
 //
 //===----------------------------------------------------------------------===//
 
@@ -32,7 +33,7 @@ struct StepResult {
 class PhaseDifferential : public IrTest {
 protected:
   static std::string readInput(const std::string &name) {
-    auto buffer = llvm::MemoryBuffer::getFile(std::string(PRIMUS_SOURCE_DIR) + "/tests/passes/Inputs/" + name + ".mlir");
+    auto buffer = llvm::MemoryBuffer::getFile(PRIMUS_SOURCE_DIR "/tests/passes/Inputs/" + name + ".mlir");
     EXPECT_TRUE(buffer) << name;
     return buffer ? (*buffer)->getBuffer().str() : "";
   }
@@ -54,7 +55,7 @@ protected:
     ASSERT_TRUE(succeeded(verify(module))) << messages;
   }
 
-  /// Random tokens below 10, and labels of which some are ignored, for all microbatches: [microbatches * batch, tokens].
+  /// Random tokens below 10, and labels of which some are ignored, for all microbatches: [sequences, tokens].
   std::vector<Tensor> makeInputs(int64_t sequences, int64_t tokens) {
     std::vector<Tensor> inputs;
     Type i32 = IntegerType::get(&context, 32);
@@ -77,7 +78,8 @@ protected:
   Tensor slice(const Tensor &all, int64_t index, const Plan &plan) {
     int64_t count = plan.microBatchSize * plan.sequenceLength;
     auto begin = all.values.begin() + index * count;
-    return tensor({plan.microBatchSize, plan.sequenceLength}, std::vector<double>(begin, begin + count), all.elementType);
+    std::vector<double> values(begin, begin + count);
+    return tensor({plan.microBatchSize, plan.sequenceLength}, std::move(values), all.elementType);
   }
 
   /// The loss of all microbatches by the program @forward.
@@ -162,9 +164,11 @@ TEST_P(PhaseDifferentialOfModel, GradientsAreDerivativesOfTheLoss) {
     const std::vector<double> &gradient = step.variables[name + ".grad"];
     const Tensor original = *interpreter.getVariable(name);
     Tensor direction = random(original.shape, stream++);
-    double length = std::sqrt(std::inner_product(direction.values.begin(), direction.values.end(), direction.values.begin(), 0.0));
+    double squares = 0;
+    for (double value : direction.values)
+      squares += value * value;
     for (double &value : direction.values)
-      value /= length;
+      value /= std::sqrt(squares);
     double expected = std::inner_product(gradient.begin(), gradient.end(), direction.values.begin(), 0.0);
 
     constexpr double h = 1e-3;

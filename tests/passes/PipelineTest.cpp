@@ -13,24 +13,24 @@ namespace {
 
 class PipelineTest : public IrTest {
 protected:
-  /// The message with which a phase's verifier refuses a module.
-  std::string refuse(StringRef phase, const std::string &text) {
-    OwningOpRef<ModuleOp> module = parse(text);
+  /// Expects a phase's verifier to refuse a module with this body and a message that contains `expected`.
+  void expectRefused(StringRef phase, const std::string &body, const std::string &expected) {
+    messages.clear();
+    OwningOpRef<ModuleOp> module = parse("module attributes {" + plan + "} {\n" + body + "}\n");
     unsigned index = *findPhase(phase);
     EXPECT_TRUE(module && failed(runPhases(*module, index, index)));
-    return messages;
+    EXPECT_NE(messages.find(expected), std::string::npos) << messages;
   }
+
+  const std::string plan = R"(graph.mesh = #graph.mesh<"dp" = 1>,
+      graph.plan = {microbatches = 2 : i64, micro_batch_size = 1 : i64, sequence_length = 4 : i64, recompute = "none",
+                    recompute_layers = 0 : i64, per_microbatch_mean = false, clip = 0.0, beta1 = 0.9, beta2 = 0.95,
+                    epsilon = 1.0e-08, weight_decay = 0.0})";
 };
-
-constexpr char kPlan[] = R"(graph.plan = {microbatches = 2 : i64, micro_batch_size = 1 : i64, sequence_length = 4 : i64,
-    recompute = "none", recompute_layers = 0 : i64, per_microbatch_mean = false, clip = 0.0, beta1 = 0.9, beta2 = 0.95,
-    epsilon = 1.0e-08, weight_decay = 0.0}, graph.mesh = #graph.mesh<"dp" = 1>)";
-
-std::string moduleOf(const std::string &body) { return std::string("module attributes {") + kPlan + "} {\n" + body + "}\n"; }
 
 TEST_F(PipelineTest, FindsPhasesInOrder) {
   unsigned last = 0;
-  for (StringRef name : {"config", "spec", "model", "train", "fp8", "sharded", "placed"}) {
+  for (StringRef name : {"config", "spec", "model", "train", "fp8", "sharded", "placed", "fused", "step", "objects"}) {
     std::optional<unsigned> index = findPhase(name);
     ASSERT_TRUE(index) << name.str();
     EXPECT_EQ(*index, last++);
@@ -54,31 +54,32 @@ TEST_F(PipelineTest, ObservesEachPhaseOnce) {
 }
 
 TEST_F(PipelineTest, ProgramsHoldStructureOnly) {
-  EXPECT_NE(refuse("model", moduleOf(R"(
+  expectRefused("model", R"(
     func.func @p(%x: tensor<4xf32>) -> tensor<4xf32> {
       %0 = graph.exp %x : tensor<4xf32>
       return %0 : tensor<4xf32>
-    })")).find("'graph.exp' op cannot be in a program"), std::string::npos);
+    })", "'graph.exp' op cannot be in a program");
 }
 
 TEST_F(PipelineTest, LayersArePure) {
-  EXPECT_NE(refuse("model", moduleOf(R"(
+  expectRefused("model", R"(
     graph.variable @w : tensor<4xf32> role parameter init #graph.init<"zeros">
     func.func private @f() -> tensor<4xf32> attributes {graph.layer = {layer = "f", part = "forward"}} {
       %0 = graph.load @w : tensor<4xf32>
       return %0 : tensor<4xf32>
-    })")).find("'graph.load' op cannot be in a layer's function"), std::string::npos);
+    })", "'graph.load' op cannot be in a layer's function");
 }
 
 TEST_F(PipelineTest, LayersAreNamed) {
-  EXPECT_NE(refuse("model", moduleOf(R"(
+  expectRefused("model", R"(
     func.func private @f() attributes {graph.layer = {layer = "f"}} {
       return
-    })")).find("needs the entries 'layer' and 'part'"), std::string::npos);
+    })", "needs the entries 'layer' and 'part'");
 }
 
-/// The smallest model: a loss that is a parameter.
-constexpr char kModel[] = R"(
+TEST_F(PipelineTest, ModelHasNoGradient) {
+  // The smallest model: a loss that is a parameter.
+  const std::string model = R"(
     graph.variable @w : tensor<f32> role parameter init #graph.init<"zeros">
     func.func private @head.forward(%w: tensor<f32> {graph.arg = "parameter"}) -> (tensor<f32>, tensor<f32>)
         attributes {graph.layer = {layer = "head", part = "forward"}} {
@@ -89,58 +90,80 @@ constexpr char kModel[] = R"(
       %0:2 = graph.call @head.forward(%w) instance "head" : (tensor<f32>) -> (tensor<f32>, tensor<f32>)
       return %0#0, %0#1 : tensor<f32>, tensor<f32>
     })";
-
-TEST_F(PipelineTest, ModelHasNoGradient) {
-  EXPECT_NE(refuse("model", moduleOf(std::string(kModel) + R"(
-    graph.variable @w.grad : tensor<f32> role gradient init #graph.init<"zeros">)")).find("is state of the training step"),
-            std::string::npos);
-  EXPECT_NE(refuse("model", moduleOf(std::string(kModel) + R"(
+  expectRefused("model", model + R"(
+    graph.variable @w.grad : tensor<f32> role gradient init #graph.init<"zeros">)", "is state of the training step");
+  expectRefused("model", model + R"(
     func.func private @head.backward() attributes {graph.layer = {layer = "head", part = "backward"}} {
       return
-    })")).find("is part 'backward' of a layer"), std::string::npos);
+    })", "is part 'backward' of a layer");
+  expectRefused("train", model, "has no program 'train_step'");
 }
 
-TEST_F(PipelineTest, TrainHasAWholeStep) {
-  EXPECT_NE(refuse("train", moduleOf(kModel)).find("has no program 'train_step'"), std::string::npos);
-  EXPECT_NE(refuse("train", moduleOf(R"(
+TEST_F(PipelineTest, TrainHasOneScheduleOfAllMicrobatches) {
+  expectRefused("train", R"(
     func.func @train_step() {
       return
-    })")).find("has 0 schedules instead of one"), std::string::npos);
-  auto withSchedule = [](const std::string &count, const std::string &more) {
-    return moduleOf("func.func @train_step(%x: tensor<" + count + "xf32>) {\n %0 = graph.schedule microbatches " + count +
-                    " (%a = %x) : (tensor<" + count + "xf32>) -> tensor<f32> {\n graph.yield %a : tensor<f32>\n }\n return\n}\n" +
-                    more);
-  };
-  EXPECT_NE(refuse("train", withSchedule("3", "")).find("runs over 3 microbatches, but graph.plan has 2"), std::string::npos);
-  EXPECT_NE(refuse("train", withSchedule("2", R"(
-    graph.variable @w.m : tensor<f32> role optimizer init #graph.init<"zeros">)")).find("is never stored by 'train_step'"),
-            std::string::npos);
-  EXPECT_NE(refuse("train", withSchedule("2", R"(
-    func.func private @f() attributes {graph.backward = @g, graph.layer = {layer = "f", part = "forward"}} {
+    })", "has 0 schedules instead of one");
+  expectRefused("train", R"(
+    func.func @train_step(%x: tensor<3xf32>) {
+      %0 = graph.schedule microbatches 3 (%a = %x) : (tensor<3xf32>) -> tensor<f32> {
+        graph.yield %a : tensor<f32>
+      }
       return
-    })")).find("names @g in graph.backward, which does not exist"), std::string::npos);
+    })", "runs over 3 microbatches, but graph.plan has 2");
 }
 
-TEST_F(PipelineTest, GradientsBelongToUpdatedParameters) {
-  EXPECT_NE(refuse("train", moduleOf(R"(
-    graph.variable @w.grad : tensor<f32> role gradient init #graph.init<"zeros">
+TEST_F(PipelineTest, TrainChangesAllState) {
+  const std::string step = R"(
     func.func @train_step(%x: tensor<2xf32>) {
       %0 = graph.schedule microbatches 2 (%a = %x) : (tensor<2xf32>) -> tensor<f32> {
         graph.store %a, @w.grad : tensor<f32>
         graph.yield %a : tensor<f32>
       }
       return
-    })")).find("accumulates the gradient of a parameter that 'train_step' does not update"), std::string::npos);
+    }
+    graph.variable @w.grad : tensor<f32> role gradient init #graph.init<"zeros">)";
+  expectRefused("train", step, "accumulates the gradient of a parameter that 'train_step' does not update");
+  expectRefused("train", R"(
+    graph.variable @w.m : tensor<f32> role optimizer init #graph.init<"zeros">)" + step,
+                "is never stored by 'train_step'");
+}
+
+TEST_F(PipelineTest, TrainLinksToFunctionsThatExist) {
+  expectRefused("train", R"(
+    func.func @train_step(%x: tensor<2xf32>) {
+      %0 = graph.schedule microbatches 2 (%a = %x) : (tensor<2xf32>) -> tensor<f32> {
+        graph.yield %a : tensor<f32>
+      }
+      return
+    }
+    func.func private @f() attributes {graph.backward = @g, graph.layer = {layer = "f", part = "forward"}} {
+      return
+    })", "names @g in graph.backward, which does not exist");
 }
 
 TEST_F(PipelineTest, ResultsOfProgramsAreReduced) {
-  EXPECT_NE(refuse("sharded", moduleOf(R"(
-    func.func @p(%x: tensor<f32, #graph.layout<mesh, [], partial = {dp : sum}>>) -> tensor<f32, #graph.layout<mesh, [], partial = {dp : sum}>> {
-      return %x : tensor<f32, #graph.layout<mesh, [], partial = {dp : sum}>>
-    })")).find("a program's result must be reduced"), std::string::npos);
-  EXPECT_NE(refuse("sharded", moduleOf(R"(
-    graph.variable @w : tensor<f32, #graph.layout<mesh, [], partial = {dp : sum}>> role parameter init #graph.init<"zeros">)"))
-                .find("is partial, which only gradients may be"), std::string::npos);
+  const std::string partial = "tensor<f32, #graph.layout<mesh, [], partial = {dp : sum}>>";
+  expectRefused("sharded", "func.func @p(%x: " + partial + ") -> " + partial + " {\nreturn %x : " + partial + "\n}",
+                "a program's result must be reduced");
+  expectRefused("sharded", "graph.variable @w : " + partial + " role parameter init #graph.init<\"zeros\">",
+                "is partial, which only gradients may be");
+}
+
+TEST_F(PipelineTest, KernelsComputeAllOps) {
+  expectRefused("fused", R"(
+    func.func private @f(%x: tensor<4xf32> {graph.arg = "activation"}) -> tensor<4xf32>
+        attributes {graph.layer = {layer = "f", part = "forward"}} {
+      %0 = graph.exp %x : tensor<4xf32>
+      return %0 : tensor<4xf32>
+    })", "'graph.exp' op is in no fusion");
+  // Columns of a matrix are not a view.
+  expectRefused("fused", R"(
+    func.func private @f(%x: tensor<4x8xf32> {graph.arg = "activation"}) -> tensor<4x2xf32>
+        attributes {graph.layer = {layer = "f", part = "forward"}} {
+      %0 = graph.slice %x at [0, 2] : tensor<4x8xf32> -> tensor<4x2xf32>
+      return %0 : tensor<4x2xf32>
+    })", "'graph.slice' op is in no fusion");
 }
 
 } // namespace

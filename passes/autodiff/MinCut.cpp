@@ -4,7 +4,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "passes/MinCut.h"
+#include "passes/autodiff/MinCut.h"
 
 #include <algorithm>
 #include <deque>

@@ -1,4 +1,4 @@
-//===- Differentiate.h - Reverse-mode differentiation ------------*- C++ -*-===//
+//===- ReverseWalk.h - Reverse-mode differentiation --------------*- C++ -*-===//
 
 #pragma once
 
@@ -9,8 +9,8 @@
 
 namespace primus {
 
-/// Replaces the ops of a function that have no derivative of their own by their definitions, again and again, wherever a
-/// gradient could flow through them. Ops that have neither stay.
+/// Replaces the ops of a function that have no derivative of their own by their definitions, again and again. Ops that
+/// have neither stay.
 void decomposeForGradient(mlir::func::FuncOp function);
 
 /// Builds the gradients of straight-line code by walking it backwards.

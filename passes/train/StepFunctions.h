@@ -31,12 +31,12 @@ mlir::func::FuncOp buildNormalise(mlir::OpBuilder &builder, mlir::Location loc);
 mlir::func::FuncOp buildClip(mlir::OpBuilder &builder, mlir::Location loc, double clip);
 
 /// @<name>(gradients..., scale, sum of squares) -> (gradients times scale..., the sum plus their squares).
-mlir::func::FuncOp buildReduce(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef layer, llvm::StringRef name,
-                               llvm::ArrayRef<TrainedParameter> parameters);
+mlir::func::FuncOp buildReduce(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef layer,
+                               llvm::StringRef name, llvm::ArrayRef<TrainedParameter> parameters);
 
 /// @<name>(parameters..., first moments..., second moments..., gradients..., scale, learning_rate, bias_correction1,
 /// bias_correction2) -> (parameters..., first moments..., second moments...), by AdamW.
-mlir::func::FuncOp buildUpdate(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef layer, llvm::StringRef name,
-                               llvm::ArrayRef<TrainedParameter> parameters, const Plan &plan);
+mlir::func::FuncOp buildUpdate(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef layer,
+                               llvm::StringRef name, llvm::ArrayRef<TrainedParameter> parameters, const Plan &plan);
 
 } // namespace primus

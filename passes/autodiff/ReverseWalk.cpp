@@ -1,6 +1,6 @@
-//===- Differentiate.cpp - Reverse-mode differentiation --------------------===//
+//===- ReverseWalk.cpp - Reverse-mode differentiation ---------------------===//
 
-#include "passes/Differentiate.h"
+#include "passes/autodiff/ReverseWalk.h"
 
 #include "passes/LayerFunction.h"
 

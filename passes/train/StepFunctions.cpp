@@ -1,6 +1,6 @@
 //===- StepFunctions.cpp - Reduction and update of parameters --------------===//
 
-#include "passes/StepFunctions.h"
+#include "passes/train/StepFunctions.h"
 
 #include "passes/LayerFunction.h"
 
@@ -48,7 +48,9 @@ public:
 
   Location loc(const Twine &name) { return NameLoc::get(builder.getStringAttr(name), function.getLoc()); }
   RankedTensorType scalarType() { return RankedTensorType::get({}, builder.getF32Type()); }
-  Value constant(double value, StringRef name) { return graph::ConstantOp::create(builder, loc(name), scalarType(), value); }
+  Value constant(double value, StringRef name) {
+    return graph::ConstantOp::create(builder, loc(name), scalarType(), value);
+  }
 
   OpBuilder builder;
 
@@ -135,8 +137,8 @@ func::FuncOp primus::buildUpdate(OpBuilder &parent, Location loc, StringRef laye
   for (auto [index, parameter] : llvm::enumerate(parameters)) {
     RankedTensorType type = parameter.type;
     updates.push_back(graph::AdamWOp::create(
-        b, f.loc(parameter.name), type, type, type, masters[index], firsts[index], seconds[index], gradients[index], scale,
-        rate, correction1, correction2, b.getF64FloatAttr(plan.beta1), b.getF64FloatAttr(plan.beta2),
+        b, f.loc(parameter.name), type, type, type, masters[index], firsts[index], seconds[index], gradients[index],
+        scale, rate, correction1, correction2, b.getF64FloatAttr(plan.beta1), b.getF64FloatAttr(plan.beta2),
         b.getF64FloatAttr(plan.epsilon), b.getF64FloatAttr(parameter.decay ? plan.weightDecay : 0)));
   }
   for (auto [index, update] : llvm::enumerate(updates))

@@ -1,0 +1,34 @@
+//===- TrainedParameters.h - Who updates which parameter ---------*- C++ -*-===//
+
+#pragma once
+
+#include "passes/Program.h"
+#include "passes/train/StepFunctions.h"
+
+namespace primus {
+
+/// A layer's call and the parameters that it reduces and updates.
+struct OwnedParameters {
+  LayerCall layer;
+  /// In the order of the layer's accumulators; `parameters` describes `variables`.
+  llvm::SmallVector<TrainedParameter> parameters;
+  llvm::SmallVector<graph::VariableOp> variables;
+};
+
+/// The function that a layer's forward function names as the one of its gradients, or null.
+mlir::func::FuncOp getBackward(mlir::func::FuncOp forward, mlir::SymbolTableCollection &symbols);
+
+/// Finds which layer reduces and updates each parameter: the first that has a gradient for it. A parameter that several
+/// layers use thus counts once.
+mlir::FailureOr<llvm::SmallVector<OwnedParameters>> collectParameters(const ForwardProgram &program,
+                                                                      mlir::SymbolTableCollection &symbols);
+
+/// Names of a parameter's state.
+std::string getFirstMomentName(graph::VariableOp parameter);
+std::string getSecondMomentName(graph::VariableOp parameter);
+std::string getGradientName(graph::VariableOp parameter);
+
+/// Declares the moments and the accumulator of each parameter, beside it.
+void addStateVariables(llvm::ArrayRef<OwnedParameters> owners);
+
+} // namespace primus
