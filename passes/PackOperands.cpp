@@ -37,6 +37,8 @@ private:
 struct PackOperands : primus::impl::PackOperandsBase<PackOperands> {
   void runOnOperation() override {
     kernel::TargetTraits traits = kernel::TargetTraits::get(getOperation());
+    if (!traits.packs)
+      return;
     for (auto function : getOperation().getOps<func::FuncOp>()) {
       FunctionPacker packer(traits);
       for (auto fusion : llvm::to_vector(function.getOps<graph::FusionOp>()))

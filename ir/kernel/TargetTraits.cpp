@@ -28,6 +28,8 @@ TargetTraits TargetTraits::get(ModuleOp module) {
     TargetTraits traits;
     traits.name = target.getValue().str();
     traits.lanes = 64;
+    traits.dotRows = traits.dotColumns = 32;
+    traits.packs = false;
     return traits;
   }
   if (!features)

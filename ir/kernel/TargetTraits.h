@@ -17,8 +17,10 @@ struct TargetTraits {
   std::string name = "cpu";
   /// Lanes of f32 in a vector register (CPU): 16 with AVX-512, 8 with AVX2. The wavefront's width on a GPU.
   int64_t lanes = 16;
-  /// Rows and columns of the matmul micro-kernel's accumulator block.
+  /// Rows and columns of the accumulators of a product in one instance: the CPU's micro-kernel, or an MFMA instruction.
   int64_t dotRows = 8, dotColumns = 32;
+  /// The right operand of a product is packed into panels first; else a kernel reads it where it lies.
+  bool packs = true;
   /// The CPU has AVX512-BF16's dot product of pairs, or the GPU bf16 MFMA.
   bool bf16Dot = true;
 

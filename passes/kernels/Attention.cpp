@@ -1,8 +1,8 @@
 //===- Attention.cpp - Flash attention, forward ---------------------------===//
 //
-// The family "attention". An instance computes a block of queries of one head: it goes through the blocks of keys that the mask lets it see,
-// with a running maximum and sum of each row, and rescales what it has whenever a maximum grows (Dao et al. 2022, arXiv
-// 2205.14135). Exponents are to base 2 inside.
+// The family "attention". An instance computes a block of queries of one head: it goes through the blocks of keys that
+// the mask lets it see, with a running maximum and sum of each row, and rescales what it has whenever a maximum grows
+// (Dao et al. 2022, arXiv 2205.14135). Exponents are to base 2 inside.
 //
 //===----------------------------------------------------------------------===//
 
@@ -102,13 +102,15 @@ void ForwardKernel::finish(TileBuilder &builder, Value batch, Value head, Value 
       auto [first, width] = tile;
       Value scaled = builder.mul(value, builder.broadcast(inverse, {tiling.rows, width}));
       scaled = builder.convert(scaled, getElementTypeOrSelf(memref.getType()));
-      builder.store(scaled, memref, {batch, row, head, builder.index(first)}, {1, 3}, wholeRows && first + width <= p.headSize);
+      builder.store(scaled, memref, {batch, row, head, builder.index(first)}, {1, 3}, wholeRows &&
+                    first + width <= p.headSize);
     }
   }
   if (lse) {
     Value memref = builder.output(*lse, {p.batch, p.heads, p.tokens, 1});
     Value natural = builder.mul(most, builder.constant(most.getType(), 1 / log2e));
-    builder.store(builder.add(natural, builder.log(sum)), memref, {batch, head, row, builder.index(0)}, {2, 3}, wholeRows);
+    builder.store(builder.add(natural, builder.log(sum)), memref, {batch, head, row, builder.index(0)}, {2, 3},
+                  wholeRows);
   }
 }
 

@@ -1,8 +1,8 @@
 //===- AttentionGrad.cpp - Flash attention, backward ----------------------===//
 //
-// The family "attention_grad". The probabilities are recomputed from `lse`. Two kernels walk the matrix of scores, so that every sum has one owner
-// and no atomics are needed: one by blocks of queries, for dq, and one by blocks of keys, for dk and dv, on the
-// transposed matrix. With p = softmax, delta = rowsum(dout out) and dp = dout v^T:
+// The family "attention_grad". The probabilities are recomputed from `lse`. Two kernels walk the matrix of scores, so
+// that every sum has one owner and no atomics are needed: one by blocks of queries, for dq, and one by blocks of keys,
+// for dk and dv, on the transposed matrix. With p = softmax, delta = rowsum(dout out) and dp = dout v^T:
 //   ds = p (dp - delta) scale,  dq = ds k,  dk = ds^T q,  dv = p^T dout.
 //
 //===----------------------------------------------------------------------===//
@@ -35,8 +35,8 @@ public:
 /// What both kernels need.
 class GradKernel {
 public:
-  GradKernel(graph::FusionOp fusion, graph::AttentionGradOp op, const AttentionProblem &problem, const AttentionTiling &tiling,
-             AttentionCopies &copies)
+  GradKernel(graph::FusionOp fusion, graph::AttentionGradOp op, const AttentionProblem &problem,
+             const AttentionTiling &tiling, AttentionCopies &copies)
       : fusion(fusion), op(op), problem(problem), tiling(tiling), copies(copies) {}
 
 protected:
@@ -50,10 +50,11 @@ protected:
   Factors getFactors(TileBuilder &builder, const Scores &scores, Value lse, Value dweights, Value delta);
   SmallVector<Value> getZeros(TileBuilder &builder);
   /// acc + factors rows(source), tile by tile.
-  void accumulate(TileBuilder &builder, Value factors, const AttentionSource &source, Value batch, Value head, Value row,
-                  ValueRange acc, SmallVector<Value> &next);
+  void accumulate(TileBuilder &builder, Value factors, const AttentionSource &source, Value batch, Value head,
+                  Value row, ValueRange acc, SmallVector<Value> &next);
   /// Stores scale * tiles at the rows from `row` on of the head `head` of one of the gradients.
-  void store(TileBuilder &builder, Value gradient, ArrayRef<Value> tiles, double scale, Value batch, Value head, Value row);
+  void store(TileBuilder &builder, Value gradient, ArrayRef<Value> tiles, double scale, Value batch, Value head,
+             Value row);
   Value getInput(TileBuilder &builder, Value operand, ArrayRef<int64_t> shape) {
     return builder.input(cast<BlockArgument>(operand).getArgNumber(), shape);
   }
@@ -91,7 +92,8 @@ Value GradKernel::multiply(TileBuilder &builder, Value lhs, Value panel) {
   return builder.dot(lhs, panel, builder.constant(type, 0), tiling.group);
 }
 
-GradKernel::Factors GradKernel::getFactors(TileBuilder &builder, const Scores &scores, Value lse, Value dweights, Value delta) {
+GradKernel::Factors GradKernel::getFactors(TileBuilder &builder, const Scores &scores, Value lse, Value dweights,
+                                           Value delta) {
   SmallVector<int64_t> shape{tiling.rows, tiling.columns};
   Value base = builder.mul(lse, builder.constant(lse.getType(), log2e));
   Value weights = math::Exp2Op::create(builder, builder.sub(scores.exponents, builder.broadcast(base, shape)));
@@ -108,16 +110,16 @@ SmallVector<Value> GradKernel::getZeros(TileBuilder &builder) {
   return zeros;
 }
 
-void GradKernel::accumulate(TileBuilder &builder, Value factors, const AttentionSource &source, Value batch, Value head, Value row,
-                            ValueRange acc, SmallVector<Value> &next) {
+void GradKernel::accumulate(TileBuilder &builder, Value factors, const AttentionSource &source, Value batch, Value head,
+                            Value row, ValueRange acc, SmallVector<Value> &next) {
   for (auto [tile, sum] : llvm::zip_equal(tiling.headTiles, acc)) {
     Value rhs = source.load(builder, batch, head, row, tile.first, tiling.columns, tile.second);
     next.push_back(builder.dot(factors, rhs, sum, tiling.group));
   }
 }
 
-void GradKernel::store(TileBuilder &builder, Value gradient, ArrayRef<Value> tiles, double scale, Value batch, Value head,
-                       Value row) {
+void GradKernel::store(TileBuilder &builder, Value gradient, ArrayRef<Value> tiles, double scale, Value batch,
+                       Value head, Value row) {
   std::optional<unsigned> output = findOutput(fusion, gradient);
   if (!output)
     return;
@@ -127,7 +129,8 @@ void GradKernel::store(TileBuilder &builder, Value gradient, ArrayRef<Value> til
     auto [first, width] = tile;
     Value scaled = scale == 1 ? value : builder.mul(value, builder.constant(value.getType(), scale));
     bool inbounds = type.getShape()[1] % tiling.rows == 0 && first + width <= problem.headSize;
-    builder.store(builder.convert(scaled, type.getElementType()), memref, {batch, row, head, builder.index(first)}, {1, 3}, inbounds);
+    builder.store(builder.convert(scaled, type.getElementType()), memref, {batch, row, head, builder.index(first)},
+                  {1, 3}, inbounds);
   }
 }
 
@@ -142,7 +145,8 @@ Value QueryGradKernel::computeDelta(TileBuilder &builder, Value batch, Value hea
   for (auto [first, width] : tiling.headTiles) {
     bool inbounds = problem.tokens % tiling.rows == 0 && first + width <= problem.headSize;
     auto load = [&](Value memref) {
-      Value tile = builder.load(memref, {batch, row, head, builder.index(first)}, {1, 3}, {tiling.rows, width}, inbounds);
+      Value tile = builder.load(memref, {batch, row, head, builder.index(first)}, {1, 3}, {tiling.rows, width},
+                                inbounds);
       return builder.convert(tile, builder.getF32Type());
     };
     Value part = builder.reduce(kernel::ReduceKind::Sum, builder.mul(load(dout), load(out)), 1);
@@ -166,7 +170,8 @@ Launch QueryGradKernel::build(unsigned deltaIndex) {
   SmallVector<Value> position{batch, head, row, builder.index(0)};
   bool wholeRows = p.tokens % rows == 0;
   Value delta = computeDelta(builder, batch, head, row);
-  builder.store(delta, builder.temporary(deltaIndex, MemRefType::get(statistics, builder.getF32Type())), position, {2, 3}, wholeRows);
+  builder.store(delta, builder.temporary(deltaIndex, MemRefType::get(statistics, builder.getF32Type())), position,
+                {2, 3}, wholeRows);
   Value lse = builder.load(getInput(builder, op.getLse(), statistics), position, {2, 3}, {rows, 1}, wholeRows);
 
   auto [begin, end] = getVisibleRange(builder, band, row, rows, columns);
@@ -209,7 +214,8 @@ Launch KeyGradKernel::build(unsigned deltaIndex) {
   auto addHead = [&, begin = begin, end = end](Value head, ValueRange sums) {
     return builder.loop(begin, end, columns, sums, [&](Value column, ValueRange acc) {
       auto loadStatistic = [&](Value memref) {
-        return builder.load(memref, {batch, head, builder.index(0), column}, {2, 3}, {1, columns}, p.tokens % columns == 0);
+        return builder.load(memref, {batch, head, builder.index(0), column}, {2, 3}, {1, columns},
+                            p.tokens % columns == 0);
       };
       Value products = multiply(builder, k.load(builder, batch, group, row, 0, rows, p.headSize),
                                 qPanels.loadPanel(builder, batch, head, column, columns));

@@ -78,8 +78,8 @@ static Value hide(TileBuilder &builder, const Band &band, Value scores, Value ro
   return scores;
 }
 
-Scores kernels::computeScores(TileBuilder &builder, const AttentionProblem &problem, const Band &band, Value products, Value row,
-                              Value column) {
+Scores kernels::computeScores(TileBuilder &builder, const AttentionProblem &problem, const Band &band, Value products,
+                              Value row, Value column) {
   Type type = products.getType();
   int64_t rows = getTileShape(products)[0], columns = getTileShape(products)[1];
   Scores scores;
@@ -105,7 +105,8 @@ Scores kernels::computeScores(TileBuilder &builder, const AttentionProblem &prob
   return scores;
 }
 
-std::pair<Value, Value> kernels::getVisibleRange(TileBuilder &builder, const Band &band, Value row, int64_t rows, int64_t columns) {
+std::pair<Value, Value> kernels::getVisibleRange(TileBuilder &builder, const Band &band, Value row, int64_t rows,
+                                                 int64_t columns) {
   Value begin = builder.index(0), end = builder.index(band.count);
   if (band.low) {
     begin = builder.addIndex(row, builder.index(*band.low));
@@ -121,7 +122,8 @@ std::pair<Value, Value> kernels::getVisibleRange(TileBuilder &builder, const Ban
 // Reading
 //===----------------------------------------------------------------------===//
 
-AttentionTiling AttentionTiling::get(const AttentionProblem &problem, Type element, const kernel::TargetTraits &traits) {
+AttentionTiling AttentionTiling::get(const AttentionProblem &problem, Type element,
+                                     const kernel::TargetTraits &traits) {
   AttentionTiling tiling;
   tiling.rows = traits.dotRows;
   tiling.columns = traits.dotColumns;
@@ -146,13 +148,14 @@ Value AttentionSource::load(TileBuilder &builder, Value batch, Value head, Value
   Value first = builder.index(column * group);
   if (!copied)
     return builder.load(memref, {batch, row, head, first}, {1, 3}, {height, width}, inbounds);
-  return builder.load(memref, {batch, head, builder.divIndex(row, group), first}, {2, 3}, {height / group, width * group}, inbounds);
+  return builder.load(memref, {batch, head, builder.divIndex(row, group), first}, {2, 3},
+                      {height / group, width * group}, inbounds);
 }
 
 Value AttentionSource::loadPanel(TileBuilder &builder, Value batch, Value head, Value row, int64_t columns) const {
   Value memref = builder.operand(kind, index, type), zero = builder.index(0);
-  return builder.load(memref, {batch, head, builder.divIndex(row, columns), zero, zero}, {3, 4}, type.getShape().take_back(2),
-                      /*inbounds=*/true);
+  return builder.load(memref, {batch, head, builder.divIndex(row, columns), zero, zero}, {3, 4},
+                      type.getShape().take_back(2), /*inbounds=*/true);
 }
 
 //===----------------------------------------------------------------------===//
@@ -163,7 +166,8 @@ AttentionSource AttentionCopies::getRows(Value operand) {
   auto type = cast<RankedTensorType>(operand.getType());
   if (type.getElementType() != tiling.element)
     return copy(operand, Order::Rows);
-  return {Operand::Input, cast<BlockArgument>(operand).getArgNumber(), MemRefType::get(type.getShape(), tiling.element), false, 1};
+  return {Operand::Input, cast<BlockArgument>(operand).getArgNumber(), MemRefType::get(type.getShape(), tiling.element),
+          false, 1};
 }
 
 AttentionSource AttentionCopies::getStack(Value operand) {
@@ -215,7 +219,8 @@ static constexpr int64_t copiedRows = 8;
 
 void AttentionCopies::copyRows(TileBuilder &tiles, unsigned input, ArrayRef<int64_t> shape, Value target) {
   Value source = tiles.input(input, shape);
-  Value batch = tiles.programId(0), head = tiles.programId(1), first = tiles.mulIndex(tiles.programId(2), tiling.columns);
+  Value batch = tiles.programId(0), head = tiles.programId(1);
+  Value first = tiles.mulIndex(tiles.programId(2), tiling.columns);
   tiles.loop(tiles.index(0), tiles.index(tiling.columns), copiedRows, {}, [&](Value step, ValueRange) {
     Value row = tiles.addIndex(first, step);
     for (auto [column, width] : tiling.headTiles) {
@@ -229,13 +234,15 @@ void AttentionCopies::copyRows(TileBuilder &tiles, unsigned input, ArrayRef<int6
 
 void AttentionCopies::copyPairs(TileBuilder &tiles, unsigned input, ArrayRef<int64_t> shape, Value target) {
   Value source = tiles.input(input, shape);
-  Value batch = tiles.programId(0), head = tiles.programId(1), first = tiles.mulIndex(tiles.programId(2), tiling.columns);
+  Value batch = tiles.programId(0), head = tiles.programId(1);
+  Value first = tiles.mulIndex(tiles.programId(2), tiling.columns);
   tiles.loop(tiles.index(0), tiles.index(tiling.columns), 2, {}, [&](Value step, ValueRange) {
     Value row = tiles.addIndex(first, step);
     for (auto [column, width] : tiling.headTiles) {
       // The bits of one row's element as i32.
       auto loadBits = [&](int64_t offset) {
-        Value tile = tiles.load(source, {batch, tiles.addIndex(row, tiles.index(offset)), head, tiles.index(column)}, {1, 3}, {1, width});
+        Value tile = tiles.load(source, {batch, tiles.addIndex(row, tiles.index(offset)), head, tiles.index(column)},
+                                {1, 3}, {1, width});
         Value bits = arith::BitcastOp::create(tiles, withElement(tile.getType(), tiles.getI16Type()), tile);
         return arith::ExtUIOp::create(tiles, withElement(tile.getType(), tiles.getI32Type()), bits).getResult();
       };

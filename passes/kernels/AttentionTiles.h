@@ -1,6 +1,7 @@
 //===- AttentionTiles.h - What the kernels of attention share ----*- C++ -*-===//
 //
-// Blocks of scores, the band of them that the mask lets through, and copies of q, k, v and dout in the orders in which dots read them.
+// Blocks of scores, the band of them that the mask lets through, and copies of q, k, v and dout in the orders in which
+// dots read them.
 //
 //===----------------------------------------------------------------------===//
 
@@ -48,10 +49,13 @@ struct Scores {
 };
 
 /// Turns `products` (rows of q times rows of k), whose first element is at (`row`, `column`), into scores.
-Scores computeScores(TileBuilder &builder, const AttentionProblem &problem, const Band &band, Value products, Value row, Value column);
+Scores computeScores(TileBuilder &builder, const AttentionProblem &problem, const Band &band, Value products, Value row,
+                     Value column);
 
-/// First and last + 1 column that `rows` rows from `row` on may see; the first is rounded down to a multiple of `columns`.
-std::pair<Value, Value> getVisibleRange(TileBuilder &builder, const Band &band, Value row, int64_t rows, int64_t columns);
+/// First and last + 1 column that `rows` rows from `row` on may see; the first is rounded down to a multiple of
+/// `columns`.
+std::pair<Value, Value> getVisibleRange(TileBuilder &builder, const Band &band, Value row, int64_t rows,
+                                        int64_t columns);
 
 /// Finite, so that no difference of two such scores is NaN; its power is zero beside any score that is not hidden.
 inline constexpr double hiddenScore = -1e30;
@@ -75,14 +79,15 @@ struct AttentionTiling {
 struct AttentionSource {
   Operand::Kind kind;
   unsigned index;
-  /// [batch, rows, heads, head size] as the graph has it; a copy is [batch, heads, padded rows / group, head size * group] or, in panels,
-  /// [batch, heads, panels, head size / group, columns * group].
+  /// [batch, rows, heads, head size] as the graph has it; a copy is [batch, heads, padded rows / group, head size *
+  /// group] or, in panels, [batch, heads, panels, head size / group, columns * group].
   mlir::MemRefType type;
   bool copied;
   int64_t group;
 
   /// A tile of `height` rows and `width` columns of a head. `row` is a multiple of `height`.
-  Value load(TileBuilder &builder, Value batch, Value head, Value row, int64_t column, int64_t height, int64_t width) const;
+  Value load(TileBuilder &builder, Value batch, Value head, Value row, int64_t column, int64_t height,
+             int64_t width) const;
   /// The transposed rows of a panel, which starts at row `row`.
   Value loadPanel(TileBuilder &builder, Value batch, Value head, Value row, int64_t columns) const;
 };

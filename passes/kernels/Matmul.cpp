@@ -1,8 +1,8 @@
 //===- Matmul.cpp - Products with an epilogue -----------------------------===//
 //
-// The family "matmul": one product in the normal form of MatmulProblem.h, and any elementwise computation on its result (bias, activation,
-// residual, accumulation into a gradient, rounding), applied to the block of accumulators. An instance computes one block; neighbours
-// share the panel of the packed operand.
+// The family "matmul": one product in the normal form of MatmulProblem.h, and any elementwise computation on its result
+// (bias, activation, residual, accumulation into a gradient, rounding), applied to the block of accumulators. An
+// instance computes one block; neighbours share the panel of the packed operand.
 //
 //===----------------------------------------------------------------------===//
 
@@ -207,10 +207,12 @@ Value Epilogue::load(BlockArgument argument, Kind kind) {
   bool wholeRows = problem.m % rows == 0, wholeColumns = problem.n % columns == 0;
   switch (kind) {
   case Kind::Full:
-    return builder.load(builder.input(input, {problem.batch, problem.m, problem.n}), {batch, row, column}, {1, 2}, {rows, columns},
+    return builder.load(builder.input(input, {problem.batch, problem.m, problem.n}), {batch, row, column}, {1, 2},
+                        {rows, columns},
                         wholeRows && wholeColumns);
   case Kind::Row:
-    return builder.load(builder.input(input, {problem.batch, problem.m, 1}), {batch, row, zero}, {1, 2}, {rows, 1}, wholeRows);
+    return builder.load(builder.input(input, {problem.batch, problem.m, 1}), {batch, row, zero}, {1, 2}, {rows, 1},
+                        wholeRows);
   case Kind::Column:
     return builder.load(builder.input(input, {1, problem.n}), {zero, column}, {0, 1}, {1, columns}, wholeColumns);
   case Kind::Scalar:
@@ -242,6 +244,37 @@ Value Epilogue::evaluate(Value value, Kind kind) {
   return result;
 }
 
+/// Rows [rows, depth] of the left operand.
+static Value loadLeft(TileBuilder &builder, const MatmulProblem &problem, unsigned input, Value batch, Value row,
+                      ArrayRef<int64_t> tile) {
+  Value zero = builder.index(0);
+  bool inbounds = problem.m % tile[0] == 0;
+  if (problem.leftColumns)
+    return builder.load(builder.input(input, {problem.batch, problem.k, problem.m}), {batch, zero, row}, {2, 1}, tile,
+                        inbounds);
+  return builder.load(builder.input(input, {problem.batch, problem.m, problem.k}), {batch, row, zero}, {1, 2}, tile,
+                      inbounds);
+}
+
+/// Columns [depth, columns] of the right operand, from a panel or where they lie.
+static Value loadRight(TileBuilder &builder, const MatmulProblem &problem, unsigned input, Value batch, Value panel,
+                       ArrayRef<int64_t> tile) {
+  Value zero = builder.index(0);
+  if (problem.group != 0) {
+    int64_t panels = llvm::divideCeilSigned(problem.n, tile[1]);
+    int64_t groups = llvm::divideCeilSigned(tile[0], problem.group), width = tile[1] * problem.group;
+    return builder.load(builder.input(input, {problem.batch, panels, groups, width}), {batch, panel, zero, zero},
+                        {2, 3}, {groups, width}, /*inbounds=*/true);
+  }
+  Value column = builder.mulIndex(panel, tile[1]);
+  bool inbounds = problem.n % tile[1] == 0;
+  if (problem.rightColumns)
+    return builder.load(builder.input(input, {problem.batch, problem.n, problem.k}), {batch, column, zero}, {2, 1},
+                        tile, inbounds);
+  return builder.load(builder.input(input, {problem.batch, problem.k, problem.n}), {batch, zero, column}, {1, 2}, tile,
+                      inbounds);
+}
+
 FailureOr<LoweredFusion> MatmulFamily::lower(graph::FusionOp fusion, OpBuilder &moduleBuilder, StringRef name,
                                              const kernel::TargetTraits &traits) const {
   SmallVector<Operation *> ops = getBodyOps(fusion);
@@ -251,21 +284,22 @@ FailureOr<LoweredFusion> MatmulFamily::lower(graph::FusionOp fusion, OpBuilder &
     return fusion.emitOpError("cannot be computed as a product with an epilogue: ") << reason;
   MatmulProblem problem = *MatmulProblem::match(*fusion.getBody().getOps<graph::MatmulOp>().begin());
   auto left = dyn_cast<BlockArgument>(problem.left), right = dyn_cast<BlockArgument>(problem.right);
-  if (problem.group == 0 || !left || !right)
-    return fusion.emitOpError("has a product whose right operand is not packed; run graph-pack-operands first");
+  bool packed = problem.group != 0;
+  if (packed != traits.packs || !left || !right)
+    return fusion.emitOpError("has a product whose right operand ")
+           << (packed ? "is packed, which is for CPUs only" : "is not packed; run graph-pack-operands first");
 
-  int64_t rows = std::min(traits.dotRows, problem.m), columns = problem.width;
-  int64_t panels = llvm::divideCeil(problem.n, columns), groups = llvm::divideCeil(problem.k, problem.group);
-  TileBuilder builder(moduleBuilder, fusion, name, {problem.batch, panels, static_cast<int64_t>(llvm::divideCeil(problem.m, rows))});
-  Value batch = builder.programId(0), panel = builder.programId(1), zero = builder.index(0);
+  int64_t rows = packed ? std::min(traits.dotRows, problem.m) : traits.dotRows;
+  int64_t columns = packed ? problem.width : traits.dotColumns, panels = llvm::divideCeilSigned(problem.n, columns);
+  TileBuilder builder(moduleBuilder, fusion, name, {problem.batch, panels, llvm::divideCeilSigned(problem.m, rows)});
+  Value batch = builder.programId(0), panel = builder.programId(1);
   Value row = builder.mulIndex(builder.programId(2), rows), column = builder.mulIndex(panel, columns);
 
-  Value a = builder.load(builder.input(left.getArgNumber(), {problem.batch, problem.m, problem.k}), {batch, row, zero}, {1, 2},
-                         {rows, problem.k}, problem.m % rows == 0);
-  Value b = builder.load(builder.input(right.getArgNumber(), {problem.batch, panels, groups, columns * problem.group}),
-                         {batch, panel, zero, zero}, {2, 3}, {groups, columns * problem.group}, /*inbounds=*/true);
+  // The contracted dimension in full; a target's dot goes along it.
+  Value a = loadLeft(builder, problem, left.getArgNumber(), batch, row, {rows, problem.k});
+  Value b = loadRight(builder, problem, right.getArgNumber(), batch, panel, {problem.k, columns});
   Value acc = builder.constant(getTileType({rows, columns}, builder.getF32Type()), 0);
-  Value product = builder.dot(a, b, acc, problem.group);
+  Value product = builder.dot(a, b, acc, packed ? problem.group : 1);
 
   Epilogue epilogue(builder, problem, rows, columns);
   epilogue.setBlock(batch, row, column, builder.convert(product, getElementTypeOrSelf(problem.result.getType())));

@@ -64,7 +64,9 @@ std::optional<MatmulProblem> MatmulProblem::match(graph::MatmulOp op) {
   problem.batch = shape[0];
   problem.m = shape[1];
   problem.n = shape[2];
-  problem.k = shapeOf(op.getLhs())[left == kLeftRows ? 2 : 1];
+  problem.leftColumns = left == kLeftColumns;
+  problem.rightColumns = right == kRightColumns;
+  problem.k = shapeOf(op.getLhs())[problem.leftColumns ? 1 : 2];
   problem.ops.push_back(op);
   return problem;
 }

@@ -29,6 +29,8 @@ struct MatmulProblem {
   int64_t batch, m, n, k;
   /// Of a packed right operand: columns of a panel and rows that are neighbours; 0 if it is not packed.
   int64_t width = 0, group = 0;
+  /// Of a product that is not packed: the left operand is [batch, k, m], the right one [batch, n, k].
+  bool leftColumns = false, rightColumns = false;
   /// Ops that belong to the product, for a packed one.
   llvm::SmallVector<mlir::Operation *> ops;
 
