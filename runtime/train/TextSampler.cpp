@@ -35,34 +35,51 @@ namespace {
 struct SampleProgram {
   int program = -1;
   Tensor tokens, position, logits;
+  /// Of the context, in sequences and tokens; only the first sequence counts.
+  int64_t batchSize = 0, sequenceLength = 0;
+  /// The vocabulary with its padding.
   int64_t numLogits = 0;
 };
 
 } // namespace
 
+/// The port of this name if it has two dimensions, else null.
+static const executable::Port *findMatrix(const google::protobuf::RepeatedPtrField<executable::Port> &ports,
+                                          std::string_view name) {
+  for (const executable::Port &port : ports)
+    if (port.name() == name && port.type().shape_size() == 2)
+      return &port;
+  return nullptr;
+}
+
+/// Finds the program and takes its sizes as the compiler chose them.
 static Expected<SampleProgram> findSampleProgram(Executor &executor) {
-  const executable::Training &training = executor.getExecutable().training();
   SampleProgram sample;
   sample.program = executor.findProgram("sample");
   if (sample.program < 0)
     return Error::failure("the executable has no program 'sample', which generates text");
+  const executable::Program &program = executor.getExecutable().programs(sample.program);
+  if (const executable::Port *port = findMatrix(program.inputs(), "tokens")) {
+    sample.batchSize = port->type().shape(0);
+    sample.sequenceLength = port->type().shape(1);
+  }
+  if (const executable::Port *port = findMatrix(program.outputs(), "logits"))
+    sample.numLogits = port->type().shape(1);
+
   Expected<Tensor> tokens = executor.findInput(sample.program, "tokens", executable::I32,
-                                               {training.micro_batch_size(), training.sequence_length()});
+                                               {sample.batchSize, sample.sequenceLength});
   if (!tokens)
     return tokens.takeError();
   Expected<Tensor> position = executor.findInput(sample.program, "position", executable::I32, {1});
   if (!position)
     return position.takeError();
-  // The vocabulary may be padded; the executable says how far.
-  for (const executable::Port &port : executor.getExecutable().programs(sample.program).outputs())
-    if (port.name() == "logits" && port.type().shape_size() == 2)
-      sample.numLogits = port.type().shape(1);
   Expected<Tensor> logits = executor.findOutput(sample.program, "logits", executable::F32, {1, sample.numLogits});
   if (!logits)
     return logits.takeError();
-  if (sample.numLogits < training.vocabulary())
-    return Error::failure(fmt::format("program 'sample' has {} logits for a vocabulary of {}", sample.numLogits,
-                                      training.vocabulary()));
+  int64_t vocabulary = executor.getExecutable().training().vocabulary();
+  if (sample.numLogits < vocabulary)
+    return Error::failure(
+        fmt::format("program 'sample' has {} logits for a vocabulary of {}", sample.numLogits, vocabulary));
   sample.tokens = *tokens;
   sample.position = *position;
   sample.logits = *logits;
@@ -76,14 +93,14 @@ Expected<SampledText> primus::runtime::sampleText(Executor &executor, const Samp
   if (!sample)
     return sample.takeError();
 
-  auto length = static_cast<size_t>(training.sequence_length());
+  auto length = static_cast<size_t>(sample->sequenceLength);
   constexpr size_t promptBytes = 64;
   std::vector<int32_t> context(std::min(promptBytes, (length + 1) / 2));
   samples.getSource().read(samples.getBegin(), context);
   SampledText text;
   text.prompt.assign(context.begin(), context.end());
 
-  std::vector<int32_t> tokens(static_cast<size_t>(training.micro_batch_size()) * length);
+  std::vector<int32_t> tokens(static_cast<size_t>(sample->batchSize) * length);
   std::vector<float> logits(static_cast<size_t>(sample->numLogits));
   for (int64_t i = 0; i < numBytes && !InterruptHandler::getSignal(); ++i) {
     // A context that has outgrown the model goes on with its younger half.
