@@ -22,7 +22,8 @@ static constexpr Flavour flavours[] = {
 
 /// Keys beside `modules` in an experiment; names that begin with '.' or 'x-' are free, for anchors.
 static void judgeTopLevel(const ResolvedConfig &config, Diagnostics &diagnostics) {
-  static const std::vector<std::string> known = {"work_group", "user_name", "exp_name", "workspace", "modules", "platform", "env", "extends"};
+  static const std::vector<std::string> known = {"work_group", "user_name", "exp_name", "workspace",
+                                                 "modules",    "platform",  "env",      "extends"};
   for (const auto &[key, entry] : config.experiment) {
     if (std::find(known.begin(), known.end(), key) != known.end() || key.starts_with(".") || key.starts_with("x-"))
       continue;
@@ -43,7 +44,8 @@ static void warnOfHiddenPresets(const ResolvedConfig &config, Diagnostics &diagn
     if (it != config.params.end() && it->second.value.location().layer >= Layer::Experiment)
       continue;
     diagnostics.warning(hidden.value.location(),
-                        fmt::format("the model preset's '{}: {}' is hidden by the module preset ({})", hidden.key, hidden.value.str(), hidden.winner.str()),
+                        fmt::format("the model preset's '{}: {}' is hidden by the module preset ({})", hidden.key,
+                                    hidden.value.str(), hidden.winner.str()),
                         "repeat it under 'overrides:' if it is meant");
   }
 }

@@ -41,7 +41,8 @@ std::string Location::str() const {
 }
 
 std::string Diagnostic::str() const {
-  std::string text = fmt::format("{}: {}: {}", location.str(), severity == Severity::Error ? "error" : "warning", message);
+  std::string text =
+      fmt::format("{}: {}: {}", location.str(), severity == Severity::Error ? "error" : "warning", message);
   if (!suggestion.empty())
     text += fmt::format("; {}", suggestion);
   return text;
@@ -82,6 +83,8 @@ std::string Diagnostics::str() const {
   return text;
 }
 
-Location inFile(std::string file) { return {std::make_shared<const std::string>(std::move(file)), 0, 0, Layer::Experiment}; }
+Location inFile(std::string file) {
+  return {std::make_shared<const std::string>(std::move(file)), 0, 0, Layer::Experiment};
+}
 
 } // namespace primus::config

@@ -54,7 +54,8 @@ public:
     std::vector<std::string> known;
     for (const auto &[name, ignored] : result.fates)
       known.push_back(name);
-    return fmt::format("nothing is known of '{}'; {}\n", key, didYouMean(key, known, "name a key of the experiment or a field of the spec"));
+    return fmt::format("nothing is known of '{}'; {}\n", key,
+                       didYouMean(key, known, "name a key of the experiment or a field of the spec"));
   }
 
 private:
@@ -88,8 +89,10 @@ private:
   }
 
   void addSource(const spec::Source &source) {
-    std::string where = source.file().empty() ? "" : fmt::format("  [{}:{}:{}]", source.file(), source.line(), source.column());
-    text += fmt::format("  {} = {}: {}{}\n", source.field(), printField(result.spec, source.field()), source.layer() == "default" ? "default of " + source.key() : "from " + source.key(), where);
+    std::string where =
+        source.file().empty() ? "" : fmt::format("  [{}:{}:{}]", source.file(), source.line(), source.column());
+    text += fmt::format("  {} = {}: {}{}\n", source.field(), printField(result.spec, source.field()),
+                        source.layer() == "default" ? "default of " + source.key() : "from " + source.key(), where);
   }
 
   void section(const char *title, std::string_view layer) {
@@ -108,7 +111,8 @@ private:
       if (!titled)
         text += "\nHidden values:\n";
       titled = true;
-      text += fmt::format("  {} = {}  [{}] hidden by {}{}\n", hidden.key, hidden.value.str(), place(hidden.value.location()), place(hidden.winner),
+      text += fmt::format("  {} = {}  [{}] hidden by {}{}\n", hidden.key, hidden.value.str(),
+                          place(hidden.value.location()), place(hidden.winner),
                           hidden.surprising ? " (a module preset wins over a model preset)" : "");
     }
   }

@@ -20,7 +20,8 @@ const Value *KeyReader::find(const std::string &key) {
   const Value &value = it->second.value;
   // Upstream keeps the text 'null' of a command line; the wish is clear.
   if (value.location().layer == Layer::CommandLine && value.asString() && *value.asString() == "null") {
-    diagnostics.warning(value.location(), fmt::format("{}=null is read as None", key), "write None; upstream takes null for text");
+    diagnostics.warning(value.location(), fmt::format("{}=null is read as None", key),
+                        "write None; upstream takes null for text");
     return nullptr;
   }
   return &value;
@@ -40,7 +41,9 @@ void KeyReader::wrongType(const std::string &key, const Value &value, const char
     suggestion = "remove quotes, if any";
   else if (std::string_view(expected) == "a string")
     suggestion = "put it in quotes";
-  diagnostics.error(value.location(), fmt::format("'{}' must be {}, but {} is {}", key, expected, value.str(), value.kindName()), suggestion);
+  diagnostics.error(value.location(),
+                    fmt::format("'{}' must be {}, but {} is {}", key, expected, value.str(), value.kindName()),
+                    suggestion);
 }
 
 std::optional<Setting<bool>> KeyReader::tryBoolean(const std::string &key) {
@@ -132,7 +135,8 @@ Setting<std::string> KeyReader::text(const std::string &key, std::string fallbac
   return tryText(key).value_or(Setting<std::string>{std::move(fallback), fallbackOrigin(key)});
 }
 
-Setting<std::string> KeyReader::choice(const std::string &key, std::string fallback, const std::vector<std::string> &choices) {
+Setting<std::string> KeyReader::choice(const std::string &key, std::string fallback,
+                                       const std::vector<std::string> &choices) {
   std::optional<Setting<std::string>> setting = tryText(key);
   if (!setting)
     return {std::move(fallback), fallbackOrigin(key)};
@@ -145,7 +149,8 @@ Setting<std::string> KeyReader::choice(const std::string &key, std::string fallb
 
 void KeyReader::missing(const std::string &key, const std::string &meaning) {
   auto it = params.find(key);
-  diagnostics.error(it == params.end() ? whole : it->second.value.location(), fmt::format("'{}' ({}) is not set", key, meaning),
+  diagnostics.error(it == params.end() ? whole : it->second.value.location(),
+                    fmt::format("'{}' ({}) is not set", key, meaning),
                     fmt::format("set it in the model preset, under 'overrides:' or as {}=VALUE", key));
 }
 
@@ -161,7 +166,8 @@ Setting<int64_t> KeyReader::count(const std::string &key, int64_t fallback, int6
   Setting<int64_t> setting = integer(key, fallback);
   if (setting.value >= minimum)
     return setting;
-  diagnostics.error(setting.origin.location, fmt::format("'{}' must be at least {}, but is {}", key, minimum, setting.value));
+  diagnostics.error(setting.origin.location,
+                    fmt::format("'{}' must be at least {}, but is {}", key, minimum, setting.value));
   setting.value = fallback;
   return setting;
 }

@@ -18,8 +18,9 @@ static void assign(Map &map, const std::string &key, Value value, Diagnostics &d
     std::string part = key.substr(begin, dot - begin);
     Entry &entry = target->try_emplace(part, Entry{commandLine(), Value(Map{}, commandLine())}).first->second;
     if (!entry.value.isMap()) {
-      diagnostics.error(commandLine(), fmt::format("'{}' reaches into '{}', which another argument sets to {}", key,
-                                                   key.substr(0, dot), entry.value.str()),
+      diagnostics.error(commandLine(),
+                        fmt::format("'{}' reaches into '{}', which another argument sets to {}", key,
+                                    key.substr(0, dot), entry.value.str()),
                         "give one of them only");
       return;
     }
@@ -51,7 +52,8 @@ Map parseOverrides(const std::vector<std::string> &arguments, Diagnostics &diagn
       continue;
     }
     // `--key value`, where the value may be a negative number; else a flag.
-    bool hasValue = i + 1 < arguments.size() && !arguments[i + 1].starts_with("--") && arguments[i + 1].find('=') == std::string::npos;
+    bool hasValue = i + 1 < arguments.size() && !arguments[i + 1].starts_with("--") &&
+                    arguments[i + 1].find('=') == std::string::npos;
     Value value = hasValue ? commandLineScalar(arguments[++i], commandLine(), diagnostics) : Value(true, commandLine());
     assign(map, key, std::move(value), diagnostics);
   }

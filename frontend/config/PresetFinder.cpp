@@ -71,8 +71,9 @@ std::vector<std::string> PresetFinder::frameworks() const {
   return names;
 }
 
-std::optional<std::string> PresetFinder::find(const std::string &kind, const std::string &framework, const std::string &name,
-                                              const Location &at, Diagnostics &diagnostics) const {
+std::optional<std::string> PresetFinder::find(const std::string &kind, const std::string &framework,
+                                              const std::string &name, const Location &at,
+                                              Diagnostics &diagnostics) const {
   fs::path relative = fs::path(name).lexically_normal();
   if (relative.is_absolute() || relative.string().starts_with("..")) {
     diagnostics.error(at, fmt::format("preset '{}' leaves the preset folders", name),
@@ -90,16 +91,18 @@ std::optional<std::string> PresetFinder::find(const std::string &kind, const std
 
   std::vector<std::string> known = frameworks();
   if (kind == "modules" && std::find(known.begin(), known.end(), framework) == known.end()) {
-    diagnostics.error(at, fmt::format("there are no presets for framework '{}' in {}", framework, fmt::join(searched, ", ")),
-                      didYouMean(framework, known, fmt::format("known: {}", fmt::join(known, ", "))));
+    diagnostics.error(
+        at, fmt::format("there are no presets for framework '{}' in {}", framework, fmt::join(searched, ", ")),
+        didYouMean(framework, known, fmt::format("known: {}", fmt::join(known, ", "))));
     return std::nullopt;
   }
   std::string wanted = relative.replace_extension().string();
   std::string singular = kind.substr(0, kind.size() - 1);
-  diagnostics.error(at,
-                    fmt::format("there is no {} preset '{}' for framework '{}' (looked for {}/{}/{}.yaml in {})", singular, wanted,
-                                framework, kind, framework, wanted, fmt::join(searched, ", ")),
-                    didYouMean(wanted, presetNames(kind, framework), "add the folder that holds it with --config-path"));
+  diagnostics.error(
+      at,
+      fmt::format("there is no {} preset '{}' for framework '{}' (looked for {}/{}/{}.yaml in {})", singular, wanted,
+                  framework, kind, framework, wanted, fmt::join(searched, ", ")),
+      didYouMean(wanted, presetNames(kind, framework), "add the folder that holds it with --config-path"));
   return std::nullopt;
 }
 

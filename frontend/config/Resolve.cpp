@@ -31,7 +31,8 @@ public:
                           "name a folder that holds models/ and modules/");
     }
     if (!std::filesystem::exists(request.experiment)) {
-      diagnostics.error({nullptr, 0, 0, Layer::CommandLine}, fmt::format("there is no experiment file '{}'", request.experiment),
+      diagnostics.error({nullptr, 0, 0, Layer::CommandLine},
+                        fmt::format("there is no experiment file '{}'", request.experiment),
                         "name a YAML file, such as configs/experiments/cpu/llama-tiny.yaml");
       return std::nullopt;
     }
@@ -75,8 +76,10 @@ private:
       if (!value)
         missingKey(key, present);
       else if (!value->asString() || value->asString()->empty())
-        diagnostics.error(value->location(), fmt::format("'{}' must be text, but this is {}", key, value->asString() ? "empty" : value->kindName()),
-                          value->isNull() ? "give it a value" : "put it in quotes");
+        diagnostics.error(
+            value->location(),
+            fmt::format("'{}' must be text, but this is {}", key, value->asString() ? "empty" : value->kindName()),
+            value->isNull() ? "give it a value" : "put it in quotes");
     }
     const Value *platform = topLevel("platform");
     if (platform && !platform->find("config"))
@@ -87,7 +90,8 @@ private:
     std::string near = nearest(key, present);
     Location at = near.empty() ? inFile(request.experiment) : config.experiment.find(near)->second.keyLocation;
     diagnostics.error(at, fmt::format("the experiment has no '{}'", key),
-                      near.empty() ? fmt::format("add a line '{}: ...'", key) : fmt::format("is '{}' meant to be it?", near));
+                      near.empty() ? fmt::format("add a line '{}: ...'", key)
+                                   : fmt::format("is '{}' meant to be it?", near));
   }
 
   /// The module that was asked for, or the experiment's trainer.
@@ -101,8 +105,9 @@ private:
       return nullptr;
     }
     if (!modules->isMap() || modules->asMap()->empty()) {
-      diagnostics.error(modules->location(), fmt::format("'modules' must map module names to their settings, but this is {}",
-                                                         modules->isMap() ? "empty" : modules->kindName()));
+      diagnostics.error(modules->location(),
+                        fmt::format("'modules' must map module names to their settings, but this is {}",
+                                    modules->isMap() ? "empty" : modules->kindName()));
       return nullptr;
     }
     std::vector<std::string> names;
@@ -112,7 +117,8 @@ private:
     if (config.module.empty())
       config.module = defaultModule(*modules);
     if (config.module.empty()) {
-      diagnostics.error(modules->location(), fmt::format("no module is a trainer (there is: {})", fmt::join(names, ", ")),
+      diagnostics.error(modules->location(),
+                        fmt::format("no module is a trainer (there is: {})", fmt::join(names, ", ")),
                         "call one pre_trainer or post_trainer");
       return nullptr;
     }
@@ -124,11 +130,13 @@ private:
     }
     Location key = modules->asMap()->find(config.module)->second.keyLocation;
     if (config.module.find("trainer") == std::string::npos) {
-      diagnostics.error(key, fmt::format("module '{}' is not a trainer", config.module), "the name of a module that trains contains 'trainer'");
+      diagnostics.error(key, fmt::format("module '{}' is not a trainer", config.module),
+                        "the name of a module that trains contains 'trainer'");
       return nullptr;
     }
     if (!module->isMap()) {
-      diagnostics.error(module->location(), fmt::format("module '{}' must be a mapping, but this is {}", config.module, module->kindName()));
+      diagnostics.error(module->location(), fmt::format("module '{}' must be a mapping, but this is {}", config.module,
+                                                        module->kindName()));
       return nullptr;
     }
     config.moduleLocation = key;
@@ -158,7 +166,8 @@ private:
 
   std::optional<Value> loadPreset(const Value &module, const char *key, const char *kind, Layer layer) {
     const Value &name = *module.find(key);
-    std::optional<std::string> path = presets.find(kind, config.framework, *name.asString(), name.location(), diagnostics);
+    std::optional<std::string> path =
+        presets.find(kind, config.framework, *name.asString(), name.location(), diagnostics);
     std::optional<Value> preset = path ? loadWithExtends(*path, diagnostics) : std::nullopt;
     if (preset)
       preset->setLayer(layer);
@@ -170,12 +179,14 @@ private:
     const std::string *framework = moduleText(module, "framework");
     const std::string *modulePreset = moduleText(module, "config"), *modelPreset = moduleText(module, "model");
     if (!framework && countErrors() == errors)
-      diagnostics.error(module.location(), fmt::format("module '{}' has no 'framework'", config.module), "add 'framework: megatron'");
+      diagnostics.error(module.location(), fmt::format("module '{}' has no 'framework'", config.module),
+                        "add 'framework: megatron'");
     if (!modulePreset && !modelPreset && countErrors() == errors)
       diagnostics.error(module.location(), fmt::format("module '{}' has neither 'config' nor 'model'", config.module),
                         "add 'config: pre_trainer.yaml' and 'model: NAME.yaml'");
     else if (modulePreset && !modelPreset && countErrors() == errors)
-      diagnostics.error(module.location(), fmt::format("module '{}' has no 'model'", config.module), "add 'model: NAME.yaml'");
+      diagnostics.error(module.location(), fmt::format("module '{}' has no 'model'", config.module),
+                        "add 'model: NAME.yaml'");
     if (countErrors() != errors)
       return;
     config.framework = *framework;
@@ -217,8 +228,9 @@ private:
       if (key == "model")
         continue;
       config.hidden.push_back({key, entry.value, it->second.value.location()});
-      diagnostics.warning(entry.keyLocation, fmt::format("'{}' has no effect here: the module preset sets it ({})", key,
-                                                         it->second.value.location().str()),
+      diagnostics.warning(entry.keyLocation,
+                          fmt::format("'{}' has no effect here: the module preset sets it ({})", key,
+                                      it->second.value.location().str()),
                           "move it under 'overrides:'");
     }
   }
@@ -246,8 +258,10 @@ private:
     if (!overrides || overrides->isNull())
       return;
     if (!overrides->isMap()) {
-      diagnostics.error(overrides->location(), fmt::format("'overrides' must be a mapping of keys to values, but this is {}", overrides->kindName()),
-                        "write 'key: value' lines below it");
+      diagnostics.error(
+          overrides->location(),
+          fmt::format("'overrides' must be a mapping of keys to values, but this is {}", overrides->kindName()),
+          "write 'key: value' lines below it");
       return;
     }
     mergeMap(config.params, *overrides->asMap(), {/*nullStrings=*/true, &config.hidden});

@@ -39,7 +39,8 @@ std::string printSpec(const spec::TrainingSpec &spec) {
   return text;
 }
 
-std::optional<spec::TrainingSpec> parseSpec(const std::string &text, const std::string &name, Diagnostics &diagnostics) {
+std::optional<spec::TrainingSpec> parseSpec(const std::string &text, const std::string &name,
+                                            Diagnostics &diagnostics) {
   google::protobuf::TextFormat::Parser parser;
   ErrorCollector collector(name, diagnostics);
   parser.RecordErrorsTo(&collector);

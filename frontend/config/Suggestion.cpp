@@ -29,7 +29,8 @@ std::string nearest(std::string_view name, const std::vector<std::string> &candi
   // A third of the letters may differ; more is another word.
   size_t bestDistance = std::max<size_t>(2, name.size() / 3) + 1;
   for (const std::string &candidate : candidates) {
-    size_t difference = name.size() > candidate.size() ? name.size() - candidate.size() : candidate.size() - name.size();
+    size_t difference =
+        name.size() > candidate.size() ? name.size() - candidate.size() : candidate.size() - name.size();
     if (difference >= bestDistance)
       continue;
     size_t distance = editDistance(name, candidate);

@@ -74,8 +74,9 @@ private:
       error("model.layers", "the model has no layers");
     if (atLeast("model.embedding.vocabulary", model.embedding().vocabulary(), 1) &&
         model.embedding().padded_vocabulary() < model.embedding().vocabulary())
-      error("model.embedding.padded_vocabulary", fmt::format("{} rows do not hold a vocabulary of {}", model.embedding().padded_vocabulary(),
-                                                             model.embedding().vocabulary()));
+      error("model.embedding.padded_vocabulary",
+            fmt::format("{} rows do not hold a vocabulary of {}", model.embedding().padded_vocabulary(),
+                        model.embedding().vocabulary()));
     for (int i = 0; i < model.layers_size(); ++i) {
       std::string path = fmt::format("model.layers[{}].", i);
       atLeast(path + "count", model.layers(i).count(), 1);
@@ -89,32 +90,39 @@ private:
       error("training.sequence_length",
             fmt::format("{} {} is longer than the table of {} learned positions", name("training.sequence_length"),
                         spec.training().sequence_length(), positions),
-            fmt::format("lower {}, or raise {} ({})", name("training.sequence_length"), name("model.embedding.learned_positions"),
-                        at("model.embedding.learned_positions").str()));
-    for (auto [field, value] : {std::pair{"model.init_std", model.init_std()}, {"model.output_init_std", model.output_init_std()}})
+            fmt::format("lower {}, or raise {} ({})", name("training.sequence_length"),
+                        name("model.embedding.learned_positions"), at("model.embedding.learned_positions").str()));
+    for (auto [field, value] :
+         {std::pair{"model.init_std", model.init_std()}, {"model.output_init_std", model.output_init_std()}})
       if (!(value >= 0))
         error(field, fmt::format("'{}' must not be negative, but is {}", name(field), value));
   }
 
   void verifyAttention(const std::string &path, const spec::Attention &attention) {
-    if (!areAtLeastOne({{path + "heads", attention.heads()}, {path + "groups", attention.groups()}, {path + "head_size", attention.head_size()}}))
+    if (!areAtLeastOne({{path + "heads", attention.heads()},
+                        {path + "groups", attention.groups()},
+                        {path + "head_size", attention.head_size()}}))
       return;
     if (attention.heads() % attention.groups() != 0)
       error(path + "groups",
-            fmt::format("{} {} is not a multiple of {} {}", name(path + "heads"), attention.heads(), name(path + "groups"), attention.groups()),
+            fmt::format("{} {} is not a multiple of {} {}", name(path + "heads"), attention.heads(),
+                        name(path + "groups"), attention.groups()),
             fmt::format("change one of them ({} stands at {})", name(path + "heads"), at(path + "heads").str()));
     if (attention.position() != spec::ROPE)
       return;
     int64_t rotated = attention.rope().dimensions();
     if (rotated < 2 || rotated % 2 != 0 || rotated > attention.head_size())
       error(path + "rope.dimensions",
-            fmt::format("RoPE rotates pairs: {} elements of a head of {} are not possible", rotated, attention.head_size()),
+            fmt::format("RoPE rotates pairs: {} elements of a head of {} are not possible", rotated,
+                        attention.head_size()),
             "choose an even number of at most the head size");
     if (!(attention.rope().theta() > 0))
-      error(path + "rope.theta", fmt::format("'{}' must be greater than 0, but is {}", name(path + "rope.theta"), attention.rope().theta()));
+      error(path + "rope.theta",
+            fmt::format("'{}' must be greater than 0, but is {}", name(path + "rope.theta"), attention.rope().theta()));
     if (attention.rope().scaling().kind() != "none" && !(attention.rope().scaling().factor() > 0))
-      error(path + "rope.scaling.factor", fmt::format("'{}' must be greater than 0, but is {}", name(path + "rope.scaling.factor"),
-                                                      attention.rope().scaling().factor()));
+      error(path + "rope.scaling.factor",
+            fmt::format("'{}' must be greater than 0, but is {}", name(path + "rope.scaling.factor"),
+                        attention.rope().scaling().factor()));
   }
 
   void verifyTraining() {
@@ -128,17 +136,19 @@ private:
     int64_t perMicrobatch = training.micro_batch_size() * spec.parallelism().data();
     if (training.global_batch_size() % perMicrobatch != 0)
       error("training.global_batch_size",
-            fmt::format("{} {} is not a multiple of {} {}{}", name("training.global_batch_size"), training.global_batch_size(),
-                        name("training.micro_batch_size"), training.micro_batch_size(),
-                        spec.parallelism().data() == 1 ? "" : fmt::format(" times {} data ranks", spec.parallelism().data())),
+            fmt::format(
+                "{} {} is not a multiple of {} {}{}", name("training.global_batch_size"), training.global_batch_size(),
+                name("training.micro_batch_size"), training.micro_batch_size(),
+                spec.parallelism().data() == 1 ? "" : fmt::format(" times {} data ranks", spec.parallelism().data())),
             fmt::format("set {}={}", name("training.global_batch_size"),
                         (training.global_batch_size() / perMicrobatch + 1) * perMicrobatch));
     int64_t layers = 0;
     for (const spec::LayerGroup &group : spec.model().layers())
       layers += group.count();
     if (training.recompute_layers() > layers)
-      error("training.recompute_layers", fmt::format("{} {} is more than the model's {} layers", name("training.recompute_layers"),
-                                                     training.recompute_layers(), layers));
+      error("training.recompute_layers",
+            fmt::format("{} {} is more than the model's {} layers", name("training.recompute_layers"),
+                        training.recompute_layers(), layers));
   }
 
   void verifyOptimizer() {
@@ -156,14 +166,19 @@ private:
     inRange("optimizer.weight_decay", optimizer.weight_decay(), 0, infinity, "at least 0");
     inRange("optimizer.clip", optimizer.clip(), 0, infinity, "at least 0");
     if (!(optimizer.epsilon() > 0))
-      error("optimizer.epsilon", fmt::format("'{}' must be greater than 0, but is {}", name("optimizer.epsilon"), optimizer.epsilon()));
+      error("optimizer.epsilon",
+            fmt::format("'{}' must be greater than 0, but is {}", name("optimizer.epsilon"), optimizer.epsilon()));
     if (optimizer.min_learning_rate() > optimizer.learning_rate())
-      error("optimizer.min_learning_rate", fmt::format("{} {} is above {} {}", name("optimizer.min_learning_rate"), optimizer.min_learning_rate(),
-                                                       name("optimizer.learning_rate"), optimizer.learning_rate()));
+      error("optimizer.min_learning_rate",
+            fmt::format("{} {} is above {} {}", name("optimizer.min_learning_rate"), optimizer.min_learning_rate(),
+                        name("optimizer.learning_rate"), optimizer.learning_rate()),
+            fmt::format("lower it too ({} stands at {})", name("optimizer.learning_rate"),
+                        at("optimizer.learning_rate").str()));
     atLeast("optimizer.decay_steps", optimizer.decay_steps(), 1);
     if (optimizer.warmup_steps() >= optimizer.decay_steps() && optimizer.warmup_steps() > 0)
       diagnostics.warning(at("optimizer.warmup_steps"),
-                          fmt::format("the learning rate warms up over {} of {} steps and never decays", optimizer.warmup_steps(), optimizer.decay_steps()));
+                          fmt::format("the learning rate warms up over {} of {} steps and never decays",
+                                      optimizer.warmup_steps(), optimizer.decay_steps()));
   }
 
   void verifyData() {
@@ -173,7 +188,9 @@ private:
     else if (data.kind() != "mock" && data.paths().empty())
       error("data.kind", fmt::format("{} data has no path", data.kind()));
     if (data.kind() == "text" && spec.model().embedding().vocabulary() < 256)
-      error("model.embedding.vocabulary", fmt::format("text is read as bytes, which a vocabulary of {} does not hold", spec.model().embedding().vocabulary()),
+      error("model.embedding.vocabulary",
+            fmt::format("text is read as bytes, which a vocabulary of {} does not hold",
+                        spec.model().embedding().vocabulary()),
             "use 256 or more");
   }
 

@@ -31,7 +31,8 @@ static std::optional<Paths> readPaths(Mapping &m, const std::string &key) {
   for (std::string &path : paths->value) {
     double weight;
     if (std::from_chars(path.data(), path.data() + path.size(), weight).ptr == path.data() + path.size())
-      m.diagnostics.error(paths->origin.location, fmt::format("'{}' holds the weight {}, and blending by weight is not supported", key, path),
+      m.diagnostics.error(paths->origin.location,
+                          fmt::format("'{}' holds the weight {}, and blending by weight is not supported", key, path),
                           "name the paths without weights; they are read one after the other");
     std::string prefix = indexedPrefix(path);
     path = prefix.empty() ? resolvePath(path) : prefix;
@@ -53,7 +54,8 @@ static void checkSplit(Mapping &m, const Setting<std::string> &split) {
     begin = end + 1;
   }
   if (!valid || count > 3 || sum <= 0)
-    m.diagnostics.error(split.origin.location, fmt::format("'split' must be up to three shares, but is '{}'", split.value),
+    m.diagnostics.error(split.origin.location,
+                        fmt::format("'split' must be up to three shares, but is '{}'", split.value),
                         "write training, validation and test, such as 95,5,0");
 }
 
@@ -71,12 +73,15 @@ void mapData(Mapping &m) {
     m.keys.missing("train_data_path", "training data; mock_data: true trains on random tokens");
   } else {
     bool indexed = !indexedPrefix(paths->value.front()).empty() || !bytes;
-    m.spec.set("data.kind", derived<std::string>(indexed ? "indexed" : "text", indexed ? "train_data_path" : "tokenizer_type bytes", paths->origin));
+    m.spec.set("data.kind", derived<std::string>(indexed ? "indexed" : "text",
+                                                 indexed ? "train_data_path" : "tokenizer_type bytes", paths->origin));
     m.spec.set("data.paths", *paths);
     // Bytes and mock tokens hold no end of a document, so there the key changes nothing.
     if (Setting<bool> mask = m.keys.boolean("eod_mask_loss", false); indexed && mask.value)
-      m.diagnostics.error(mask.origin.location, "eod_mask_loss with indexed data is not supported: the token that ends documents is not known",
-                          "set eod_mask_loss=false");
+      m.diagnostics.error(
+          mask.origin.location,
+          "eod_mask_loss with indexed data is not supported: the token that ends documents is not known",
+          "set eod_mask_loss=false");
     if (validation)
       m.spec.set("data.validation_paths", *validation);
   }

@@ -55,9 +55,10 @@ static std::map<std::string, KeyFate> judgeKeys(const ResolvedConfig &config, Di
     }
     fates[key] = {KeyFate::Kind::NoEffect, fmt::format("{} asks for nothing", entry.value.str())};
     if (!isNeutral(entry.value, fate->neutral))
-      diagnostics.error(entry.value.location(), fmt::format("'{}: {}' is not supported: {}", key, entry.value.str(), fate->detail),
-                        fate->neutral.empty() ? fmt::format("set {}=None", key)
-                                              : fmt::format("set {}={}", key, fate->neutral.substr(0, fate->neutral.find('|'))));
+      diagnostics.error(
+          entry.value.location(), fmt::format("'{}: {}' is not supported: {}", key, entry.value.str(), fate->detail),
+          fate->neutral.empty() ? fmt::format("set {}=None", key)
+                                : fmt::format("set {}={}", key, fate->neutral.substr(0, fate->neutral.find('|'))));
   }
   return fates;
 }

@@ -12,8 +12,8 @@ namespace primus::config::megatron {
 static const std::string layerPath = "model.layers[0].layer.";
 
 /// RMSNorm has a weight, LayerNorm a weight and a bias.
-static void setNorm(Mapping &m, const std::string &path, const Setting<std::string> &kind, const Setting<double> &epsilon,
-                    const Setting<bool> &onePlus) {
+static void setNorm(Mapping &m, const std::string &path, const Setting<std::string> &kind,
+                    const Setting<double> &epsilon, const Setting<bool> &onePlus) {
   bool rms = kind.value == "RMSNorm";
   m.spec.set(path + ".kind", kind.with<std::string>(rms ? "RMS_NORM" : "LAYER_NORM"));
   m.spec.set(path + ".epsilon", epsilon);
@@ -27,11 +27,14 @@ static void setNorm(Mapping &m, const std::string &path, const Setting<std::stri
 static Setting<double> normEpsilon(Mapping &m) {
   std::optional<Setting<double>> byFlag = m.keys.tryReal("norm_epsilon"), byField = m.keys.tryReal("layernorm_epsilon");
   if (byField && byFlag && byField->value != byFlag->value)
-    m.diagnostics.warning(byFlag->origin.location, fmt::format("norm_epsilon {} gives way to layernorm_epsilon {}", byFlag->value, byField->value),
-                          "set one of them only");
+    m.diagnostics.warning(
+        byFlag->origin.location,
+        fmt::format("norm_epsilon {} gives way to layernorm_epsilon {}", byFlag->value, byField->value),
+        "set one of them only");
   Setting<double> epsilon = byField ? *byField : byFlag.value_or(Setting<double>{1e-5, m.keys.origin("norm_epsilon")});
   if (epsilon.value <= 0)
-    m.diagnostics.error(epsilon.origin.location, fmt::format("'{}' must be greater than 0, but is {}", epsilon.origin.key, epsilon.value));
+    m.diagnostics.error(epsilon.origin.location,
+                        fmt::format("'{}' must be greater than 0, but is {}", epsilon.origin.key, epsilon.value));
   return epsilon;
 }
 
@@ -39,7 +42,8 @@ static void mapRope(Mapping &m, const Setting<int64_t> &headSize) {
   const std::string path = layerPath + "attention.rope.";
   m.spec.set(path + "theta", m.keys.real("rotary_base", 10000));
   Setting<double> percent = m.keys.real("rotary_percent", 1.0);
-  m.spec.set(path + "dimensions", derived(int64_t(double(headSize.value) * percent.value), "head size * rotary_percent", percent.origin));
+  m.spec.set(path + "dimensions",
+             derived(int64_t(double(headSize.value) * percent.value), "head size * rotary_percent", percent.origin));
   Setting<bool> interleaved = m.keys.boolean("rotary_interleaved", false);
   m.spec.set(path + "style", interleaved.with<std::string>(interleaved.value ? "INTERLEAVED" : "HALF"));
 
@@ -54,7 +58,8 @@ static void mapRope(Mapping &m, const Setting<int64_t> &headSize) {
     m.spec.set(path + "scaling.high_frequency_factor", derived(4.0, "use_rope_scaling", llama3.origin));
     m.spec.set(path + "scaling.original_positions", derived(int64_t(8192), "use_rope_scaling", llama3.origin));
     if (interpolation.value != 1.0)
-      m.diagnostics.error(interpolation.origin.location, "'rotary_seq_len_interpolation_factor' and 'use_rope_scaling' exclude each other",
+      m.diagnostics.error(interpolation.origin.location,
+                          "'rotary_seq_len_interpolation_factor' and 'use_rope_scaling' exclude each other",
                           "set one of them only");
     return;
   }
@@ -70,14 +75,16 @@ static void mapAttention(Mapping &m, const Setting<int64_t> &width, const Settin
   Setting<bool> grouped = m.keys.boolean("group_query_attention", false);
   std::optional<Setting<int64_t>> groups = m.keys.tryInteger("num_query_groups");
   bool useGroups = grouped.value && groups;
-  m.spec.set(path + "groups", useGroups ? *groups : derived(heads.value, "num_attention_heads (no grouped queries)", heads.origin));
+  m.spec.set(path + "groups",
+             useGroups ? *groups : derived(heads.value, "num_attention_heads (no grouped queries)", heads.origin));
 
   std::optional<Setting<int64_t>> headSize = m.keys.tryInteger("kv_channels");
   if (!headSize) {
     if (width.value % heads.value != 0)
-      m.diagnostics.error(heads.origin.location,
-                          fmt::format("hidden_size {} is not a multiple of num_attention_heads {}", width.value, heads.value),
-                          "change one of them, or give the head size as kv_channels");
+      m.diagnostics.error(
+          heads.origin.location,
+          fmt::format("hidden_size {} is not a multiple of num_attention_heads {}", width.value, heads.value),
+          "change one of them, or give the head size as kv_channels");
     headSize = derived(width.value / heads.value, "hidden_size / num_attention_heads", heads.origin);
   }
   m.spec.set(path + "head_size", *headSize);
@@ -103,7 +110,8 @@ static void mapWindow(Mapping &m) {
   const List *list = value.asList();
   bool isPair = list && list->size() == 2 && (*list)[0].asInt() && (*list)[1].asInt();
   if (!isPair || *(*list)[0].asInt() < 0 || *(*list)[1].asInt() != 0) {
-    m.diagnostics.error(value.location(), fmt::format("'window_size' must be [tokens before the query, 0], but is {}", value.str()),
+    m.diagnostics.error(value.location(),
+                        fmt::format("'window_size' must be [tokens before the query, 0], but is {}", value.str()),
                         "write [127, 0] for a window of 128 tokens, or None");
     return;
   }
@@ -120,7 +128,8 @@ static Setting<std::string> activation(Mapping &m, const Setting<bool> &gated) {
     if (!flag->value)
       continue;
     if (chosen)
-      m.diagnostics.error(flag->origin.location, fmt::format("'{}' and '{}' exclude each other", chosen->origin.key, flag->origin.key),
+      m.diagnostics.error(flag->origin.location,
+                          fmt::format("'{}' and '{}' exclude each other", chosen->origin.key, flag->origin.key),
                           "set one of them only");
     chosen = flag;
   }
@@ -133,7 +142,8 @@ static Setting<std::string> activation(Mapping &m, const Setting<bool> &gated) {
   if (tanhGelu.value)
     return tanhGelu.with<std::string>("gelu_tanh");
   if (fusedGelu.value && bias.value)
-    return derived<std::string>("gelu_tanh", "bias_gelu_fusion (the fused kernel computes the tanh form)", fusedGelu.origin);
+    return derived<std::string>("gelu_tanh", "bias_gelu_fusion (the fused kernel computes the tanh form)",
+                                fusedGelu.origin);
   return derived<std::string>("gelu", "no activation flag is set", gated.origin);
 }
 
@@ -172,7 +182,8 @@ void mapModel(Mapping &m) {
   Setting<std::string> norm = m.keys.choice("normalization", "LayerNorm", {"RMSNorm", "LayerNorm"});
   Setting<double> epsilon = normEpsilon(m);
   Setting<bool> onePlus = m.keys.boolean("apply_layernorm_1p", false);
-  m.spec.set("model.family", derived<std::string>(norm.value == "RMSNorm" ? "llama" : "gpt", "normalization", norm.origin));
+  m.spec.set("model.family",
+             derived<std::string>(norm.value == "RMSNorm" ? "llama" : "gpt", "normalization", norm.origin));
 
   m.spec.set(layerPath + "topology", derived<std::string>("PRE_NORM", "model_type gpt", m.keys.origin("model_type")));
   setNorm(m, layerPath + "attention_norm", norm, epsilon, onePlus);
@@ -190,11 +201,13 @@ void mapModel(Mapping &m) {
   m.spec.set("model.head.tied", untied.with(!untied.value));
   std::optional<Setting<int64_t>> positions = m.keys.tryInteger("max_position_embeddings");
   if (position.value == "learned_absolute")
-    m.spec.set("model.embedding.learned_positions", positions ? *positions : m.keys.requiredCount("max_position_embeddings", "rows of the position table"));
+    m.spec.set("model.embedding.learned_positions",
+               positions ? *positions : m.keys.requiredCount("max_position_embeddings", "rows of the position table"));
 
   Setting<double> std = m.keys.real("init_method_std", 0.02);
   m.spec.set("model.init_std", std);
-  m.spec.set("model.output_init_std", derived(std.value / std::sqrt(2.0 * double(depth.value)), "init_method_std / sqrt(2 * num_layers)", std.origin));
+  m.spec.set("model.output_init_std", derived(std.value / std::sqrt(2.0 * double(depth.value)),
+                                              "init_method_std / sqrt(2 * num_layers)", std.origin));
   mapVocabulary(m);
 }
 

@@ -15,8 +15,8 @@ static void mapPrecision(Mapping &m) {
   m.spec.set("training.precision", bf16.with<std::string>(bf16.value ? "BF16" : "F32"));
 }
 
-/// recompute_method block recomputes the first recompute_num_layers layers; uniform recomputes all, in chunks whose size
-/// changes memory only.
+/// recompute_method block recomputes the first recompute_num_layers layers; uniform recomputes all, in chunks whose
+/// size changes memory only.
 static void mapRecompute(Mapping &m) {
   Setting<bool> oldFlag = m.keys.boolean("recompute_activations", false);
   std::optional<Setting<std::string>> granularity = m.keys.tryText("recompute_granularity");
@@ -24,7 +24,8 @@ static void mapRecompute(Mapping &m) {
   Setting<int64_t> layers = m.keys.count("recompute_num_layers", 0, 0);
   bool hasLayers = m.keys.isSet("recompute_num_layers");
   if (!granularity) {
-    m.spec.set("training.recompute", oldFlag.with<std::string>(oldFlag.value ? "RECOMPUTE_SELECTIVE" : "RECOMPUTE_NONE"));
+    m.spec.set("training.recompute",
+               oldFlag.with<std::string>(oldFlag.value ? "RECOMPUTE_SELECTIVE" : "RECOMPUTE_NONE"));
     return;
   }
   if (m.keys.choice("recompute_granularity", "full", {"full", "selective"}).value == "selective") {
@@ -34,7 +35,8 @@ static void mapRecompute(Mapping &m) {
   bool block = method.value == "block" && hasLayers;
   // A block of no layers recomputes nothing.
   bool none = block && layers.value == 0;
-  m.spec.set("training.recompute", none ? layers.with<std::string>("RECOMPUTE_NONE") : granularity->with<std::string>("RECOMPUTE_FULL"));
+  m.spec.set("training.recompute",
+             none ? layers.with<std::string>("RECOMPUTE_NONE") : granularity->with<std::string>("RECOMPUTE_FULL"));
   if (block && !none)
     m.spec.set("training.recompute_layers", layers);
 }
@@ -54,7 +56,8 @@ void mapTraining(Mapping &m) {
   m.spec.set("training.trainable", m.keys.boolean("trainable", true));
   Setting<double> minutes = m.keys.real("exit_duration_in_mins", 0);
   if (minutes.value < 0)
-    m.diagnostics.error(minutes.origin.location, fmt::format("'exit_duration_in_mins' must not be negative, but is {}", minutes.value));
+    m.diagnostics.error(minutes.origin.location,
+                        fmt::format("'exit_duration_in_mins' must not be negative, but is {}", minutes.value));
   m.spec.set("training.time_limit_seconds", minutes.with(60 * minutes.value));
   Setting<bool> perToken = m.keys.boolean("calculate_per_token_loss", false);
   m.spec.set("training.per_microbatch_mean", perToken.with(!perToken.value));
@@ -79,7 +82,9 @@ void mapTraining(Mapping &m) {
 
 void mapOptimizer(Mapping &m) {
   Setting<std::string> kind = m.keys.choice("optimizer", "adam", {"adam"});
-  m.spec.set("optimizer.kind", derived<std::string>("adamw", "optimizer adam (Megatron's Adam decays weights apart from the gradient)", kind.origin));
+  m.spec.set("optimizer.kind",
+             derived<std::string>("adamw", "optimizer adam (Megatron's Adam decays weights apart from the gradient)",
+                                  kind.origin));
   std::optional<Setting<double>> rate = m.keys.tryReal("lr");
   if (!rate && !m.keys.isSet("lr"))
     m.keys.missing("lr", "learning rate");
@@ -95,9 +100,11 @@ void mapOptimizer(Mapping &m) {
   std::optional<Setting<double>> fraction = m.keys.tryReal("lr_warmup_fraction");
   Setting<int64_t> warmup = m.keys.count("lr_warmup_iters", 0, 0);
   if (fraction && warmup.value != 0)
-    m.diagnostics.error(fraction->origin.location, "'lr_warmup_fraction' and 'lr_warmup_iters' exclude each other", "set one of them only");
+    m.diagnostics.error(fraction->origin.location, "'lr_warmup_fraction' and 'lr_warmup_iters' exclude each other",
+                        "set one of them only");
   if (fraction)
-    warmup = derived(int64_t(fraction->value * double(decay->value)), "lr_warmup_fraction * decay steps", fraction->origin);
+    warmup =
+        derived(int64_t(fraction->value * double(decay->value)), "lr_warmup_fraction * decay steps", fraction->origin);
   m.spec.set("optimizer.warmup_steps", warmup);
   m.spec.set("optimizer.warmup_init", m.keys.real("lr_warmup_init", 0));
   m.spec.set("optimizer.beta1", m.keys.real("adam_beta1", 0.9));
@@ -114,17 +121,23 @@ void mapParallelism(Mapping &m) {
   Setting<int64_t> expert = m.keys.count("expert_model_parallel_size", 1, 1);
   for (const Setting<int64_t> *size : {&tensor, &pipeline, &context, &expert})
     if (size->value != 1)
-      m.diagnostics.error(size->origin.location, fmt::format("{} = {} is not supported: only one rank is supported so far", size->origin.key, size->value),
-                          fmt::format("set {}=1", size->origin.key));
+      m.diagnostics.error(
+          size->origin.location,
+          fmt::format("{} = {} is not supported: only one rank is supported so far", size->origin.key, size->value),
+          fmt::format("set {}=1", size->origin.key));
   m.spec.set("parallelism.tensor", tensor);
   m.spec.set("parallelism.pipeline", pipeline);
   m.spec.set("parallelism.context", context);
   m.spec.set("parallelism.expert", expert);
   m.spec.set("parallelism.data", derived(int64_t(1), "one rank", tensor.origin));
-  m.spec.set("parallelism.world_size", derived(tensor.value * pipeline.value * context.value, "the product of the parallel sizes", tensor.origin));
+  m.spec.set("parallelism.world_size", derived(tensor.value * pipeline.value * context.value,
+                                               "the product of the parallel sizes", tensor.origin));
   Setting<bool> sequence = m.keys.boolean("sequence_parallel", false);
   // Upstream turns it off without tensor parallelism.
-  m.spec.set("parallelism.sequence_parallel", sequence.value && tensor.value == 1 ? derived(false, "sequence_parallel has no effect with one tensor rank", sequence.origin) : sequence);
+  m.spec.set("parallelism.sequence_parallel",
+             sequence.value && tensor.value == 1
+                 ? derived(false, "sequence_parallel has no effect with one tensor rank", sequence.origin)
+                 : sequence);
 }
 
 } // namespace primus::config::megatron

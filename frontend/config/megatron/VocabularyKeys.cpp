@@ -62,13 +62,15 @@ static Setting<int64_t> vocabulary(Mapping &m) {
   Setting<bool> mock = m.keys.boolean("mock_data", false);
   if (type && type->value == "bytes") {
     if (size && size->value != 256)
-      m.diagnostics.error(size->origin.location, fmt::format("tokenizer_type bytes has 256 tokens, but vocab_size is {}", size->value),
+      m.diagnostics.error(size->origin.location,
+                          fmt::format("tokenizer_type bytes has 256 tokens, but vocab_size is {}", size->value),
                           "remove vocab_size");
     return derived(int64_t(256), "tokenizer_type bytes", type->origin);
   }
   // NullTokenizer reads numbers and adds one token, which ends documents.
   if (size && type && type->value == "NullTokenizer")
-    return derived(size->value + 1, "vocab_size + 1 (NullTokenizer ends documents with a token of its own)", size->origin);
+    return derived(size->value + 1, "vocab_size + 1 (NullTokenizer ends documents with a token of its own)",
+                   size->origin);
   if (size)
     return *size;
   if (model) {
@@ -77,9 +79,11 @@ static Setting<int64_t> vocabulary(Mapping &m) {
         return derived(known.vocabulary, "tokenizer_model", model->origin);
   }
   if (mock.value)
-    return derived(mockVocabulary, "mock_data: upstream draws from 131072 tokens and one that ends documents", mock.origin);
+    return derived(mockVocabulary, "mock_data: upstream draws from 131072 tokens and one that ends documents",
+                   mock.origin);
   if (model)
-    m.diagnostics.error(model->origin.location, fmt::format("the size of the vocabulary of tokenizer '{}' is not known here", model->value),
+    m.diagnostics.error(model->origin.location,
+                        fmt::format("the size of the vocabulary of tokenizer '{}' is not known here", model->value),
                         "set vocab_size");
   else
     m.keys.missing("vocab_size", "number of tokens; tokenizer_type: bytes implies 256");
@@ -93,12 +97,14 @@ void mapVocabulary(Mapping &m) {
   Setting<int64_t> divisor = m.keys.count("make_vocab_size_divisible_by", 128, 1);
   int64_t multiple = divisor.value * std::max<int64_t>(1, m.keys.integer("tensor_model_parallel_size", 1).value);
   if (tokens.value < 1 || tokens.value > (int64_t(1) << 31)) {
-    m.diagnostics.error(tokens.origin.location, fmt::format("a vocabulary of {} tokens is out of range", tokens.value), "1 to 2147483648 tokens");
+    m.diagnostics.error(tokens.origin.location, fmt::format("a vocabulary of {} tokens is out of range", tokens.value),
+                        "1 to 2147483648 tokens");
     return;
   }
-  m.spec.set("model.embedding.padded_vocabulary", derived((tokens.value + multiple - 1) / multiple * multiple,
-                                                          "vocabulary rounded up to make_vocab_size_divisible_by * tensor_model_parallel_size",
-                                                          divisor.origin));
+  m.spec.set("model.embedding.padded_vocabulary",
+             derived((tokens.value + multiple - 1) / multiple * multiple,
+                     "vocabulary rounded up to make_vocab_size_divisible_by * tensor_model_parallel_size",
+                     divisor.origin));
 }
 
 } // namespace primus::config::megatron

@@ -32,7 +32,8 @@ public:
       return std::nullopt;
     }
     if (!value->isMap()) {
-      diagnostics.error(value->location(), fmt::format("expected a mapping of keys to values, but the file holds {}", value->kindName()));
+      diagnostics.error(value->location(),
+                        fmt::format("expected a mapping of keys to values, but the file holds {}", value->kindName()));
       return std::nullopt;
     }
     substituteEnvironment(*value, diagnostics);
@@ -82,7 +83,8 @@ private:
         targets.push_back(std::move(entry));
       else
         diagnostics.error(entry.location().line ? entry.location() : keyLocation,
-                          fmt::format("'extends' names a file or a list of files, but this is {}", entry.asString() ? "empty" : entry.kindName()),
+                          fmt::format("'extends' names a file or a list of files, but this is {}",
+                                      entry.asString() ? "empty" : entry.kindName()),
                           "name a file relative to this one, or remove the key");
     }
     return targets;
@@ -92,7 +94,8 @@ private:
     fs::path path = (includer.parent_path() / *target.asString()).lexically_normal();
     std::error_code error;
     if (!fs::exists(path, error)) {
-      diagnostics.error(target.location(), fmt::format("extends '{}', but there is no file {}", *target.asString(), path.string()),
+      diagnostics.error(target.location(),
+                        fmt::format("extends '{}', but there is no file {}", *target.asString(), path.string()),
                         suggestFile(path));
       return std::nullopt;
     }
@@ -114,8 +117,8 @@ private:
   static std::string suggestFile(const fs::path &path) {
     std::vector<std::string> names;
     std::error_code error;
-    for (fs::directory_iterator it(path.parent_path().empty() ? "." : path.parent_path(), error), end; !error && it != end;
-         it.increment(error))
+    for (fs::directory_iterator it(path.parent_path().empty() ? "." : path.parent_path(), error), end;
+         !error && it != end; it.increment(error))
       if (it->path().extension() == ".yaml")
         names.push_back(it->path().filename().string());
     std::sort(names.begin(), names.end());

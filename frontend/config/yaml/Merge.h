@@ -11,9 +11,9 @@ namespace primus::config {
 
 /// A value that another layer replaced or kept out.
 struct Hidden {
-  std::string key;      // dotted path
-  Value value;          // what is hidden
-  Location winner;      // where the value that counts stands
+  std::string key; // dotted path
+  Value value;     // what is hidden
+  Location winner; // where the value that counts stands
   /// The model preset's value lost to a module preset: a surprise, so it is worth a warning.
   bool surprising = false;
 };

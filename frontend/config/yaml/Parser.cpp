@@ -42,7 +42,8 @@ public:
     add(Value::null(location), location, anchor);
   }
 
-  void OnScalar(const YAML::Mark &mark, const std::string &tag, YAML::anchor_t anchor, const std::string &text) override {
+  void OnScalar(const YAML::Mark &mark, const std::string &tag, YAML::anchor_t anchor,
+                const std::string &text) override {
     Location location = at(mark);
     // yaml-cpp says "?" for a plain scalar and "!" for a quoted one.
     bool mergeKey = tag == "?" && text == "<<" && !frames.empty() && frames.back().isMap && !frames.back().key;
@@ -50,8 +51,8 @@ public:
       frames.back().key = Key{"<<", location, /*merge=*/true};
       return;
     }
-    add(tag == "?" || tag.empty() ? plainScalar(text, location, diagnostics) : taggedScalar(tag, text, location), location,
-        anchor);
+    add(tag == "?" || tag.empty() ? plainScalar(text, location, diagnostics) : taggedScalar(tag, text, location),
+        location, anchor);
   }
 
   void OnAlias(const YAML::Mark &mark, YAML::anchor_t anchor) override {
@@ -65,10 +66,12 @@ public:
     add(it->second, at(mark), 0);
   }
 
-  void OnSequenceStart(const YAML::Mark &mark, const std::string &, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnSequenceStart(const YAML::Mark &mark, const std::string &, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
     frames.push_back({/*isMap=*/false, at(mark), anchor});
   }
-  void OnMapStart(const YAML::Mark &mark, const std::string &, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnMapStart(const YAML::Mark &mark, const std::string &, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
     frames.push_back({/*isMap=*/true, at(mark), anchor});
   }
   void OnSequenceEnd() override {
@@ -140,7 +143,8 @@ private:
       diagnostics.error(location, fmt::format("'{}' is tagged !!{} but is {}", text, kind, value.kindName()));
       return value;
     }
-    diagnostics.error(location, fmt::format("unknown YAML tag '{}'", tag), "use !!str, !!int, !!float, !!bool or !!null, or none");
+    diagnostics.error(location, fmt::format("unknown YAML tag '{}'", tag),
+                      "use !!str, !!int, !!float, !!bool or !!null, or none");
     return Value(text, location);
   }
 

@@ -115,7 +115,8 @@ static std::optional<int64_t> parseSexagesimal(std::string_view text) {
     std::string_view part = text.substr(begin, end - begin);
     int digit = 0;
     auto [last, error] = std::from_chars(part.data(), part.data() + part.size(), digit);
-    if (error != std::errc() || last != part.data() + part.size() || part.empty() || (begin && (digit > 59 || part.size() > 2)))
+    if (error != std::errc() || last != part.data() + part.size() || part.empty() ||
+        (begin && (digit > 59 || part.size() > 2)))
       return std::nullopt;
     value = value * 60 + digit;
     begin = end + 1;

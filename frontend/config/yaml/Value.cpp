@@ -74,7 +74,8 @@ const Value *Value::find(std::string_view key) const {
 }
 
 const char *Value::kindName() const {
-  static constexpr const char *names[] = {"null", "a boolean", "an integer", "a number", "a string", "a list", "a mapping"};
+  static constexpr const char *names[] = {"null",     "a boolean", "an integer", "a number",
+                                          "a string", "a list",    "a mapping"};
   return names[data.index()];
 }
 

@@ -50,7 +50,8 @@ inline const std::string header = "work_group: team\nuser_name: me\nexp_name: ru
 
 /// An experiment on our own presets whose overrides are `overrides`, indented by 6. They begin in line 11.
 inline std::string experiment(const std::string &overrides, const std::string &model = "llama-tiny") {
-  return header + "modules:\n  pre_trainer:\n    framework: megatron\n    config: pre_trainer.yaml\n    model: " + model +
+  return header +
+         "modules:\n  pre_trainer:\n    framework: megatron\n    config: pre_trainer.yaml\n    model: " + model +
          ".yaml\n    overrides:\n" + overrides;
 }
 

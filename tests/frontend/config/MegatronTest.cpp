@@ -31,37 +31,42 @@ void check(const std::string &experiment, std::initializer_list<Case> cases) {
   for (const Case &c : cases) {
     Outcome outcome = run(experiment, c.overrides);
     ASSERT_TRUE(outcome.result) << c.field << "\n" << outcome.diagnostics.str();
-    EXPECT_EQ(printField(outcome.result->spec, c.field), c.value) << c.field << " with " << (c.overrides.empty() ? "" : c.overrides.front());
+    EXPECT_EQ(printField(outcome.result->spec, c.field), c.value)
+        << c.field << " with " << (c.overrides.empty() ? "" : c.overrides.front());
   }
 }
 
 TEST(Megatron, Architecture) {
-  check(tiny, {
-                  {{"num_layers=3"}, "model.layers[0].count", "3"},
-                  {{"hidden_size=192"}, "model.width", "192"},
-                  {{"hidden_size=192"}, "model.layers[0].layer.attention.head_size", "24"},
-                  {{"kv_channels=32"}, "model.layers[0].layer.attention.head_size", "32"},
-                  {{}, "model.layers[0].layer.attention.groups", "4"},
-                  {{"group_query_attention=false"}, "model.layers[0].layer.attention.groups", "8"},
-                  {{"num_query_groups=None"}, "model.layers[0].layer.attention.groups", "8"},
-                  {{"ffn_hidden_size=None"}, "model.layers[0].layer.feed_forward.width", "320"},
-                  {{"ffn_hidden_size=None", "swiglu=false"}, "model.layers[0].layer.feed_forward.width", "512"},
-                  {{}, "model.layers[0].layer.feed_forward.kind", "GATED"},
-                  {{"swiglu=false"}, "model.layers[0].layer.feed_forward.kind", "PLAIN"},
-                  {{"swiglu=false"}, "model.layers[0].layer.feed_forward.activation", "\"gelu\""},
-                  {{"swiglu=false", "add_bias_linear=true"}, "model.layers[0].layer.feed_forward.activation", "\"gelu_tanh\""},
-                  {{"swiglu=false", "add_bias_linear=true", "bias_gelu_fusion=false"}, "model.layers[0].layer.feed_forward.activation", "\"gelu\""},
-                  {{"swiglu=false", "squared_relu=true"}, "model.layers[0].layer.feed_forward.activation", "\"squared_relu\""},
-                  {{"swiglu=false", "quick_geglu=true"}, "model.layers[0].layer.feed_forward.kind", "GATED"},
-                  {{"add_qkv_bias=true"}, "model.layers[0].layer.attention.qkv_bias", "true"},
-                  {{"add_qkv_bias=true"}, "model.layers[0].layer.attention.output_bias", "false"},
-                  {{"qk_layernorm=true"}, "model.layers[0].layer.attention.query_norm.kind", "RMS_NORM"},
-                  {{}, "model.layers[0].layer.attention.query_norm.kind", "NORM_NONE"},
-                  {{"window_size=[127, 0]"}, "model.layers[0].layer.attention.window", "128"},
-                  {{"softmax_scale=0.5"}, "model.layers[0].layer.attention.scale", "0.5"},
-                  {{"untie_embeddings_and_output_weights=false"}, "model.head.tied", "true"},
-                  {{"init_method_std=0.04"}, "model.output_init_std", "0.01"},
-              });
+  check(
+      tiny,
+      {
+          {{"num_layers=3"}, "model.layers[0].count", "3"},
+          {{"hidden_size=192"}, "model.width", "192"},
+          {{"hidden_size=192"}, "model.layers[0].layer.attention.head_size", "24"},
+          {{"kv_channels=32"}, "model.layers[0].layer.attention.head_size", "32"},
+          {{}, "model.layers[0].layer.attention.groups", "4"},
+          {{"group_query_attention=false"}, "model.layers[0].layer.attention.groups", "8"},
+          {{"num_query_groups=None"}, "model.layers[0].layer.attention.groups", "8"},
+          {{"ffn_hidden_size=None"}, "model.layers[0].layer.feed_forward.width", "320"},
+          {{"ffn_hidden_size=None", "swiglu=false"}, "model.layers[0].layer.feed_forward.width", "512"},
+          {{}, "model.layers[0].layer.feed_forward.kind", "GATED"},
+          {{"swiglu=false"}, "model.layers[0].layer.feed_forward.kind", "PLAIN"},
+          {{"swiglu=false"}, "model.layers[0].layer.feed_forward.activation", "\"gelu\""},
+          {{"swiglu=false", "add_bias_linear=true"}, "model.layers[0].layer.feed_forward.activation", "\"gelu_tanh\""},
+          {{"swiglu=false", "add_bias_linear=true", "bias_gelu_fusion=false"},
+           "model.layers[0].layer.feed_forward.activation",
+           "\"gelu\""},
+          {{"swiglu=false", "squared_relu=true"}, "model.layers[0].layer.feed_forward.activation", "\"squared_relu\""},
+          {{"swiglu=false", "quick_geglu=true"}, "model.layers[0].layer.feed_forward.kind", "GATED"},
+          {{"add_qkv_bias=true"}, "model.layers[0].layer.attention.qkv_bias", "true"},
+          {{"add_qkv_bias=true"}, "model.layers[0].layer.attention.output_bias", "false"},
+          {{"qk_layernorm=true"}, "model.layers[0].layer.attention.query_norm.kind", "RMS_NORM"},
+          {{}, "model.layers[0].layer.attention.query_norm.kind", "NORM_NONE"},
+          {{"window_size=[127, 0]"}, "model.layers[0].layer.attention.window", "128"},
+          {{"softmax_scale=0.5"}, "model.layers[0].layer.attention.scale", "0.5"},
+          {{"untie_embeddings_and_output_weights=false"}, "model.head.tied", "true"},
+          {{"init_method_std=0.04"}, "model.output_init_std", "0.01"},
+      });
 }
 
 TEST(Megatron, Norms) {
@@ -77,33 +82,50 @@ TEST(Megatron, Norms) {
 }
 
 TEST(Megatron, Positions) {
-  check(tiny, {
-                  {{}, "model.layers[0].layer.attention.position", "ROPE"},
-                  {{"rotary_percent=0.5"}, "model.layers[0].layer.attention.rope.dimensions", "8"},
-                  {{"rotary_interleaved=true"}, "model.layers[0].layer.attention.rope.style", "INTERLEAVED"},
-                  {{}, "model.layers[0].layer.attention.rope.scaling.kind", "\"none\""},
-                  {{"use_rope_scaling=true"}, "model.layers[0].layer.attention.rope.scaling.kind", "\"llama3\""},
-                  {{"use_rope_scaling=true", "rope_scaling_factor=32"}, "model.layers[0].layer.attention.rope.scaling.factor", "32"},
-                  {{"use_rope_scaling=true"}, "model.layers[0].layer.attention.rope.scaling.original_positions", "8192"},
-                  {{"rotary_seq_len_interpolation_factor=2"}, "model.layers[0].layer.attention.rope.scaling.kind", "\"linear\""},
-                  {{"rotary_seq_len_interpolation_factor=1"}, "model.layers[0].layer.attention.rope.scaling.kind", "\"none\""},
-                  {{"position_embedding_type=none"}, "model.layers[0].layer.attention.position", "POSITION_NONE"},
-                  {{"position_embedding_type=learned_absolute"}, "model.embedding.learned_positions", "1024"},
-                  // RoPE has no table to run out of.
-                  {{"seq_length=2048"}, "training.sequence_length", "2048"},
-              });
+  check(
+      tiny,
+      {
+          {{}, "model.layers[0].layer.attention.position", "ROPE"},
+          {{"rotary_percent=0.5"}, "model.layers[0].layer.attention.rope.dimensions", "8"},
+          {{"rotary_interleaved=true"}, "model.layers[0].layer.attention.rope.style", "INTERLEAVED"},
+          {{}, "model.layers[0].layer.attention.rope.scaling.kind", "\"none\""},
+          {{"use_rope_scaling=true"}, "model.layers[0].layer.attention.rope.scaling.kind", "\"llama3\""},
+          {{"use_rope_scaling=true", "rope_scaling_factor=32"},
+           "model.layers[0].layer.attention.rope.scaling.factor",
+           "32"},
+          {{"use_rope_scaling=true"}, "model.layers[0].layer.attention.rope.scaling.original_positions", "8192"},
+          {{"rotary_seq_len_interpolation_factor=2"},
+           "model.layers[0].layer.attention.rope.scaling.kind",
+           "\"linear\""},
+          {{"rotary_seq_len_interpolation_factor=1"}, "model.layers[0].layer.attention.rope.scaling.kind", "\"none\""},
+          {{"position_embedding_type=none"}, "model.layers[0].layer.attention.position", "POSITION_NONE"},
+          {{"position_embedding_type=learned_absolute"}, "model.embedding.learned_positions", "1024"},
+          // RoPE has no table to run out of.
+          {{"seq_length=2048"}, "training.sequence_length", "2048"},
+      });
 }
 
 TEST(Megatron, Vocabulary) {
-  check(tiny, {
-                  {{}, "model.embedding.vocabulary", "256"},
-                  {{"tokenizer_type=NullTokenizer", "vocab_size=50256", "mock_data=true"}, "model.embedding.vocabulary", "50257"},
-                  {{"tokenizer_type=NullTokenizer", "vocab_size=50256", "mock_data=true"}, "model.embedding.padded_vocabulary", "50304"},
-                  {{"tokenizer_type=None", "vocab_size=97", "mock_data=true"}, "model.embedding.padded_vocabulary", "128"},
-                  {{"tokenizer_type=None", "vocab_size=97", "mock_data=true", "make_vocab_size_divisible_by=1"}, "model.embedding.padded_vocabulary", "97"},
-                  {{"tokenizer_type=HuggingFaceTokenizer", "tokenizer_model=meta-llama/Llama-3.1-8B", "mock_data=true"}, "model.embedding.vocabulary", "128256"},
-                  {{"tokenizer_type=HuggingFaceTokenizer", "tokenizer_model=my/own", "mock_data=true"}, "model.embedding.vocabulary", "131073"},
-              });
+  check(tiny,
+        {
+            {{}, "model.embedding.vocabulary", "256"},
+            {{"tokenizer_type=NullTokenizer", "vocab_size=50256", "mock_data=true"},
+             "model.embedding.vocabulary",
+             "50257"},
+            {{"tokenizer_type=NullTokenizer", "vocab_size=50256", "mock_data=true"},
+             "model.embedding.padded_vocabulary",
+             "50304"},
+            {{"tokenizer_type=None", "vocab_size=97", "mock_data=true"}, "model.embedding.padded_vocabulary", "128"},
+            {{"tokenizer_type=None", "vocab_size=97", "mock_data=true", "make_vocab_size_divisible_by=1"},
+             "model.embedding.padded_vocabulary",
+             "97"},
+            {{"tokenizer_type=HuggingFaceTokenizer", "tokenizer_model=meta-llama/Llama-3.1-8B", "mock_data=true"},
+             "model.embedding.vocabulary",
+             "128256"},
+            {{"tokenizer_type=HuggingFaceTokenizer", "tokenizer_model=my/own", "mock_data=true"},
+             "model.embedding.vocabulary",
+             "131073"},
+        });
 }
 
 TEST(Megatron, TrainingAndOptimizer) {
@@ -115,9 +137,15 @@ TEST(Megatron, TrainingAndOptimizer) {
                   {{"exit_duration_in_mins=0.5"}, "training.time_limit_seconds", "30"},
                   {{"calculate_per_token_loss=false"}, "training.per_microbatch_mean", "true"},
                   {{"recompute_granularity=full"}, "training.recompute", "RECOMPUTE_FULL"},
-                  {{"recompute_granularity=full", "recompute_method=uniform", "recompute_num_layers=1"}, "training.recompute_layers", "0"},
-                  {{"recompute_granularity=full", "recompute_method=block", "recompute_num_layers=3"}, "training.recompute_layers", "3"},
-                  {{"recompute_granularity=full", "recompute_method=block", "recompute_num_layers=0"}, "training.recompute", "RECOMPUTE_NONE"},
+                  {{"recompute_granularity=full", "recompute_method=uniform", "recompute_num_layers=1"},
+                   "training.recompute_layers",
+                   "0"},
+                  {{"recompute_granularity=full", "recompute_method=block", "recompute_num_layers=3"},
+                   "training.recompute_layers",
+                   "3"},
+                  {{"recompute_granularity=full", "recompute_method=block", "recompute_num_layers=0"},
+                   "training.recompute",
+                   "RECOMPUTE_NONE"},
                   {{"recompute_granularity=selective"}, "training.recompute", "RECOMPUTE_SELECTIVE"},
                   {{"recompute_activations=true"}, "training.recompute", "RECOMPUTE_SELECTIVE"},
                   {{"lr=1e-3"}, "optimizer.learning_rate", "0.001"},
@@ -140,19 +168,22 @@ TEST(Megatron, Data) {
   workspace.write("corpus/a.txt", "text");
   workspace.write("tokens.bin", "");
   workspace.write("tokens.idx", "");
-  check(tiny, {
-                  {{"mock_data=true"}, "data.kind", "\"mock\""},
-                  {{"train_data_path=corpus"}, "data.kind", "\"text\""},
-                  {{"train_data_path=corpus"}, "data.paths", "[\"corpus\"]"},
-                  {{"train_data_path=corpus tokens", "valid_data_path=corpus"}, "data.validation_paths", "[\"corpus\"]"},
-                  {{"train_data_path=tokens"}, "data.kind", "\"indexed\""},
-                  {{"train_data_path=tokens.bin"}, "data.paths", "[\"tokens\"]"},
-                  // Ends of documents are in indexed data only.
-                  {{"train_data_path=corpus", "eod_mask_loss=true"}, "data.kind", "\"text\""},
-              });
+  check(tiny,
+        {
+            {{"mock_data=true"}, "data.kind", "\"mock\""},
+            {{"train_data_path=corpus"}, "data.kind", "\"text\""},
+            {{"train_data_path=corpus"}, "data.paths", "[\"corpus\"]"},
+            {{"train_data_path=corpus tokens", "valid_data_path=corpus"}, "data.validation_paths", "[\"corpus\"]"},
+            {{"train_data_path=tokens"}, "data.kind", "\"indexed\""},
+            {{"train_data_path=tokens.bin"}, "data.paths", "[\"tokens\"]"},
+            // Ends of documents are in indexed data only.
+            {{"train_data_path=corpus", "eod_mask_loss=true"}, "data.kind", "\"text\""},
+        });
   Outcome masked = run(tiny, {"train_data_path=tokens", "eod_mask_loss=true"});
-  EXPECT_EQ(masked.firstError(), "command line: error: eod_mask_loss with indexed data is not supported: the token that ends documents is not "
-                                 "known; set eod_mask_loss=false");
+  EXPECT_EQ(
+      masked.firstError(),
+      "command line: error: eod_mask_loss with indexed data is not supported: the token that ends documents is not "
+      "known; set eod_mask_loss=false");
   // Away from the repository, its own folders are still found.
   Outcome own = run(tiny);
   ASSERT_TRUE(own.result) << own.diagnostics.str();
@@ -200,8 +231,9 @@ void collectFields(const google::protobuf::Message &message, const std::string &
 
 TEST(Megatron, EveryFieldHasOneSource) {
   Workspace workspace;
-  workspace.write("exp.yaml", experiment("      train_data_path: .\n      qk_layernorm: true\n      use_rope_scaling: true\n"
-                                         "      exit_duration_in_mins: 1\n"));
+  workspace.write("exp.yaml",
+                  experiment("      train_data_path: .\n      qk_layernorm: true\n      use_rope_scaling: true\n"
+                             "      exit_duration_in_mins: 1\n"));
   Outcome outcome = run("exp.yaml", {"window_size=[15, 0]"});
   ASSERT_TRUE(outcome.result) << outcome.diagnostics.str();
   std::set<std::string> fields, sources;
@@ -210,7 +242,8 @@ TEST(Megatron, EveryFieldHasOneSource) {
     EXPECT_TRUE(sources.insert(source.field()).second) << source.field() << " has two sources";
     EXPECT_FALSE(source.key().empty()) << source.field();
     bool hasPlace = source.line() > 0 && !source.file().empty();
-    EXPECT_TRUE(hasPlace || source.layer() == "default" || source.layer() == "command line") << source.ShortDebugString();
+    EXPECT_TRUE(hasPlace || source.layer() == "default" || source.layer() == "command line")
+        << source.ShortDebugString();
   }
   for (const std::string &field : fields)
     EXPECT_TRUE(sources.count(field)) << field << " has no source";
@@ -241,10 +274,11 @@ TEST(Megatron, SpecsAreReadBack) {
 TEST(Megatron, TheTableSaysWhatTheCodeReads) {
   std::set<std::string> read;
   Workspace workspace;
-  std::vector<std::vector<std::string>> variants = {{},
-                                                    {"recompute_granularity=full"},
-                                                    {"mock_data=true", "vocab_size=10", "tokenizer_type=None", "position_embedding_type=learned_absolute"},
-                                                    {"train_data_path=None"}};
+  std::vector<std::vector<std::string>> variants = {
+      {},
+      {"recompute_granularity=full"},
+      {"mock_data=true", "vocab_size=10", "tokenizer_type=None", "position_embedding_type=learned_absolute"},
+      {"train_data_path=None"}};
   for (const std::vector<std::string> &overrides : variants) {
     ConfigRequest request;
     request.experiment = tiny;
@@ -284,7 +318,9 @@ TEST(Megatron, ExplainSaysWhereAndWhy) {
   std::string all = explain(*outcome.config, *outcome.result);
   EXPECT_NE(all.find("  lr = 0.001  [command line] -> optimizer.learning_rate\n"), std::string::npos) << all;
   EXPECT_NE(all.find("  wandb_project = \"mine\": logging service; use --metrics\n"), std::string::npos) << all;
-  EXPECT_NE(all.find("model.layers[0].layer.attention.head_size = 16: from hidden_size / num_attention_heads"), std::string::npos) << all;
+  EXPECT_NE(all.find("model.layers[0].layer.attention.head_size = 16: from hidden_size / num_attention_heads"),
+            std::string::npos)
+      << all;
   std::string one = explain(*outcome.config, *outcome.result, "lr");
   EXPECT_NE(one.find("hidden by command line"), std::string::npos) << one;
   EXPECT_EQ(one.find("wandb"), std::string::npos) << one;
@@ -295,14 +331,18 @@ TEST(Megatron, ExplainSaysWhereAndWhy) {
 TEST(Megatron, HiddenPresetValuesAreWarnedOf) {
   Workspace workspace;
   workspace.write("more/models/megatron/mine.yaml", "extends: ../../../base.yaml\nseq_length: 64\n");
-  workspace.write("base.yaml", "num_layers: 2\nhidden_size: 32\nnum_attention_heads: 2\nmax_position_embeddings: 2048\nvocab_size: 50\n");
+  workspace.write(
+      "base.yaml",
+      "num_layers: 2\nhidden_size: 32\nnum_attention_heads: 2\nmax_position_embeddings: 2048\nvocab_size: 50\n");
   workspace.write("exp.yaml", experiment("      mock_data: true\n", "mine"));
   ConfigRequest request{"exp.yaml", {}, {"more"}, {}, false};
   Outcome outcome = run(request);
   ASSERT_TRUE(outcome.result) << outcome.diagnostics.str();
   EXPECT_EQ(outcome.result->spec.training().sequence_length(), 1024);
-  EXPECT_EQ(outcome.diagnostics.str(), "more/models/megatron/mine.yaml:2:13: warning: the model preset's 'seq_length: 64' is hidden by the module "
-                                       "preset (" + ownConfigs + "modules/megatron/pre_trainer.yaml:7:13); repeat it under 'overrides:' if it is meant\n");
+  EXPECT_EQ(outcome.diagnostics.str(),
+            "more/models/megatron/mine.yaml:2:13: warning: the model preset's 'seq_length: 64' is hidden by the module "
+            "preset (" +
+                ownConfigs + "modules/megatron/pre_trainer.yaml:7:13); repeat it under 'overrides:' if it is meant\n");
   request.overrides = {"seq_length=64"};
   EXPECT_TRUE(run(request).diagnostics.empty());
 }

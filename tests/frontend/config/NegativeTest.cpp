@@ -32,119 +32,245 @@ TEST(Negative, Files) {
   check({
       {"bad syntax", header + "modules: [\n", {}, "exp.yaml:6:1: error: not YAML: end of sequence flow not found"},
       {"empty file", "", {}, "exp.yaml: error: is empty; write a mapping of keys to values"},
-      {"missing extends", "extends: bas.yaml\n" + header, {},
-       "exp.yaml:1:10: error: extends 'bas.yaml', but there is no file bas.yaml; paths are relative to the file that says 'extends'"},
-      {"cyclic extends", "extends: exp.yaml\n" + header, {},
+      {"missing extends",
+       "extends: bas.yaml\n" + header,
+       {},
+       "exp.yaml:1:10: error: extends 'bas.yaml', but there is no file bas.yaml; paths are relative to the file that "
+       "says 'extends'"},
+      {"cyclic extends",
+       "extends: exp.yaml\n" + header,
+       {},
        "exp.yaml:1:10: error: 'extends' goes in a circle: exp.yaml -> exp.yaml; remove one of these lines"},
-      {"missing variable", experiment("      lr: ${PRIMUS_TEST_UNSET}\n"), {},
-       "exp.yaml:11:11: error: the environment variable 'PRIMUS_TEST_UNSET' is not set; set it, or write ${PRIMUS_TEST_UNSET:default}"},
+      {"missing variable",
+       experiment("      lr: ${PRIMUS_TEST_UNSET}\n"),
+       {},
+       "exp.yaml:11:11: error: the environment variable 'PRIMUS_TEST_UNSET' is not set; set it, or write "
+       "${PRIMUS_TEST_UNSET:default}"},
   });
   Outcome missing = run("no-such.yaml");
-  EXPECT_EQ(missing.firstError(), "command line: error: there is no experiment file 'no-such.yaml'; name a YAML file, such as "
-                                  "configs/experiments/cpu/llama-tiny.yaml");
+  EXPECT_EQ(missing.firstError(),
+            "command line: error: there is no experiment file 'no-such.yaml'; name a YAML file, such as "
+            "configs/experiments/cpu/llama-tiny.yaml");
 }
 
 TEST(Negative, Experiments) {
   check({
       {"no modules", header, {}, "exp.yaml: error: the experiment has no 'modules'; add a line 'modules: ...'"},
-      {"misspelled modules", header + "module:\n  pre_trainer: {}\n", {},
+      {"misspelled modules",
+       header + "module:\n  pre_trainer: {}\n",
+       {},
        "exp.yaml:5:1: error: the experiment has no 'modules'; is 'module' meant to be it?"},
-      {"modules null", header + "modules:\n", {}, "exp.yaml:5:1: error: 'modules' must map module names to their settings, but this is null"},
-      {"no work_group", "user_name: me\nexp_name: run\nworkspace: o\nmodules: {pre_trainer: {framework: megatron, config: pre_trainer, model: llama-tiny}}\n", {},
+      {"modules null",
+       header + "modules:\n",
+       {},
+       "exp.yaml:5:1: error: 'modules' must map module names to their settings, but this is null"},
+      {"no work_group",
+       "user_name: me\nexp_name: run\nworkspace: o\nmodules: {pre_trainer: {framework: megatron, config: pre_trainer, "
+       "model: llama-tiny}}\n",
+       {},
        "exp.yaml: error: the experiment has no 'work_group'; add a line 'work_group: ...'"},
-      {"numeric name", "work_group: a\nuser_name: b\nexp_name: 42\nworkspace: o\nmodules: {pre_trainer: {framework: megatron, config: pre_trainer, model: llama-tiny}}\n", {},
+      {"numeric name",
+       "work_group: a\nuser_name: b\nexp_name: 42\nworkspace: o\nmodules: {pre_trainer: {framework: megatron, config: "
+       "pre_trainer, model: llama-tiny}}\n",
+       {},
        "exp.yaml:3:11: error: 'exp_name' must be text, but this is an integer; put it in quotes"},
-      {"no trainer", header + "modules:\n  foo: {framework: megatron}\n", {},
+      {"no trainer",
+       header + "modules:\n  foo: {framework: megatron}\n",
+       {},
        "exp.yaml:6:3: error: no module is a trainer (there is: foo); call one pre_trainer or post_trainer"},
-      {"no framework", header + "modules:\n  pre_trainer:\n    config: pre_trainer\n    model: llama-tiny\n", {},
+      {"no framework",
+       header + "modules:\n  pre_trainer:\n    config: pre_trainer\n    model: llama-tiny\n",
+       {},
        "exp.yaml:7:5: error: module 'pre_trainer' has no 'framework'; add 'framework: megatron'"},
-      {"no model", header + "modules:\n  pre_trainer:\n    framework: megatron\n    config: pre_trainer\n", {},
+      {"no model",
+       header + "modules:\n  pre_trainer:\n    framework: megatron\n    config: pre_trainer\n",
+       {},
        "exp.yaml:7:5: error: module 'pre_trainer' has no 'model'; add 'model: NAME.yaml'"},
-      {"overrides is a list", header + "modules:\n  pre_trainer:\n    framework: megatron\n    config: pre_trainer\n    model: llama-tiny\n    overrides: [lr]\n", {},
-       "exp.yaml:10:16: error: 'overrides' must be a mapping of keys to values, but this is a list; write 'key: value' lines below it"},
-      {"missing preset", experiment("", "llama-tyni"), {},
-       "exp.yaml:9:12: error: there is no model preset 'llama-tyni' for framework 'megatron' (looked for models/megatron/llama-tyni.yaml in "
+      {"overrides is a list",
+       header + "modules:\n  pre_trainer:\n    framework: megatron\n    config: pre_trainer\n    model: llama-tiny\n   "
+                " overrides: [lr]\n",
+       {},
+       "exp.yaml:10:16: error: 'overrides' must be a mapping of keys to values, but this is a list; write 'key: value' "
+       "lines below it"},
+      {"missing preset",
+       experiment("", "llama-tyni"),
+       {},
+       "exp.yaml:9:12: error: there is no model preset 'llama-tyni' for framework 'megatron' (looked for "
+       "models/megatron/llama-tyni.yaml in "
        "<own>); did you mean 'llama-tiny'?"},
-      {"escaping preset", experiment("", "../../x"), {},
-       "exp.yaml:9:12: error: preset '../../x.yaml' leaves the preset folders; name a file below models/megatron, and add folders with "
+      {"escaping preset",
+       experiment("", "../../x"),
+       {},
+       "exp.yaml:9:12: error: preset '../../x.yaml' leaves the preset folders; name a file below models/megatron, and "
+       "add folders with "
        "--config-path"},
-      {"wrong framework", header + "modules:\n  pre_trainer:\n    framework: megatrom\n    config: pre_trainer\n    model: llama-tiny\n", {},
+      {"wrong framework",
+       header + "modules:\n  pre_trainer:\n    framework: megatrom\n    config: pre_trainer\n    model: llama-tiny\n",
+       {},
        "exp.yaml:8:13: error: there are no presets for framework 'megatrom' in <own>; did you mean 'megatron'?"},
-      {"platform without config", header + "platform: {overrides: {}}\nmodules: {pre_trainer: {framework: megatron, config: pre_trainer, model: llama-tiny}}\n", {},
+      {"platform without config",
+       header + "platform: {overrides: {}}\nmodules: {pre_trainer: {framework: megatron, config: pre_trainer, model: "
+                "llama-tiny}}\n",
+       {},
        "exp.yaml:5:11: error: 'platform' has no 'config'; name its preset, or remove 'platform'"},
-      {"unknown top-level key", "extend: x.yaml\n" + experiment(data), {},
+      {"unknown top-level key",
+       "extend: x.yaml\n" + experiment(data),
+       {},
        "exp.yaml:1:1: error: unknown key 'extend' in an experiment; did you mean 'extends'?"},
   });
 }
 
 TEST(Negative, Keys) {
   check({
-      {"unknown key", experiment(data + "      hiden_size: 64\n"), {}, "exp.yaml:12:7: error: unknown key 'hiden_size'; did you mean 'hidden_size'?"},
-      {"unknown key on the command line", experiment(data), {"trian_iters=8"},
+      {"unknown key",
+       experiment(data + "      hiden_size: 64\n"),
+       {},
+       "exp.yaml:12:7: error: unknown key 'hiden_size'; did you mean 'hidden_size'?"},
+      {"unknown key on the command line",
+       experiment(data),
+       {"trian_iters=8"},
        "command line: error: unknown key 'trian_iters'; did you mean 'train_iters'?"},
-      {"nothing near", experiment(data + "      zzzzzzzzzzzz: 1\n"), {},
+      {"nothing near",
+       experiment(data + "      zzzzzzzzzzzz: 1\n"),
+       {},
        "exp.yaml:12:7: error: unknown key 'zzzzzzzzzzzz'; remove it, or pass --allow-unknown"},
-      {"wrong type", experiment(data + "      num_layers: eight\n"), {},
+      {"wrong type",
+       experiment(data + "      num_layers: eight\n"),
+       {},
        "exp.yaml:12:19: error: 'num_layers' must be an integer, but \"eight\" is a string; remove quotes, if any"},
-      {"fraction", experiment(data), {"train_iters=1.5"}, "command line: error: 'train_iters' must be an integer, but 1.5 is a number"},
-      {"text for a flag", experiment(data), {"bf16=maybe"}, "command line: error: 'bf16' must be true or false, but \"maybe\" is a string"},
-      {"zero", experiment(data + "      micro_batch_size: 0\n"), {}, "exp.yaml:12:25: error: 'micro_batch_size' must be at least 1, but is 0"},
-      {"missing value", experiment(data + "      train_iters: null\n"), {},
-       "exp.yaml:12:20: error: 'train_iters' (number of steps) is not set; set it in the model preset, under 'overrides:' or as "
+      {"fraction",
+       experiment(data),
+       {"train_iters=1.5"},
+       "command line: error: 'train_iters' must be an integer, but 1.5 is a number"},
+      {"text for a flag",
+       experiment(data),
+       {"bf16=maybe"},
+       "command line: error: 'bf16' must be true or false, but \"maybe\" is a string"},
+      {"zero",
+       experiment(data + "      micro_batch_size: 0\n"),
+       {},
+       "exp.yaml:12:25: error: 'micro_batch_size' must be at least 1, but is 0"},
+      {"missing value",
+       experiment(data + "      train_iters: null\n"),
+       {},
+       "exp.yaml:12:20: error: 'train_iters' (number of steps) is not set; set it in the model preset, under "
+       "'overrides:' or as "
        "train_iters=VALUE"},
-      {"choice", experiment(data + "      lr_decay_style: cosin\n"), {},
+      {"choice",
+       experiment(data + "      lr_decay_style: cosin\n"),
+       {},
        "exp.yaml:12:23: error: 'lr_decay_style' cannot be 'cosin'; did you mean 'cosine'?"},
-      {"not an override", experiment(data), {"train_iters"}, "command line: error: 'train_iters' is not an override; write key=value"},
-      {"into a scalar", experiment(data), {"a=1", "a.b=2"},
+      {"not an override",
+       experiment(data),
+       {"train_iters"},
+       "command line: error: 'train_iters' is not an override; write key=value"},
+      {"into a scalar",
+       experiment(data),
+       {"a=1", "a.b=2"},
        "command line: error: 'a.b' reaches into 'a', which another argument sets to 1; give one of them only"},
-      {"no data", experiment("      lr: 1.0e-3\n"), {},
-       "<own>/modules/megatron/trainer_base.yaml:46:18: error: 'train_data_path' (training data; mock_data: true trains on random tokens) is "
+      {"no data",
+       experiment("      lr: 1.0e-3\n"),
+       {},
+       "<own>/modules/megatron/trainer_base.yaml:46:18: error: 'train_data_path' (training data; mock_data: true "
+       "trains on random tokens) is "
        "not set; set it in the model preset, under 'overrides:' or as train_data_path=VALUE"},
-      {"bad split", experiment(data), {"split=a,b"},
-       "command line: error: 'split' must be up to three shares, but is 'a,b'; write training, validation and test, such as 95,5,0"},
+      {"bad split",
+       experiment(data),
+       {"split=a,b"},
+       "command line: error: 'split' must be up to three shares, but is 'a,b'; write training, validation and test, "
+       "such as 95,5,0"},
   });
 }
 
 TEST(Negative, WhatIsNotSupportedIsNeverIgnored) {
   check({
-      {"dropout", experiment(data + "      hidden_dropout: 0.1\n"), {},
+      {"dropout",
+       experiment(data + "      hidden_dropout: 0.1\n"),
+       {},
        "exp.yaml:12:23: error: 'hidden_dropout: 0.1' is not supported: dropout; set hidden_dropout=0"},
-      {"fp8", experiment(data), {"fp8=hybrid"}, "command line: error: 'fp8: \"hybrid\"' is not supported: FP8; set fp8=false"},
-      {"experts", experiment(data), {"num_experts=8"}, "command line: error: 'num_experts: 8' is not supported: mixture of experts; set num_experts=None"},
-      {"ranks", experiment(data), {"tensor_model_parallel_size=2"},
-       "command line: error: tensor_model_parallel_size = 2 is not supported: only one rank is supported so far; set tensor_model_parallel_size=1"},
-      {"fp16", experiment(data), {"bf16=false", "fp16=true"}, "command line: error: fp16 is not supported: loss scaling is missing; use bf16: true"},
-      {"checkpoint", experiment(data), {"save=out"}, "command line: error: 'save: \"out\"' is not supported: checkpoints; set save=None"},
+      {"fp8",
+       experiment(data),
+       {"fp8=hybrid"},
+       "command line: error: 'fp8: \"hybrid\"' is not supported: FP8; set fp8=false"},
+      {"experts",
+       experiment(data),
+       {"num_experts=8"},
+       "command line: error: 'num_experts: 8' is not supported: mixture of experts; set num_experts=None"},
+      {"ranks",
+       experiment(data),
+       {"tensor_model_parallel_size=2"},
+       "command line: error: tensor_model_parallel_size = 2 is not supported: only one rank is supported so far; set "
+       "tensor_model_parallel_size=1"},
+      {"fp16",
+       experiment(data),
+       {"bf16=false", "fp16=true"},
+       "command line: error: fp16 is not supported: loss scaling is missing; use bf16: true"},
+      {"checkpoint",
+       experiment(data),
+       {"save=out"},
+       "command line: error: 'save: \"out\"' is not supported: checkpoints; set save=None"},
   });
 }
 
 TEST(Negative, Rules) {
   check({
-      {"heads and width", experiment(data + "      num_attention_heads: 7\n"), {},
-       "exp.yaml:12:28: error: hidden_size 128 is not a multiple of num_attention_heads 7; change one of them, or give the head size as kv_channels"},
-      {"heads and groups", experiment(data + "      num_query_groups: 3\n"), {},
-       "exp.yaml:12:25: error: num_attention_heads 8 is not a multiple of num_query_groups 3; change one of them (num_attention_heads stands at "
+      {"heads and width",
+       experiment(data + "      num_attention_heads: 7\n"),
+       {},
+       "exp.yaml:12:28: error: hidden_size 128 is not a multiple of num_attention_heads 7; change one of them, or give "
+       "the head size as kv_channels"},
+      {"heads and groups",
+       experiment(data + "      num_query_groups: 3\n"),
+       {},
+       "exp.yaml:12:25: error: num_attention_heads 8 is not a multiple of num_query_groups 3; change one of them "
+       "(num_attention_heads stands at "
        "<own>/models/megatron/llama-tiny.yaml:8:22)"},
-      {"odd head", experiment(data + "      kv_channels: 7\n"), {},
-       "<own>/models/megatron/llama_base.yaml:7:17: error: RoPE rotates pairs: 7 elements of a head of 7 are not possible; choose an even number of "
+      {"odd head",
+       experiment(data + "      kv_channels: 7\n"),
+       {},
+       "<own>/models/megatron/llama_base.yaml:7:17: error: RoPE rotates pairs: 7 elements of a head of 7 are not "
+       "possible; choose an even number of "
        "at most the head size"},
-      {"batch sizes", experiment(data + "      micro_batch_size: 3\n      global_batch_size: 8\n"), {},
+      {"batch sizes",
+       experiment(data + "      micro_batch_size: 3\n      global_batch_size: 8\n"),
+       {},
        "exp.yaml:13:26: error: global_batch_size 8 is not a multiple of micro_batch_size 3; set global_batch_size=9"},
-      {"positions", experiment(data + "      seq_length: 2048\n", "gpt2_124M"), {},
-       "exp.yaml:12:19: error: seq_length 2048 is longer than the table of 1024 learned positions; lower seq_length, or raise "
+      {"positions",
+       experiment(data + "      seq_length: 2048\n", "gpt2_124M"),
+       {},
+       "exp.yaml:12:19: error: seq_length 2048 is longer than the table of 1024 learned positions; lower seq_length, "
+       "or raise "
        "max_position_embeddings (<own>/models/megatron/gpt_base.yaml:6:26)"},
-      {"learning rates", experiment(data), {"lr=1e-6"},
-       "<own>/modules/megatron/trainer_base.yaml:21:9: error: min_lr 2.5e-05 is above lr 1e-06"},
-      {"beta", experiment(data), {"adam_beta2=1"}, "command line: error: 'adam_beta2' must be at least 0 and below 1, but is 1"},
-      {"recompute", experiment(data), {"recompute_granularity=full", "recompute_method=block", "recompute_num_layers=9"},
+      {"learning rates",
+       experiment(data),
+       {"lr=1e-6"},
+       "<own>/modules/megatron/trainer_base.yaml:21:9: error: min_lr 2.5e-05 is above lr 1e-06; "
+       "lower it too (lr stands at command line)"},
+      {"beta",
+       experiment(data),
+       {"adam_beta2=1"},
+       "command line: error: 'adam_beta2' must be at least 0 and below 1, but is 1"},
+      {"recompute",
+       experiment(data),
+       {"recompute_granularity=full", "recompute_method=block", "recompute_num_layers=9"},
        "command line: error: recompute_num_layers 9 is more than the model's 8 layers"},
-      {"activations", experiment(data), {"squared_relu=true"},
+      {"activations",
+       experiment(data),
+       {"squared_relu=true"},
        "command line: error: 'swiglu' and 'squared_relu' exclude each other; set one of them only"},
-      {"window", experiment(data), {"window_size=[5]"},
-       "command line: error: 'window_size' must be [tokens before the query, 0], but is [5]; write [127, 0] for a window of 128 tokens, or None"},
-      {"bytes", experiment(data), {"vocab_size=300"},
+      {"window",
+       experiment(data),
+       {"window_size=[5]"},
+       "command line: error: 'window_size' must be [tokens before the query, 0], but is [5]; write [127, 0] for a "
+       "window of 128 tokens, or None"},
+      {"bytes",
+       experiment(data),
+       {"vocab_size=300"},
        "command line: error: tokenizer_type bytes has 256 tokens, but vocab_size is 300; remove vocab_size"},
-      {"tokenizer", experiment("      train_data_path: x\n      tokenizer_type: HuggingFaceTokenizer\n      tokenizer_model: my/own\n"), {},
+      {"tokenizer",
+       experiment(
+           "      train_data_path: x\n      tokenizer_type: HuggingFaceTokenizer\n      tokenizer_model: my/own\n"),
+       {},
        "exp.yaml:13:24: error: the size of the vocabulary of tokenizer 'my/own' is not known here; set vocab_size"},
   });
 }
@@ -157,7 +283,8 @@ TEST(Negative, AllowUnknownMakesWarnings) {
   request.allowUnknown = true;
   Outcome outcome = run(request);
   EXPECT_TRUE(outcome.result);
-  EXPECT_EQ(outcome.diagnostics.str(), "exp.yaml:12:7: warning: unknown key 'hiden_size' has no effect; did you mean 'hidden_size'?\n");
+  EXPECT_EQ(outcome.diagnostics.str(),
+            "exp.yaml:12:7: warning: unknown key 'hiden_size' has no effect; did you mean 'hidden_size'?\n");
 }
 
 /// One run reports everything that it can, in the order of the file.
@@ -165,9 +292,10 @@ TEST(Negative, AllMistakesAreReportedAtOnce) {
   Workspace workspace;
   workspace.write("exp.yaml", experiment(data + "      hiden_size: 64\n      lr: fast\n      hidden_dropout: 0.5\n"));
   Outcome outcome = run("exp.yaml");
-  EXPECT_EQ(outcome.diagnostics.str(), "exp.yaml:12:7: error: unknown key 'hiden_size'; did you mean 'hidden_size'?\n"
-                                       "exp.yaml:13:11: error: 'lr' must be a finite number, but \"fast\" is a string; remove quotes, if any\n"
-                                       "exp.yaml:14:23: error: 'hidden_dropout: 0.5' is not supported: dropout; set hidden_dropout=0\n");
+  EXPECT_EQ(outcome.diagnostics.str(),
+            "exp.yaml:12:7: error: unknown key 'hiden_size'; did you mean 'hidden_size'?\n"
+            "exp.yaml:13:11: error: 'lr' must be a finite number, but \"fast\" is a string; remove quotes, if any\n"
+            "exp.yaml:14:23: error: 'hidden_dropout: 0.5' is not supported: dropout; set hidden_dropout=0\n");
 }
 
 } // namespace

@@ -33,45 +33,59 @@ protected:
 };
 
 TEST_F(ResolveTest, ModulePresetWinsOverModelPreset) {
-  EXPECT_EQ(resolve(base), R"({"empty":null,"lr":1e-05,"model":"net","path":null,"section":{"a":1,"b":2},"seq":8,"shared":"module","width":4})");
+  EXPECT_EQ(
+      resolve(base),
+      R"({"empty":null,"lr":1e-05,"model":"net","path":null,"section":{"a":1,"b":2},"seq":8,)"
+      R"("shared":"module","width":4})");
   // What is hidden is kept for --explain.
   std::set<std::string> hidden;
   for (const Hidden &entry : config->hidden) {
     EXPECT_TRUE(entry.surprising);
     hidden.insert(entry.key + " " + entry.value.location().str() + " " + entry.winner.str());
   }
-  EXPECT_EQ(hidden, (std::set<std::string>{"section presets/models/toy/net.yaml:3:10 presets/modules/toy/base.yaml:2:10",
-                                           "shared presets/models/toy/net.yaml:1:9 presets/modules/toy/base.yaml:1:9"}));
+  EXPECT_EQ(hidden,
+            (std::set<std::string>{"section presets/models/toy/net.yaml:3:10 presets/modules/toy/base.yaml:2:10",
+                                   "shared presets/models/toy/net.yaml:1:9 presets/modules/toy/base.yaml:1:9"}));
 }
 
 TEST_F(ResolveTest, OverridesWinAndTheCommandLineWinsOverAll) {
-  EXPECT_EQ(resolve(base + "    overrides:\n      shared: mine\n      section: {b: 'null', d: {e: 'null'}}\n      width: 'null'\n",
-                    {"seq=16", "section.a=7", "new.key=[1, 2]", "empty=null"}),
-            R"({"empty":"null","lr":1e-05,"model":"net","new":{"key":[1,2]},"path":null,)"
-            R"("section":{"a":7,"b":null,"d":{"e":"null"}},"seq":16,"shared":"mine","width":null})");
+  EXPECT_EQ(
+      resolve(
+          base +
+              "    overrides:\n      shared: mine\n      section: {b: 'null', d: {e: 'null'}}\n      width: 'null'\n",
+          {"seq=16", "section.a=7", "new.key=[1, 2]", "empty=null"}),
+      R"({"empty":"null","lr":1e-05,"model":"net","new":{"key":[1,2]},"path":null,)"
+      R"("section":{"a":7,"b":null,"d":{"e":"null"}},"seq":16,"shared":"mine","width":null})");
 }
 
 TEST_F(ResolveTest, FreeAttributesCountOnlyWhereTheModulePresetHasNone) {
   std::string module = base + "    trainer_class: Mine\n    width: 5\n    seq: 99\n";
-  EXPECT_EQ(resolve(module), R"({"empty":null,"lr":1e-05,"model":"net","path":null,"section":{"a":1,"b":2},"seq":8,"shared":"module",)"
-                             R"("trainer_class":"Mine","width":5})");
-  EXPECT_EQ(diagnostics.str(), "exp.yaml:12:5: warning: 'seq' has no effect here: the module preset sets it (presets/modules/toy/trainer.yaml:3:6); "
+  EXPECT_EQ(resolve(module),
+            R"({"empty":null,"lr":1e-05,"model":"net","path":null,"section":{"a":1,"b":2},"seq":8,"shared":"module",)"
+            R"("trainer_class":"Mine","width":5})");
+  EXPECT_EQ(diagnostics.str(), "exp.yaml:12:5: warning: 'seq' has no effect here: the module preset sets it "
+                               "(presets/modules/toy/trainer.yaml:3:6); "
                                "move it under 'overrides:'\n");
 }
 
 TEST_F(ResolveTest, AModelPresetMayDefineItsOwnModelMapping) {
   workspace.write("presets/models/toy/titan.yaml", "model: {name: llama3, flavor: 8B}\n");
-  EXPECT_EQ(resolve("    framework: toy\n    config: trainer\n    model: titan.yaml\n    overrides: {model: {flavor: 70B}}\n"),
-            R"({"empty":null,"lr":1e-05,"model":{"flavor":"70B","name":"llama3"},"section":{"a":1,"b":2},"seq":8,"shared":"module"})");
+  EXPECT_EQ(
+      resolve(
+          "    framework: toy\n    config: trainer\n    model: titan.yaml\n    overrides: {model: {flavor: 70B}}\n"),
+      R"({"empty":null,"lr":1e-05,"model":{"flavor":"70B","name":"llama3"},"section":{"a":1,"b":2},"seq":8,)"
+      R"("shared":"module"})");
 }
 
 TEST_F(ResolveTest, AModuleWithoutPresetIsTakenAsItIs) {
-  EXPECT_EQ(resolve("    framework: toy\n    model: net\n    width: 3\n    overrides: {width: 4}\n"), R"({"model":"net","overrides":{"width":4},"width":3})");
+  EXPECT_EQ(resolve("    framework: toy\n    model: net\n    width: 3\n    overrides: {width: 4}\n"),
+            R"({"model":"net","overrides":{"width":4},"width":3})");
 }
 
 TEST_F(ResolveTest, ExperimentsExtendExperiments) {
   workspace.write("parent.yaml", header + "modules:\n  pre_trainer:\n" + base + "    overrides: {seq: 1, width: 1}\n");
-  workspace.write("child.yaml", "extends: parent.yaml\nexp_name: child\nmodules:\n  pre_trainer:\n    overrides: {width: 2}\n");
+  workspace.write("child.yaml",
+                  "extends: parent.yaml\nexp_name: child\nmodules:\n  pre_trainer:\n    overrides: {width: 2}\n");
   ConfigRequest request{"child.yaml", {}, {"presets"}, {}, false};
   Diagnostics own;
   std::optional<ResolvedConfig> result = resolveConfig(request, own);
@@ -81,8 +95,10 @@ TEST_F(ResolveTest, ExperimentsExtendExperiments) {
 }
 
 TEST_F(ResolveTest, CommandLineForms) {
-  EXPECT_EQ(resolve(base, {"--seq", "-4", "--lr=2e-4", "--flag", "--width", "6"}),
-            R"({"empty":null,"flag":true,"lr":0.0002,"model":"net","path":null,"section":{"a":1,"b":2},"seq":-4,"shared":"module","width":6})");
+  EXPECT_EQ(
+      resolve(base, {"--seq", "-4", "--lr=2e-4", "--flag", "--width", "6"}),
+      R"({"empty":null,"flag":true,"lr":0.0002,"model":"net","path":null,"section":{"a":1,"b":2},"seq":-4,)"
+      R"("shared":"module","width":6})");
 }
 
 TEST_F(ResolveTest, EarlierConfigPathsWin) {
@@ -135,7 +151,9 @@ TEST(UpstreamExperiments, ResolveAsUpstreamResolvesThem) {
     std::optional<ResolvedConfig> config = resolveConfig(request, diagnostics);
     ASSERT_TRUE(config) << name << "\n" << diagnostics.str();
     nlohmann::json expected = nlohmann::json::parse(std::ifstream(file.path()));
-    EXPECT_EQ(nlohmann::json::parse(config->json()), expected) << name << "\n" << nlohmann::json::diff(expected, nlohmann::json::parse(config->json())).dump(2);
+    EXPECT_EQ(nlohmann::json::parse(config->json()), expected)
+        << name << "\n"
+        << nlohmann::json::diff(expected, nlohmann::json::parse(config->json())).dump(2);
     ++count;
   }
   EXPECT_GE(count, 135);

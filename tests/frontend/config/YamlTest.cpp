@@ -21,15 +21,19 @@ std::string parse(const std::string &text) {
 TEST(Yaml, DocumentsBecomeValues) {
   EXPECT_EQ(parse("a: 1\nb: [x, 2.5, yes]\nc: {d: ~}\n"), R"({"a":1,"b":["x",2.5,true],"c":{"d":null}})");
   EXPECT_EQ(parse("a: 'yes'\nb: \"1\"\nc: !!str 2\nd: !!float 3\n"), R"({"a":"yes","b":"1","c":"2","d":3.0})");
-  EXPECT_EQ(parse("\xEF\xBB\xBF" "a: 1\r\nb: |\r\n  text\r\n"), R"({"a":1,"b":"text\n"})");
+  EXPECT_EQ(parse("\xEF\xBB\xBF"
+                  "a: 1\r\nb: |\r\n  text\r\n"),
+            R"({"a":1,"b":"text\n"})");
   EXPECT_EQ(parse(""), "null");
   EXPECT_EQ(parse("# nothing\n"), "null");
 }
 
 TEST(Yaml, AnchorsAliasesAndMergeKeys) {
-  EXPECT_EQ(parse("a: &x {p: 1, q: 2}\nb: *x\nc:\n  <<: *x\n  q: 3\n"), R"({"a":{"p":1,"q":2},"b":{"p":1,"q":2},"c":{"p":1,"q":3}})");
+  EXPECT_EQ(parse("a: &x {p: 1, q: 2}\nb: *x\nc:\n  <<: *x\n  q: 3\n"),
+            R"({"a":{"p":1,"q":2},"b":{"p":1,"q":2},"c":{"p":1,"q":3}})");
   // Of several merged mappings the first wins.
-  EXPECT_EQ(parse("a: &x {p: 1}\nb: &y {p: 2, r: 3}\nc: {<<: [*x, *y]}\n"), R"({"a":{"p":1},"b":{"p":2,"r":3},"c":{"p":1,"r":3}})");
+  EXPECT_EQ(parse("a: &x {p: 1}\nb: &y {p: 2, r: 3}\nc: {<<: [*x, *y]}\n"),
+            R"({"a":{"p":1},"b":{"p":2,"r":3},"c":{"p":1,"r":3}})");
 }
 
 TEST(Yaml, EveryScalarKnowsItsPlace) {
@@ -46,22 +50,27 @@ TEST(Yaml, OfDuplicateKeysTheLastWinsWithAWarning) {
   Diagnostics diagnostics;
   std::optional<Value> value = parseYaml("a: 1\na: 2\n", "t.yaml", diagnostics);
   EXPECT_EQ(value->str(), R"({"a":2})");
-  EXPECT_EQ(diagnostics.str(), "t.yaml:2:1: warning: 'a' is written twice in one mapping; this one wins; remove one of them\n");
+  EXPECT_EQ(diagnostics.str(),
+            "t.yaml:2:1: warning: 'a' is written twice in one mapping; this one wins; remove one of them\n");
 }
 
 TEST(Yaml, Errors) {
   EXPECT_EQ(parse("a: [1, 2\nb: 3\n"), "t.yaml:2:2: error: not YAML: end of sequence flow not found\n");
   EXPECT_EQ(parse("a:\n\tb: 1\n"), "t.yaml:2:1: error: a tab in the indentation; indent with blanks\n");
-  EXPECT_EQ(parse("a: 1\n---\nb: 2\n"), "t.yaml:3:1: error: a second YAML document in one file; remove the '---' line and what follows\n");
+  EXPECT_EQ(parse("a: 1\n---\nb: 2\n"),
+            "t.yaml:3:1: error: a second YAML document in one file; remove the '---' line and what follows\n");
   EXPECT_EQ(parse("1: x\n"), "t.yaml:1:1: error: a key must be text, but this one is an integer; put it in quotes\n");
   EXPECT_EQ(parse("on: x\n"), "t.yaml:1:1: error: a key must be text, but this one is a boolean; put it in quotes\n");
-  EXPECT_EQ(parse("a: &x [*x]\n"), "t.yaml:1:8: error: an alias stands inside the value that it names; give the anchor to a value that is "
-                                   "complete before this line\n");
-  EXPECT_EQ(parse("a: {<<: 3}\n"), "t.yaml:1:9: error: '<<' merges mappings, but this is an integer; write '<<: *name' where &name marks a "
-                                   "mapping\n");
+  EXPECT_EQ(parse("a: &x [*x]\n"),
+            "t.yaml:1:8: error: an alias stands inside the value that it names; give the anchor to a value that is "
+            "complete before this line\n");
+  EXPECT_EQ(parse("a: {<<: 3}\n"),
+            "t.yaml:1:9: error: '<<' merges mappings, but this is an integer; write '<<: *name' where &name marks a "
+            "mapping\n");
   EXPECT_EQ(parse("a: !!int x\n"), "t.yaml:1:4: error: 'x' is tagged !!int but is a string\n");
-  EXPECT_EQ(parse("a: !python/object x\n"), "t.yaml:1:4: error: unknown YAML tag '!python/object'; use !!str, !!int, !!float, !!bool or "
-                                            "!!null, or none\n");
+  EXPECT_EQ(parse("a: !python/object x\n"),
+            "t.yaml:1:4: error: unknown YAML tag '!python/object'; use !!str, !!int, !!float, !!bool or "
+            "!!null, or none\n");
 }
 
 TEST(Yaml, NestedAliasesCannotGrowWithoutBound) {
@@ -157,23 +166,30 @@ TEST(Extends, Errors) {
   Workspace workspace;
   workspace.write("llama_base.yaml", "x: 1\n");
   workspace.write("missing.yaml", "y: 1\nextends:\n  - llama_bas.yaml\n");
-  EXPECT_EQ(load("missing.yaml"), "missing.yaml:3:5: error: extends 'llama_bas.yaml', but there is no file llama_bas.yaml; did you mean "
-                                  "'llama_base.yaml'?\n");
+  EXPECT_EQ(load("missing.yaml"),
+            "missing.yaml:3:5: error: extends 'llama_bas.yaml', but there is no file llama_bas.yaml; did you mean "
+            "'llama_base.yaml'?\n");
   workspace.write("one.yaml", "extends: two.yaml\n");
   workspace.write("two.yaml", "a: 1\nextends: [llama_base.yaml, one.yaml]\n");
-  EXPECT_EQ(load("one.yaml"), "two.yaml:2:28: error: 'extends' goes in a circle: one.yaml -> two.yaml -> one.yaml; remove one of these lines\n");
+  EXPECT_EQ(load("one.yaml"), "two.yaml:2:28: error: 'extends' goes in a circle: one.yaml -> two.yaml -> one.yaml; "
+                              "remove one of these lines\n");
   workspace.write("self.yaml", "extends: ./self.yaml\n");
-  EXPECT_EQ(load("self.yaml"), "self.yaml:1:10: error: 'extends' goes in a circle: self.yaml -> self.yaml; remove one of these lines\n");
+  EXPECT_EQ(load("self.yaml"),
+            "self.yaml:1:10: error: 'extends' goes in a circle: self.yaml -> self.yaml; remove one of these lines\n");
   workspace.write("empty.yaml", "a: 1\nextends:\n");
-  EXPECT_EQ(load("empty.yaml"), "empty.yaml:2:1: error: 'extends' names a file or a list of files, but this is null; name a file relative to "
-                                "this one, or remove the key\n");
+  EXPECT_EQ(
+      load("empty.yaml"),
+      "empty.yaml:2:1: error: 'extends' names a file or a list of files, but this is null; name a file relative to "
+      "this one, or remove the key\n");
   workspace.write("list.yaml", "- 1\n");
-  EXPECT_EQ(load("list.yaml"), "list.yaml:1:1: error: expected a mapping of keys to values, but the file holds a list\n");
+  EXPECT_EQ(load("list.yaml"),
+            "list.yaml:1:1: error: expected a mapping of keys to values, but the file holds a list\n");
   workspace.write("nothing.yaml", "# only a comment\n");
   EXPECT_EQ(load("nothing.yaml"), "nothing.yaml: error: is empty; write a mapping of keys to values\n");
   workspace.write("variable.yaml", "a: 1\nb: [x, '${PRIMUS_TEST_UNSET}']\n");
-  EXPECT_EQ(load("variable.yaml"), "variable.yaml:2:8: error: the environment variable 'PRIMUS_TEST_UNSET' is not set; set it, or write "
-                                   "${PRIMUS_TEST_UNSET:default}\n");
+  EXPECT_EQ(load("variable.yaml"),
+            "variable.yaml:2:8: error: the environment variable 'PRIMUS_TEST_UNSET' is not set; set it, or write "
+            "${PRIMUS_TEST_UNSET:default}\n");
 }
 
 /// The same file twice on different ways is no circle.
