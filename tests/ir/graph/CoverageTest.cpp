@@ -32,8 +32,9 @@ protected:
 
 TEST_F(Coverage, EveryDerivativeIsTested) {
   for (RegisteredOperationName op : getGraphOps())
-    if (op.hasInterface<graph::Differentiable>())
+    if (op.hasInterface<graph::Differentiable>()) {
       EXPECT_TRUE(built.contains(op.getStringRef())) << op.getStringRef().str() << " has no gradient case";
+    }
 }
 
 TEST_F(Coverage, EveryDefinitionIsTested) {
@@ -41,8 +42,9 @@ TEST_F(Coverage, EveryDefinitionIsTested) {
   built.insert("graph.adamw");
   built.insert("graph.pack");
   for (RegisteredOperationName op : getGraphOps())
-    if (op.hasInterface<graph::Decomposable>())
+    if (op.hasInterface<graph::Decomposable>()) {
       EXPECT_TRUE(built.contains(op.getStringRef())) << op.getStringRef().str() << " occurs in no case";
+    }
 }
 
 TEST_F(Coverage, EveryOpCanBeInterpreted) {
