@@ -209,6 +209,10 @@ FailureOr<LoweredFunction> FunctionLowering::run() {
   for (Operation &op : source.front())
     if (failed(lowerOp(&op)))
       return failure();
+  // Views that only other views needed.
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body)))
+    if (isa<ViewOp>(op) && op.use_empty())
+      op.erase();
   return result;
 }
 

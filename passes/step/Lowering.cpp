@@ -31,6 +31,9 @@ Value step::getRoot(Value buffer) {
 }
 
 Value step::getView(OpBuilder &builder, Location loc, Value buffer, MemRefType type, int64_t offset) {
+  // A view of a view is one view.
+  if (auto view = buffer.getDefiningOp<ViewOp>())
+    return getView(builder, loc, view.getSource(), type, view.getOffset() + offset);
   if (buffer.getType() == type && offset == 0)
     return buffer;
   return ViewOp::create(builder, loc, type, buffer, builder.getI64IntegerAttr(offset));

@@ -24,9 +24,10 @@ step.function @f(%x: memref<16xf32>) scratch 0 {
 // A buffer from before a loop stays live through all of it, so one of the loop's own can't take its place.
 // CHECK-LABEL: step.program @p
 // CHECK-SAME: arena 320
-// CHECK: step.buffer offset 64 "outside"
-// CHECK: step.buffer offset 128 "inside"
-// CHECK: step.buffer offset 192 "f.scratch" : memref<128xi8>
+// The largest comes first in memory: the scratch region of @f.
+// CHECK: step.buffer offset 192 "outside"
+// CHECK: step.buffer offset 256 "inside"
+// CHECK: step.buffer offset 0 "f.scratch" : memref<128xi8>
 step.program @p(%x: memref<16xf32> {step.name = "x"}) arena 0 {
   %outside = step.buffer offset -1 "outside" : memref<16xf32>
   step.launch @k(%x, %outside) : memref<16xf32>, memref<16xf32>
