@@ -218,6 +218,7 @@ void Compilation::fillTraining() {
   result.set_world_size(std::max<int64_t>(spec.parallelism().world_size(), 1));
   spec::TrainingSpec text = spec;
   text.clear_sources();
+  text.mutable_output()->clear_workspace(); // equal compilations give equal bytes wherever they run
   result.set_spec(config::printSpec(text));
   const spec::Training &from = spec.training();
   const spec::Optimizer &optimizer = spec.optimizer();

@@ -40,7 +40,9 @@ std::string cli::printModule(ModuleOp module, std::optional<StringRef> phase) {
       stream << ", arena of " << arena << " bytes";
     stream << ".\n";
   }
-  module->print(stream, OpPrintingFlags().printNameLocAsPrefix());
+  // A dump goes back in by --start-from, where names come from locations: they are part of it.
+  OpPrintingFlags flags;
+  module->print(stream, flags.printNameLocAsPrefix().enableDebugInfo(phase.has_value()));
   stream << "\n";
   return text;
 }

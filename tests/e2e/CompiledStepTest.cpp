@@ -10,7 +10,7 @@
 #include "ir/interpreter/Interpreter.h"
 #include "passes/Passes.h"
 #include "passes/Pipeline.h"
-#include "runtime/devices/Device.h"
+#include "runtime/devices/cpu/CpuDevice.h"
 #include "runtime/executable/ExecutableFile.h"
 #include "runtime/executor/Executor.h"
 
