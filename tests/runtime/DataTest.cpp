@@ -272,8 +272,9 @@ TEST(Samples, EveryEpochVisitsEachSequenceOnce) {
       EXPECT_EQ((*places.rbegin() - *places.begin()) % 16, 0);
       EXPECT_EQ(*places.rbegin() - *places.begin(), (n - 1) * 16);
     }
-    if (n > 10)
+    if (n > 10) {
       EXPECT_NE(order[0], order[1]);
+    }
   }
 }
 

@@ -59,9 +59,12 @@ Expected<Arena> Arena::allocate(int64_t bytes) {
     data += before;
     if (slack > before)
       munmap(data + mappedBytes, slack - before);
-    // Both calls are optimisations: without them, pages are small, or come when they are first written.
     (void)madvise(data, mappedBytes, MADV_HUGEPAGE);
   }
+  // Leaves tensors out of core dumps, and so keeps the kernel from joining the mapping with a neighbour: its figures for
+  // the arena stay the arena's.
+  (void)madvise(data, mappedBytes, MADV_DONTDUMP);
+  // All of it now, so that no step waits for the kernel.
   (void)madvise(data, mappedBytes, MADV_POPULATE_WRITE);
   return Arena(data, bytes, mappedBytes);
 }
