@@ -89,7 +89,7 @@ def Graph_LayerNormGradOp : Graph_Composite<"layer_norm_grad", [AttrSizedResultS
 // Feed-forward non-linearities
 //===----------------------------------------------------------------------===//
 
-def Graph_ActivationOp : Graph_Composite<"activation", [Elementwise, SameOperandsAndResultType,
+def Graph_ActivationOp : Graph_Composite<"activation", [Elementwise, AllTypesMatch<["x", "y"]>,
                                          DeclareOpInterfaceMethods<Differentiable>]> {
   let summary = "pointwise non-linearity, computed in f32";
   let description = [{
@@ -102,7 +102,7 @@ def Graph_ActivationOp : Graph_Composite<"activation", [Elementwise, SameOperand
   let assemblyFormat = "custom<PlainEnum>($kind) $x attr-dict `:` type($y)";
 }
 
-def Graph_ActivationGradOp : Graph_Composite<"activation_grad", [Elementwise, SameOperandsAndResultType]> {
+def Graph_ActivationGradOp : Graph_Composite<"activation_grad", [Elementwise, AllTypesMatch<["dy", "x", "dx"]>]> {
   let summary = "dy times the derivative of a non-linearity at x";
   let description = [{
     Created by activation's vjp.
@@ -116,7 +116,7 @@ def Graph_ActivationGradOp : Graph_Composite<"activation_grad", [Elementwise, Sa
   let assemblyFormat = "custom<PlainEnum>($kind) $dy `,` $x attr-dict `:` type($dx)";
 }
 
-def Graph_GluOp : Graph_Composite<"glu", [Elementwise, SameOperandsAndResultType,
+def Graph_GluOp : Graph_Composite<"glu", [Elementwise, AllTypesMatch<["gate", "up", "y"]>,
                                   DeclareOpInterfaceMethods<Differentiable>]> {
   let summary = "gated linear unit: act(gate) * up, computed in f32";
   let description = [{
@@ -131,7 +131,7 @@ def Graph_GluOp : Graph_Composite<"glu", [Elementwise, SameOperandsAndResultType
   let assemblyFormat = "custom<PlainEnum>($kind) $gate `,` $up attr-dict `:` type($y)";
 }
 
-def Graph_GluGradOp : Graph_Composite<"glu_grad", [Elementwise, SameOperandsAndResultType]> {
+def Graph_GluGradOp : Graph_Composite<"glu_grad", [Elementwise, AllTypesMatch<["dy", "gate", "up", "dgate", "dup"]>]> {
   let summary = "gradients of glu with respect to gate and up";
   let description = [{
     Created by glu's vjp.

@@ -14,7 +14,7 @@ include "ir/graph/GraphBase.td"
 //===----------------------------------------------------------------------===//
 
 class Graph_UnaryOp<string mnemonic, string math, string linear = "">
-    : Graph_PureOp<mnemonic, [Elementwise, SameOperandsAndResultType,
+    : Graph_PureOp<mnemonic, [Elementwise, AllTypesMatch<["operand", "result"]>,
                               DeclareOpInterfaceMethods<Differentiable>]> {
   let summary = "elementwise " # math;
   let description = "Computes `" # math # "` for each element.\n\n```mlir\n%y = graph." # mnemonic #
@@ -37,7 +37,7 @@ def Graph_SigmoidOp : Graph_UnaryOp<"sigmoid", "1 / (1 + e^-x)">;
 
 /// `linear` holds the arguments of elementwiseRule that say in which operands the op is linear.
 class Graph_BinaryOp<string mnemonic, string math, string linear = "", list<Trait> traits = []>
-    : Graph_PureOp<mnemonic, !listconcat([Elementwise, SameOperandsAndResultType,
+    : Graph_PureOp<mnemonic, !listconcat([Elementwise, AllTypesMatch<["lhs", "rhs", "result"]>,
                               DeclareOpInterfaceMethods<Differentiable>], traits)> {
   let summary = "elementwise " # math;
   let description = "Computes `" # math # "` for each pair of elements of equal shapes.\n\n```mlir\n%c = graph." #

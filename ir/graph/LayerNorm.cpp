@@ -106,6 +106,9 @@ ParseResult LayerNormGradOp::parse(OpAsmParser &parser, OperationState &result) 
   if (parser.parseOperandList(operands) || parser.parseOptionalAttrDict(result.attributes) || parser.parseColon() ||
       parser.parseType(type) || parser.resolveOperands(operands, type.getInputs(), loc, result.operands))
     return failure();
+  if (operands.size() < 4 || operands.size() > 5)
+    return parser.emitError(loc, "expected operands dy, x, mean, rstd and perhaps the weight, but there are ")
+           << operands.size();
   int32_t hasWeight = operands.size() > 4, hasBias = result.attributes.get("has_bias") ? 1 : 0;
   if (static_cast<int32_t>(type.getNumResults()) != 1 + hasWeight + hasBias)
     return parser.emitError(loc, "expected results dx")

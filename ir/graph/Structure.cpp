@@ -44,19 +44,19 @@ LogicalResult CallOp::verifySymbolUses(SymbolTableCollection &symbols) {
     return emitOpError() << getCalleeAttr() << " is not a func.func of this module";
   FunctionType type = callee.getFunctionType();
   auto mismatch = [&](const Twine &what) {
-    InFlightDiagnostic error = emitOpError() << what << " of " << getCalleeAttr() << ", whose type is " << type;
+    InFlightDiagnostic error = emitOpError() << what << " " << getCalleeAttr() << ", whose type is " << type;
     error.attachNote(callee.getLoc()) << "declared here";
     return error;
   };
   if (type.getNumInputs() != getOperands().size() || type.getNumResults() != getNumResults())
     return mismatch("has " + Twine(getOperands().size()) + " operands and " + Twine(getNumResults()) +
-                    " results, not those");
+                    " results, unlike");
   for (auto [i, operand, expected] : llvm::enumerate(getOperandTypes(), type.getInputs()))
     if (operand != expected)
-      return mismatch("operand " + Twine(i) + " differs from that") << "; it is " << operand;
+      return mismatch("operand " + Twine(i) + " differs from that of") << "; it is " << operand;
   for (auto [i, result, expected] : llvm::enumerate(getResultTypes(), type.getResults()))
     if (result != expected)
-      return mismatch("result " + Twine(i) + " differs from that") << "; it is " << result;
+      return mismatch("result " + Twine(i) + " differs from that of") << "; it is " << result;
   return success();
 }
 
