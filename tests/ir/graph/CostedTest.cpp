@@ -4,14 +4,14 @@
 
 using namespace mlir;
 using namespace primus::graph;
-using namespace primus::graph::test;
+using namespace primus::testing;
 
 namespace {
 
 class CostedTest : public OpHarness {
 protected:
   void expectCost(const OpCase &opCase, int64_t flops, int64_t bytes) {
-    OwningOpRef<ModuleOp> module = parse(opCase);
+    OwningOpRef<ModuleOp> module = build(opCase);
     Cost cost = cast<Costed>(getOp(*module)).getCost();
     EXPECT_EQ(cost.flops, flops) << opCase.name;
     EXPECT_EQ(cost.bytes, bytes) << opCase.name;

@@ -10,7 +10,8 @@
 
 using namespace mlir;
 using namespace primus::graph;
-using namespace primus::graph::test;
+using namespace primus::testing;
+using primus::interpreter::Tensor;
 
 namespace {
 
@@ -111,15 +112,19 @@ const OpCase kCases[] = {
      "tensor<2x2x2x4x2xf32>"},
 };
 
-class ShardableTest : public OpHarness, public testing::WithParamInterface<OpCase> {
+void expectClose(ArrayRef<double> actual, ArrayRef<double> expected, double tolerance, const std::string &what) {
+  EXPECT_LE(relativeError(actual, expected), tolerance) << what;
+}
+
+class ShardableTest : public OpHarness, public ::testing::WithParamInterface<OpCase> {
 protected:
   void SetUp() override {
-    module = parse(GetParam());
+    module = build(GetParam());
     ASSERT_TRUE(module);
     op = getOp(*module);
     rule = cast<Shardable>(op).getShardingRule();
     inputs = makeInputs(getFunction(*module), GetParam().positive);
-    whole = run(*module, "f", inputs);
+    whole = runModule(*module, inputs);
   }
 
   /// The dimension that maps to the factor, if any.
@@ -168,7 +173,7 @@ protected:
       value.setType(type);
     func::ReturnOp::create(builder, local->getLoc(), clone->getResults());
     EXPECT_TRUE(succeeded(verify(*local)));
-    return run(*local, "f", halves);
+    return runModule(*local, halves);
   }
 
   OwningOpRef<ModuleOp> module;
@@ -213,11 +218,11 @@ TEST_P(ShardableTest, LinearOperandsMayBePartial) {
   for (ArrayRef<int64_t> operands : sets) {
     SmallVector<Tensor> first = inputs, second = inputs;
     for (int64_t operand : operands) {
-      first[operand] = makeInput(inputs[operand].getType());
+      first[operand] = makeInput(inputs[operand].getType(), /*stream=*/100 + operand);
       for (auto [total, a, b] : llvm::zip_equal(inputs[operand].values, first[operand].values, second[operand].values))
         b = total - a;
     }
-    SmallVector<Tensor> a = run(*module, "f", first), b = run(*module, "f", second);
+    SmallVector<Tensor> a = runModule(*module, first), b = runModule(*module, second);
     for (auto [i, result] : llvm::enumerate(whole)) {
       std::vector<double> sum;
       for (auto [x, y] : llvm::zip_equal(a[i].values, b[i].values))
@@ -227,7 +232,7 @@ TEST_P(ShardableTest, LinearOperandsMayBePartial) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Ops, ShardableTest, testing::ValuesIn(kCases), [](const auto &info) {
+INSTANTIATE_TEST_SUITE_P(Ops, ShardableTest, ::testing::ValuesIn(kCases), [](const auto &info) {
   std::string name = info.param.name;
   std::replace(name.begin(), name.end(), ' ', '_');
   return name;
@@ -237,7 +242,7 @@ INSTANTIATE_TEST_SUITE_P(Ops, ShardableTest, testing::ValuesIn(kCases), [](const
 class ShardingRuleTest : public OpHarness {
 protected:
   std::string describe(const OpCase &opCase) {
-    OwningOpRef<ModuleOp> module = parse(opCase);
+    OwningOpRef<ModuleOp> module = build(opCase);
     ShardingRule rule = cast<Shardable>(getOp(*module)).getShardingRule();
     std::string text;
     auto append = [&](ArrayRef<SmallVector<int64_t>> values) {
