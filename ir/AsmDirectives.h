@@ -1,7 +1,8 @@
 //===- AsmDirectives.h - Custom directives of the dialects' assembly -*- C++ -*-===//
 //
-// `custom<PlainEnum>` prints an enum as a bare keyword, `custom<PlainFloat>` a float without its type. Included inside each
-// dialect's namespace by the file that includes the ops' definitions, because that is where generated code looks them up.
+// `custom<PlainEnum>` prints an enum as a bare keyword, `custom<PlainFloat>` a float without its type. Included inside
+// each dialect's namespace by the file that includes the ops' definitions, because that is where generated code looks
+// them up.
 //
 //===----------------------------------------------------------------------===//
 

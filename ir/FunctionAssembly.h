@@ -6,8 +6,8 @@
 
 namespace primus {
 
-/// Parses `@name(%a: type {attributes}, ...)` of a function without results. `parseSpecifics` parses what stands between it and the
-/// optional `attributes {...}`, then follows the body.
+/// Parses `@name(%a: type {attributes}, ...)` of a function without results. `parseSpecifics` parses what stands
+/// between it and the optional `attributes {...}`, then follows the body.
 template <typename OpT>
 mlir::ParseResult parseFunctionLike(mlir::OpAsmParser &parser, mlir::OperationState &result,
                                     llvm::function_ref<mlir::ParseResult(typename OpT::Properties &)> parseSpecifics) {

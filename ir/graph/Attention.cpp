@@ -8,8 +8,8 @@ using namespace primus::graph;
 
 namespace {
 
-/// The sizes of an attention op, and the steps that it shares with its gradient. Heads are split into groups x heads per group, so that
-/// scores are [batch, groups, heads per group, tokens, keys].
+/// The sizes of an attention op, and the steps that it shares with its gradient. Heads are split into groups x heads
+/// per group, so that scores are [batch, groups, heads per group, tokens, keys].
 template <typename OpT> struct Attention {
   Attention(OpT op, OpBuilder &builder) : op(op), b(builder, op.getLoc()) {
     RankedTensorType q = getTensorType(op.getQ()), k = getTensorType(op.getK());
@@ -155,7 +155,8 @@ Cost AttentionOp::getCost() {
 
 LogicalResult AttentionGradOp::verify() { return verifyAttention(*this); }
 
-/// With p the probabilities, dp = dout v^T and D = rowsum(dout out): ds = p (dp - D), dv = p^T dout, dq = ds k, dk = ds^T q.
+/// With p the probabilities, dp = dout v^T and D = rowsum(dout out): ds = p (dp - D), dv = p^T dout, dq = ds k, dk =
+/// ds^T q.
 SmallVector<Value> AttentionGradOp::decompose(OpBuilder &builder) {
   Attention<AttentionGradOp> a(*this, builder);
   GraphBuilder &b = a.b;

@@ -182,8 +182,8 @@ OpFoldResult ConvertOp::fold(FoldAdaptor) {
 }
 
 namespace {
-/// A matmul, reduction or scatter accumulates in f32 and rounds once at the end, so that a conversion of its f32 result, when nobody else
-/// reads it, can be that rounding.
+/// A matmul, reduction or scatter accumulates in f32 and rounds once at the end, so that a conversion of its f32
+/// result, when nobody else reads it, can be that rounding.
 struct RoundInProducer : OpRewritePattern<ConvertOp> {
   using OpRewritePattern::OpRewritePattern;
 

@@ -1,7 +1,7 @@
 //===- GraphBuilder.h - Concise building of graph ops ------------*- C++ -*-===//
 //
-// Decompositions, derivatives and passes write formulas with it. Result types are inferred: elementwise ops keep their operand's type,
-// others keep its layout as far as that is trivial.
+// Decompositions, derivatives and passes write formulas with it. Result types are inferred: elementwise ops keep their
+// operand's type, others keep its layout as far as that is trivial.
 //
 //===----------------------------------------------------------------------===//
 
@@ -18,8 +18,8 @@ inline mlir::RankedTensorType getTensorType(mlir::Value value) {
   return llvm::cast<mlir::RankedTensorType>(value.getType());
 }
 
-/// `type` with another shape and element type. A layout without splits or pending reductions stays one; another layout is dropped where
-/// the shape's rank changes, because only the sharding rule knows where it goes.
+/// `type` with another shape and element type. A layout without splits or pending reductions stays one; another layout
+/// is dropped where the shape's rank changes, because only the sharding rule knows where it goes.
 mlir::RankedTensorType withShape(mlir::RankedTensorType type, llvm::ArrayRef<int64_t> shape, mlir::Type elementType);
 
 /// Builds graph ops at a fixed location.
@@ -70,7 +70,9 @@ public:
 
   mlir::Value broadcast(mlir::Value x, llvm::ArrayRef<int64_t> shape, llvm::ArrayRef<int64_t> dims);
   /// A scalar tensor to `like`'s shape.
-  mlir::Value broadcastScalar(mlir::Value x, mlir::Value like) { return broadcast(x, getTensorType(like).getShape(), {}); }
+  mlir::Value broadcastScalar(mlir::Value x, mlir::Value like) {
+    return broadcast(x, getTensorType(like).getShape(), {});
+  }
   mlir::Value reshape(mlir::Value x, llvm::ArrayRef<int64_t> shape);
   mlir::Value transpose(mlir::Value x, llvm::ArrayRef<int64_t> perm);
   mlir::Value slice(mlir::Value x, llvm::ArrayRef<int64_t> offsets, llvm::ArrayRef<int64_t> sizes);

@@ -27,7 +27,8 @@ def Graph_RmsNormOp : Graph_Composite<"rms_norm", [DeclareOpInterfaceMethods<Dif
   let arguments = (ins Graph_FloatTensor:$x, Optional<Graph_FloatTensor>:$weight, F64Attr:$eps,
                        DefaultValuedAttr<F64Attr, "0.0">:$offset);
   let results = (outs Graph_FloatTensor:$y, Graph_FloatTensor:$rstd);
-  let assemblyFormat = "$x (`,` $weight^)? `eps` custom<PlainFloat>($eps) attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = [{$x (`,` $weight^)? `eps` custom<PlainFloat>($eps) attr-dict `:`
+                         functional-type(operands, results)}];
   let hasVerifier = 1;
 }
 
@@ -51,8 +52,9 @@ def Graph_LayerNormOp : Graph_Composite<"layer_norm", [AttrSizedOperandSegments,
                                         DeclareOpInterfaceMethods<Differentiable>]> {
   let summary = "layer normalisation of the last dimension, with biased variance";
   let description = [{
-    `(x - mean) * rstd * (offset + weight) + bias`, in f32, rounded once at the end. Weight and bias are
-    each optional; a bias without weight is written `%x, none, %b`. `mean` and `rstd` are kept for the gradient. Ba et al. 2016, arXiv 1607.06450.
+    `(x - mean) * rstd * (offset + weight) + bias`, in f32, rounded once at the end. Weight and bias are each optional;
+    a bias without weight is written `%x, none, %b`. `mean` and `rstd` are kept for the gradient. Ba et al. 2016, arXiv
+    1607.06450.
 
     ```mlir
     %y, %mean, %rstd = graph.layer_norm %x, %w, %b eps 1.000000e-05 : (tensor<2x4x8xf32>, tensor<8xf32>, tensor<8xf32>) -> (tensor<2x4x8xf32>, tensor<2x4xf32>, tensor<2x4xf32>)
@@ -70,7 +72,8 @@ def Graph_LayerNormOp : Graph_Composite<"layer_norm", [AttrSizedOperandSegments,
 def Graph_LayerNormGradOp : Graph_Composite<"layer_norm_grad", [AttrSizedResultSegments]> {
   let summary = "gradient of layer_norm with respect to its input, weight and bias";
   let description = [{
-    Created by layer_norm's vjp. `has_bias` says whether a bias gradient is wanted; the results are dx, then dweight and dbias where they exist (f32).
+    Created by layer_norm's vjp. `has_bias` says whether a bias gradient is wanted; the results are dx, then dweight and
+    dbias where they exist (f32).
 
     ```mlir
     %dx, %dw = graph.layer_norm_grad %dy, %x, %mean, %rstd, %w : (tensor<2x4x8xf32>, tensor<2x4x8xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<8xf32>) -> (tensor<2x4x8xf32>, tensor<8xf32>)
@@ -165,7 +168,8 @@ def Graph_RopeOp : Graph_Composite<"rope", [AllTypesMatch<["x", "y"]>, AllTypesM
   let arguments = (ins Graph_RopeStyleAttr:$style, Graph_FloatTensor:$x, Graph_FloatTensor:$cos,
                        Graph_FloatTensor:$sin, UnitAttr:$inverse);
   let results = (outs Graph_FloatTensor:$y);
-  let assemblyFormat = "custom<PlainEnum>($style) (`inverse` $inverse^)? $x `,` $cos `,` $sin attr-dict `:` type($x) `,` type($cos)";
+  let assemblyFormat = [{custom<PlainEnum>($style) (`inverse` $inverse^)? $x `,` $cos `,` $sin attr-dict `:`
+                         type($x) `,` type($cos)}];
   let hasVerifier = 1;
 }
 
@@ -173,12 +177,12 @@ def Graph_AttentionOp : Graph_Composite<"attention", [AllTypesMatch<["q", "out"]
                                         DeclareOpInterfaceMethods<Differentiable>]> {
   let summary = "scaled dot-product attention with grouped heads";
   let description = [{
-    q is [batch, tokens, heads, head size], k and v [batch, keys, groups, head size]; heads is a multiple of groups
-    and query head h reads group `h / (heads / groups)`. `softmax(softcap(scale q k^T) + mask) v` with the softmax in f32;
-    probabilities are rounded to v's type before the second product. `causal`: key j is visible to query i iff
-    `j <= i`; `window W`: also `i - j < W`. `softcap c`: `c tanh(s / c)` (0 = none).
-    `lse` (f32 [batch, heads, tokens]) is the log of the softmax's denominator, kept for the gradient; it has no gradient of its own.
-    A token that sees no key has output zero.
+    q is [batch, tokens, heads, head size], k and v [batch, keys, groups, head size]; heads is a multiple of groups and
+    query head h reads group `h / (heads / groups)`. `softmax(softcap(scale q k^T) + mask) v` with the softmax in f32;
+    probabilities are rounded to v's type before the second product. `causal`: key j is visible to query i iff `j <= i`;
+    `window W`: also `i - j < W`. `softcap c`: `c tanh(s / c)` (0 = none). `lse` (f32 [batch, heads, tokens]) is the log
+    of the softmax's denominator, kept for the gradient; it has no gradient of its own. A token that sees no key has
+    output zero.
 
     ```mlir
     %o, %lse = graph.attention %q, %k, %v scale 0.125 {causal} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16> -> tensor<2x6x4xf32>
@@ -188,7 +192,8 @@ def Graph_AttentionOp : Graph_Composite<"attention", [AllTypesMatch<["q", "out"]
                        F64Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window,
                        DefaultValuedAttr<F64Attr, "0.0">:$softcap);
   let results = (outs Graph_FloatTensor:$out, Graph_FloatTensor:$lse);
-  let assemblyFormat = "$q `,` $k `,` $v `scale` custom<PlainFloat>($scale) attr-dict `:` type($q) `,` type($k) `->` type($lse)";
+  let assemblyFormat = [{$q `,` $k `,` $v `scale` custom<PlainFloat>($scale) attr-dict `:`
+                         type($q) `,` type($k) `->` type($lse)}];
   let hasVerifier = 1;
 }
 
@@ -196,8 +201,8 @@ def Graph_AttentionGradOp : Graph_Composite<"attention_grad", [
     AllTypesMatch<["q", "dout", "out", "dq"]>, AllTypesMatch<["k", "v", "dk", "dv"]>]> {
   let summary = "gradients of attention with respect to q, k and v";
   let description = [{
-    Created by attention's vjp. Recomputes the probabilities from `lse` (Dao et al. 2022, arXiv 2205.14135). They, and the gradient
-    of `q k^T`, are rounded to q's type before the products.
+    Created by attention's vjp. Recomputes the probabilities from `lse` (Dao et al. 2022, arXiv 2205.14135). They, and
+    the gradient of `q k^T`, are rounded to q's type before the products.
 
     ```mlir
     %dq, %dk, %dv = graph.attention_grad %do, %q, %k, %v, %o, %lse scale 0.125 {causal} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>, tensor<2x6x4xf32>
@@ -220,10 +225,11 @@ def Graph_AttentionGradOp : Graph_Composite<"attention_grad", [
 def Graph_CrossEntropyOp : Graph_Composite<"cross_entropy", [DeclareOpInterfaceMethods<Differentiable>]> {
   let summary = "output projection and cross-entropy in one, without a tensor of all logits";
   let description = [{
-    x is [tokens, width], weight [vocabulary, width], labels i32 [tokens]; a negative label is ignored. Per token:
-    `lse - logit[label]` with logits = x weight^T in f32. Results: the sum of the losses and the number of valid tokens (f32 scalars), and `lse` (f32 [tokens]) for
-    the gradient (it has none of its own). The loss is divided by the global number of valid tokens later, once.
-    `vocabulary` counts the weight's rows that take part; rows from there on are padding and have probability zero.
+    x is [tokens, width], weight [vocabulary, width], labels i32 [tokens]; a negative label is ignored. Per token: `lse
+    - logit[label]` with logits = x weight^T in f32. Results: the sum of the losses and the number of valid tokens (f32
+    scalars), and `lse` (f32 [tokens]) for the gradient (it has none of its own). The loss is divided by the global
+    number of valid tokens later, once. `vocabulary` counts the weight's rows that take part; rows from there on are
+    padding and have probability zero.
 
     ```mlir
     %loss, %valid, %lse = graph.cross_entropy %x, %w, %labels vocabulary 97 : (tensor<8x16xf32>, tensor<97x16xf32>, tensor<8xi32>) -> (tensor<f32>, tensor<f32>, tensor<8xf32>)
@@ -231,15 +237,16 @@ def Graph_CrossEntropyOp : Graph_Composite<"cross_entropy", [DeclareOpInterfaceM
   }];
   let arguments = (ins Graph_FloatTensor:$x, Graph_FloatTensor:$weight, Graph_IntTensor:$labels, I64Attr:$vocabulary);
   let results = (outs Graph_FloatTensor:$loss, Graph_FloatTensor:$valid, Graph_FloatTensor:$lse);
-  let assemblyFormat = "$x `,` $weight `,` $labels `vocabulary` $vocabulary attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = [{$x `,` $weight `,` $labels `vocabulary` $vocabulary attr-dict `:`
+                         functional-type(operands, results)}];
   let hasVerifier = 1;
 }
 
 def Graph_CrossEntropyGradOp : Graph_Composite<"cross_entropy_grad"> {
   let summary = "gradients of cross_entropy with respect to x and the weight";
   let description = [{
-    Created by cross_entropy's vjp. `dlogits = dloss (softmax - onehot)` for valid tokens, rounded to x's type before the two products.
-    `dweight` is f32.
+    Created by cross_entropy's vjp. `dlogits = dloss (softmax - onehot)` for valid tokens, rounded to x's type before
+    the two products. `dweight` is f32.
 
     ```mlir
     %dx, %dw = graph.cross_entropy_grad %dloss, %x, %w, %labels, %lse vocabulary 97 : (tensor<f32>, tensor<8x16xf32>, tensor<97x16xf32>, tensor<8xi32>, tensor<8xf32>) -> (tensor<8x16xf32>, tensor<97x16xf32>)
@@ -248,7 +255,8 @@ def Graph_CrossEntropyGradOp : Graph_Composite<"cross_entropy_grad"> {
   let arguments = (ins Graph_FloatTensor:$dloss, Graph_FloatTensor:$x, Graph_FloatTensor:$weight,
                        Graph_IntTensor:$labels, Graph_FloatTensor:$lse, I64Attr:$vocabulary);
   let results = (outs Graph_FloatTensor:$dx, Graph_FloatTensor:$dweight);
-  let assemblyFormat = "$dloss `,` $x `,` $weight `,` $labels `,` $lse `vocabulary` $vocabulary attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = [{$dloss `,` $x `,` $weight `,` $labels `,` $lse `vocabulary` $vocabulary attr-dict `:`
+                         functional-type(operands, results)}];
   let hasVerifier = 1;
 }
 
@@ -259,10 +267,9 @@ def Graph_CrossEntropyGradOp : Graph_Composite<"cross_entropy_grad"> {
 def Graph_AdamWOp : Graph_Composite<"adamw"> {
   let summary = "one AdamW update of a parameter and its moments";
   let description = [{
-    With g = grad * scale (the clipping coefficient):
-    `m' = beta1 m + (1 - beta1) g`, `v' = beta2 v + (1 - beta2) g^2`,
-    `p' = p - lr (m' / c1 / (sqrt(v' / c2) + eps) + weight_decay p)` where c1 = 1 - beta1^t and c2 = 1 - beta2^t are inputs.
-    Loshchilov and Hutter 2017, arXiv 1711.05101.
+    With g = grad * scale (the clipping coefficient): `m' = beta1 m + (1 - beta1) g`, `v' = beta2 v + (1 - beta2) g^2`,
+    `p' = p - lr (m' / c1 / (sqrt(v' / c2) + eps) + weight_decay p)` where c1 = 1 - beta1^t and c2 = 1 - beta2^t are
+    inputs. Loshchilov and Hutter 2017, arXiv 1711.05101.
 
     ```mlir
     %p1, %m1, %v1 = graph.adamw %p, %m, %v, %g, %scale, %lr, %c1, %c2 {beta1 = 0.9, beta2 = 0.95, eps = 1.0e-8, weight_decay = 0.1} : tensor<8x8xf32>

@@ -22,14 +22,16 @@
 
 namespace primus::graph {
 
-/// An einsum-like sharding rule. A factor is an index of the op's iteration space; splitting a factor over a mesh
-/// axis splits every dimension that maps to it into that many contiguous blocks. A dimension may be a multiple of its factor, which then
-/// is its major part (query heads of grouped attention, a reshaped dimension). The sizes of a factor's dimensions must divide evenly.
+/// An einsum-like sharding rule. A factor is an index of the op's iteration space; splitting a factor over a mesh axis
+/// splits every dimension that maps to it into that many contiguous blocks. A dimension may be a multiple of its
+/// factor, which then is its major part (query heads of grouped attention, a reshaped dimension). The sizes of a
+/// factor's dimensions must divide evenly.
 struct ShardingRule {
   /// Per operand (result), per dimension: the factor it maps to, or `replicated` if it must not be split.
   static constexpr int64_t replicated = -1;
   llvm::SmallVector<llvm::SmallVector<int64_t>> operands, results;
-  /// Per factor: its size, and whether the op sums (maximises) over it, so that splitting it makes those results partial that lack it.
+  /// Per factor: its size, and whether the op sums (maximises) over it, so that splitting it makes those results
+  /// partial that lack it.
   llvm::SmallVector<int64_t> sizes;
   llvm::SmallVector<bool> reduced;
   /// The op is linear in each of these operands: it may be partial (at most one at a time) and the result then is.
@@ -38,9 +40,9 @@ struct ShardingRule {
   bool jointlyLinear = false;
 };
 
-/// Cost of one op: floating-point operations (a multiply-add is two, a transcendental function one) and bytes read plus written, without any
-/// reuse. Operations are those of the model: what a gradient computes a second time of its own accord does not count, and of a
-/// causal mask's pairs half do.
+/// Cost of one op: floating-point operations (a multiply-add is two, a transcendental function one) and bytes read plus
+/// written, without any reuse. Operations are those of the model: what a gradient computes a second time of its own
+/// accord does not count, and of a causal mask's pairs half do.
 struct Cost {
   int64_t flops = 0;
   int64_t bytes = 0;

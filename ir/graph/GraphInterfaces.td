@@ -36,7 +36,8 @@ def Differentiable : OpInterface<"Differentiable"> {
       `cotangents` has one entry per result, of the result's type, or null where the gradient is zero.
       Returns one entry per operand: its gradient, of the operand's shape and either its element type or
       f32 (where the derivative accumulates in f32: autodiff converts), or null where there is none.
-      Returns an empty list, after an error on the op, where a cotangent of a result that it cannot differentiate is not null.
+      Returns an empty list, after an error on the op, where a cotangent of a result that it cannot differentiate is
+      not null.
     }], "::llvm::SmallVector<::mlir::Value>", "buildVjp",
     (ins "::mlir::OpBuilder &":$builder, "::mlir::ValueRange":$cotangents)>
   ];

@@ -22,8 +22,8 @@ class Graph_UnaryOp<string mnemonic, string math, string linear = "">
   let arguments = (ins Graph_FloatTensor:$operand);
   let results = (outs Graph_FloatTensor:$result);
   let assemblyFormat = "$operand attr-dict `:` type($result)";
-  let extraClassDefinition = "ShardingRule $cppClass::getShardingRule() { return elementwiseRule(*this" # linear # "); }\n" #
-                             "Cost $cppClass::getCost() { return elementwiseCost(*this); }";
+  let extraClassDefinition = "ShardingRule $cppClass::getShardingRule() { return elementwiseRule(*this" # linear #
+                             "); }\nCost $cppClass::getCost() { return elementwiseCost(*this); }";
 }
 
 def Graph_NegOp     : Graph_UnaryOp<"neg", "-x", ", {0}">;
@@ -45,8 +45,8 @@ class Graph_BinaryOp<string mnemonic, string math, string linear = "", list<Trai
   let arguments = (ins Graph_Tensor:$lhs, Graph_Tensor:$rhs);
   let results = (outs Graph_Tensor:$result);
   let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($result)";
-  let extraClassDefinition = "ShardingRule $cppClass::getShardingRule() { return elementwiseRule(*this" # linear # "); }\n" #
-                             "Cost $cppClass::getCost() { return elementwiseCost(*this); }";
+  let extraClassDefinition = "ShardingRule $cppClass::getShardingRule() { return elementwiseRule(*this" # linear #
+                             "); }\nCost $cppClass::getCost() { return elementwiseCost(*this); }";
 }
 
 def Graph_AddOp     : Graph_BinaryOp<"add", "a + b", ", {0, 1}, /*jointlyLinear=*/true", [Commutative]>;
@@ -86,10 +86,9 @@ def Graph_SelectOp : Graph_PureOp<"select", [Elementwise, AllTypesMatch<["onTrue
 def Graph_ConvertOp : Graph_PureOp<"convert", [Elementwise, DeclareOpInterfaceMethods<Differentiable>]> {
   let summary = "elementwise change of the number format, to nearest even";
   let description = [{
-    The only op that changes precision. Integers convert to floats; i1 gives 0 or 1.
-    A conversion of the f32 result of a matmul, reduction or scatter that nobody else reads becomes that op's own rounding
-    when canonicalised: these accumulate in f32 and round once, at the end, so the result is the same.
-    (C1) floats do not convert to integers.
+    The only op that changes precision. Integers convert to floats; i1 gives 0 or 1. A conversion of the f32 result of a
+    matmul, reduction or scatter that nobody else reads becomes that op's own rounding when canonicalised: these
+    accumulate in f32 and round once, at the end, so the result is the same. (C1) floats do not convert to integers.
 
     ```mlir
     %y = graph.convert %x : tensor<4x8xf32> -> tensor<4x8xbf16>
@@ -307,9 +306,9 @@ def Graph_GatherOp : Graph_PureOp<"gather", [DeclareOpInterfaceMethods<Different
 def Graph_ScatterOp : Graph_PureOp<"scatter", [DeclareOpInterfaceMethods<Differentiable>]> {
   let summary = "sum rows into a table of zeros, by index";
   let description = [{
-    `result[indices[i...], :] += updates[i..., :]`, in the order of i. Sums of floats accumulate in f32 (f64 for f64 updates) and
-    are rounded once, to the result's element type. An index outside the table adds nothing.
-    (C1) updates have the indices' shape and then a row's.
+    `result[indices[i...], :] += updates[i..., :]`, in the order of i. Sums of floats accumulate in f32 (f64 for f64
+    updates) and are rounded once, to the result's element type. An index outside the table adds nothing. (C1) updates
+    have the indices' shape and then a row's.
 
     ```mlir
     %dt = graph.scatter %i, %dy : (tensor<2x4xi32>, tensor<2x4x8xf32>) -> tensor<97x8xf32>

@@ -16,8 +16,8 @@ def Graph_VariableOp : Graph_Op<"variable", [Symbol, HasParent<"::mlir::ModuleOp
     graph.variable @layers.0.attention.q.weight : tensor<8x8xf32> role parameter init #graph.init<"normal", {std = 2.000000e-02 : f64}> {stream = 3, decay}
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Graph_Tensor>:$type, Graph_RoleAttr:$role, Graph_InitAttr:$init,
-                       DefaultValuedAttr<I64Attr, "0">:$stream, UnitAttr:$decay);
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Graph_Tensor>:$type, Graph_RoleAttr:$role,
+                       Graph_InitAttr:$init, DefaultValuedAttr<I64Attr, "0">:$stream, UnitAttr:$decay);
   let assemblyFormat = "$sym_name `:` $type `role` custom<PlainEnum>($role) `init` qualified($init) attr-dict";
   let extraClassDeclaration = [{
     ::mlir::RankedTensorType getTensorType() { return ::llvm::cast<::mlir::RankedTensorType>(getType()); }
@@ -75,7 +75,8 @@ def Graph_CallOp : Graph_Op<"call", [CallOpInterface, DeclareOpInterfaceMethods<
   }];
   let arguments = (ins FlatSymbolRefAttr:$callee, Variadic<Graph_Tensor>:$operands, StrAttr:$instance);
   let results = (outs Variadic<Graph_Tensor>:$results);
-  let assemblyFormat = "$callee `(` $operands `)` `instance` $instance attr-dict `:` functional-type($operands, $results)";
+  let assemblyFormat = [{$callee `(` $operands `)` `instance` $instance attr-dict `:`
+                         functional-type($operands, $results)}];
   let extraClassDeclaration = [{
     ::mlir::CallInterfaceCallable getCallableForCallee() { return getCalleeAttr(); }
     void setCalleeFromCallable(::mlir::CallInterfaceCallable callee) {
@@ -147,9 +148,10 @@ def Graph_YieldOp : Graph_Op<"yield", [Pure, Terminator, ReturnLike, ParentOneOf
 def Graph_PackOp : Graph_Composite<"pack"> {
   let summary = "a matmul operand in the order in which the micro-kernel reads it";
   let description = [{
-    Created in `fused` for the CPU. The operand is a matrix stack [batch, rows, columns], where `rows` is the contracted dimension; the result is
-    [batch, ceil(columns / width), ceil(rows / group), width, group] with zeros where it overruns: panels of `width` columns, in which `group` consecutive rows are neighbours
-    (2 for bf16 dot products, 1 for f32). `transposed`: the operand is stored [batch, columns, rows].
+    Created in `fused` for the CPU. The operand is a matrix stack [batch, rows, columns], where `rows` is the contracted
+    dimension; the result is [batch, ceil(columns / width), ceil(rows / group), width, group] with zeros where it
+    overruns: panels of `width` columns, in which `group` consecutive rows are neighbours (2 for bf16 dot products, 1
+    for f32). `transposed`: the operand is stored [batch, columns, rows].
 
     ```mlir
     %p = graph.pack %w width 32 group 1 {transposed} : tensor<1x48x64xf32> -> tensor<1x2x64x32x1xf32>

@@ -138,8 +138,8 @@ LogicalResult LayerNormGradOp::verify() {
                  failed(verifier.gradient("dbias", getDbias(), "bias", getHasBias())));
 }
 
-/// With xhat = (x - mean) rstd and g = dy (offset + weight): dx = rstd (g - mean(g) - xhat mean(g xhat)), dweight = sum(dy xhat),
-/// dbias = sum(dy).
+/// With xhat = (x - mean) rstd and g = dy (offset + weight): dx = rstd (g - mean(g) - xhat mean(g xhat)), dweight =
+/// sum(dy xhat), dbias = sum(dy).
 SmallVector<Value> LayerNormGradOp::decompose(OpBuilder &builder) {
   GraphBuilder b(builder, getLoc());
   RankedTensorType type = getTensorType(getX());

@@ -51,8 +51,8 @@ LogicalResult MatmulOp::verify() {
   return success();
 }
 
-/// Each operand's gradient is the product of the cotangent and the other operand, in f32. A cotangent that is wider than the operands is
-/// rounded to their type first, as a product in that precision has it.
+/// Each operand's gradient is the product of the cotangent and the other operand, in f32. A cotangent that is wider
+/// than the operands is rounded to their type first, as a product in that precision has it.
 SmallVector<Value> MatmulOp::buildVjp(OpBuilder &builder, ValueRange cotangents) {
   if (!cotangents[0])
     return {Value(), Value()};

@@ -10,8 +10,9 @@
 
 namespace primus::graph {
 
-/// The rule that one string per operand and per result describes: a letter per dimension names its factor, '.' is a dimension that must not
-/// be split. A factor that a result lacks, though an operand has it, is reduced; its size is the smallest among its dimensions.
+/// The rule that one string per operand and per result describes: a letter per dimension names its factor, '.' is a
+/// dimension that must not be split. A factor that a result lacks, though an operand has it, is reduced; its size is
+/// the smallest among its dimensions.
 ShardingRule makeRule(mlir::Operation *op, llvm::ArrayRef<std::string> operands, llvm::ArrayRef<std::string> results,
                       llvm::ArrayRef<int64_t> linear = {}, bool jointlyLinear = false);
 

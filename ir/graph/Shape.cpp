@@ -140,8 +140,9 @@ SmallVector<Value> ReshapeOp::buildVjp(OpBuilder &builder, ValueRange cotangents
   return {GraphBuilder(builder, getLoc()).reshape(cotangents[0], shapeOf(getOperand()))};
 }
 
-/// Dimensions are grouped so that each group of the operand has as many elements as its group of the result. The major dimensions of a
-/// pair of groups share a factor: a split of both into the same number of blocks holds the same elements.
+/// Dimensions are grouped so that each group of the operand has as many elements as its group of the result. The major
+/// dimensions of a pair of groups share a factor: a split of both into the same number of blocks holds the same
+/// elements.
 ShardingRule ReshapeOp::getShardingRule() {
   ArrayRef<int64_t> from = shapeOf(getOperand()), to = shapeOf(getResult());
   std::string operand(from.size(), '.'), result(to.size(), '.');

@@ -64,7 +64,8 @@ LogicalResult CallOp::verifySymbolUses(SymbolTableCollection &symbols) {
 // Regions of schedule and fusion
 //===----------------------------------------------------------------------===//
 
-/// `(%a = %x, ...) : (types) -> types attributes {...} { body }`. `argumentType` gives the type of a block argument from its operand's.
+/// `(%a = %x, ...) : (types) -> types attributes {...} { body }`. `argumentType` gives the type of a block argument
+/// from its operand's.
 static ParseResult parseBody(OpAsmParser &parser, OperationState &result,
                              function_ref<FailureOr<Type>(SMLoc, Type)> argumentType) {
   SmallVector<OpAsmParser::Argument> arguments;

@@ -37,9 +37,9 @@ def Kernel_ReduceKindAttr : EnumAttr<Kernel_Dialect, Kernel_ReduceKind, "reduce_
 def Kernel_FuncOp : Kernel_Op<"func", [IsolatedFromAbove, FunctionOpInterface, HasParent<"::mlir::ModuleOp">]> {
   let summary = "a tile program";
   let description = [{
-    `grid` is the number of program instances per dimension (one to three). Arguments are memrefs, inputs before outputs.
-    Instances must not communicate. An instance with a higher linear index (first dimension slowest) runs after or beside
-    one with a lower index; neighbours share caches.
+    `grid` is the number of program instances per dimension (one to three). Arguments are memrefs, inputs before
+    outputs. Instances must not communicate. An instance with a higher linear index (first dimension slowest) runs after
+    or beside one with a lower index; neighbours share caches.
 
     ```mlir
     kernel.func @copy(%x: memref<4x64xf32>, %y: memref<4x64xf32>) grid [4] {
@@ -56,7 +56,8 @@ def Kernel_FuncOp : Kernel_Op<"func", [IsolatedFromAbove, FunctionOpInterface, H
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
-  let builders = [OpBuilder<(ins "::llvm::StringRef":$name, "::mlir::TypeRange":$arguments, "::llvm::ArrayRef<int64_t>":$grid)>];
+  let builders = [OpBuilder<(ins "::llvm::StringRef":$name, "::mlir::TypeRange":$arguments,
+                                 "::llvm::ArrayRef<int64_t>":$grid)>];
   let skipDefaultBuilders = 1;
   let extraClassDeclaration = [{
     ::mlir::Region *getCallableRegion() { return &getBody(); }
@@ -87,10 +88,10 @@ def Kernel_ProgramIdOp : Kernel_Op<"program_id", [Pure]> {
 def Kernel_LoadOp : Kernel_Op<"load", [MemoryEffects<[MemRead]>]> {
   let summary = "a tile from memory; what lies outside the buffer reads as `pad`";
   let description = [{
-    `indices` is the position of the tile's first element, one per memref dimension. `dims[i]` is the memref dimension along which tile
-    dimension i runs, so [1, 0] loads a transposed tile. Elements outside the memref's shape in a tile
-    dimension read as `pad` (default 0). With no dims the result is a scalar; its indices must be in bounds.
-    `inbounds` promises that no element of the tile lies outside, so that no mask is needed.
+    `indices` is the position of the tile's first element, one per memref dimension. `dims[i]` is the memref dimension
+    along which tile dimension i runs, so [1, 0] loads a transposed tile. Elements outside the memref's shape in a tile
+    dimension read as `pad` (default 0). With no dims the result is a scalar; its indices must be in bounds. `inbounds`
+    promises that no element of the tile lies outside, so that no mask is needed.
 
     ```mlir
     %t = kernel.load %a[%i, %k] dims [0, 1] : memref<100x70xf32> -> tensor<8x32xf32>
@@ -100,7 +101,8 @@ def Kernel_LoadOp : Kernel_Op<"load", [MemoryEffects<[MemRead]>]> {
   let arguments = (ins AnyMemRef:$memref, Variadic<Index>:$indices, DenseI64ArrayAttr:$dims, OptionalAttr<F64Attr>:$pad,
                        UnitAttr:$inbounds);
   let results = (outs AnyType:$result);
-  let assemblyFormat = "$memref `[` $indices `]` `dims` $dims (`pad` $pad^)? attr-dict `:` type($memref) `->` type($result)";
+  let assemblyFormat = [{$memref `[` $indices `]` `dims` $dims (`pad` $pad^)? attr-dict `:`
+                         type($memref) `->` type($result)}];
   let hasVerifier = 1;
 }
 
@@ -113,7 +115,8 @@ def Kernel_StoreOp : Kernel_Op<"store", [MemoryEffects<[MemWrite]>]> {
     kernel.store %t, %c[%i, %j] dims [0, 1] : tensor<8x32xf32>, memref<100x70xf32>
     ```
   }];
-  let arguments = (ins AnyType:$value, AnyMemRef:$memref, Variadic<Index>:$indices, DenseI64ArrayAttr:$dims, UnitAttr:$inbounds);
+  let arguments = (ins AnyType:$value, AnyMemRef:$memref, Variadic<Index>:$indices, DenseI64ArrayAttr:$dims,
+                       UnitAttr:$inbounds);
   let assemblyFormat = "$value `,` $memref `[` $indices `]` `dims` $dims attr-dict `:` type($value) `,` type($memref)";
   let hasVerifier = 1;
 }
@@ -121,9 +124,10 @@ def Kernel_StoreOp : Kernel_Op<"store", [MemoryEffects<[MemWrite]>]> {
 def Kernel_DotOp : Kernel_Op<"dot", [Pure, AllTypesMatch<["acc", "result"]>]> {
   let summary = "acc + lhs rhs, accumulated in f32";
   let description = [{
-    lhs is [m, k], rhs [k, n], acc f32 [m, n]. A target lowers it whole: to a register-blocked micro-kernel that reads its operands from memory
-    where they come from a `kernel.load`, or to MFMA instructions.
-    With `group` g > 1 the right operand is packed: a tile [k / g, n * g] in which g consecutive k of a column are neighbours, and k is padded with zeros in the packed operand.
+    lhs is [m, k], rhs [k, n], acc f32 [m, n]. A target lowers it whole: to a register-blocked micro-kernel that reads
+    its operands from memory where they come from a `kernel.load`, or to MFMA instructions. With `group` g > 1 the right
+    operand is packed: a tile [k / g, n * g] in which g consecutive k of a column are neighbours, and k is padded with
+    zeros in the packed operand.
 
     ```mlir
     %d = kernel.dot %a, %b, %c : tensor<8x256xf32>, tensor<256x32xf32> -> tensor<8x32xf32>

@@ -124,7 +124,8 @@ LogicalResult BufferOp::verify() {
   if (!cast<MemRefType>(getResult().getType()).hasStaticShape())
     return emitOpError("must have a static shape, but is ") << getResult().getType();
   if (static_cast<int64_t>(getOffset()) < -1)
-    return emitOpError("offset must be -1 (not planned yet) or a position, but is ") << static_cast<int64_t>(getOffset());
+    return emitOpError("offset must be -1 (not planned yet) or a position, but is ")
+           << static_cast<int64_t>(getOffset());
   return success();
 }
 

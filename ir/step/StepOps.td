@@ -13,15 +13,17 @@ def Step_Dialect : Dialect {
   let cppNamespace = "::primus::step";
   let summary = "When and where: buffers, launches, streams, collectives, pipeline actions";
   let description = [{
-    Buffers are builtin memrefs of static shape (row-major, packed). A `step.program` is what the runtime executes; its buffers lie at fixed byte
-    offsets in one arena per rank. A `step.function` is a layer's list of launches, with its temporaries in a scratch region that
-    the caller provides; it is called once per layer instance, so that a program's size does not grow with what is inside a layer.
+    Buffers are builtin memrefs of static shape (row-major, packed). A `step.program` is what the runtime executes; its
+    buffers lie at fixed byte offsets in one arena per rank. A `step.function` is a layer's list of launches, with its
+    temporaries in a scratch region that the caller provides; it is called once per layer instance, so that a program's
+    size does not grow with what is inside a layer.
   }];
 }
 
 class Step_Op<string mnemonic, list<Trait> traits = []> : Op<Step_Dialect, mnemonic, traits>;
 
-class Step_FunctionLike<string mnemonic> : Step_Op<mnemonic, [IsolatedFromAbove, FunctionOpInterface, HasParent<"::mlir::ModuleOp">]> {
+class Step_FunctionLike<string mnemonic>
+    : Step_Op<mnemonic, [IsolatedFromAbove, FunctionOpInterface, HasParent<"::mlir::ModuleOp">]> {
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
@@ -37,7 +39,8 @@ class Step_FunctionLike<string mnemonic> : Step_Op<mnemonic, [IsolatedFromAbove,
 def Step_FunctionOp : Step_FunctionLike<"function"> {
   let summary = "the launches of one layer function";
   let description = [{
-    Arguments are the layer's inputs, then its outputs. `scratch` is the size in bytes of the region that holds its temporaries.
+    Arguments are the layer's inputs, then its outputs. `scratch` is the size in bytes of the region that holds its
+    temporaries.
 
     ```mlir
     kernel.func @copy(%x: memref<4x8xf32>, %y: memref<4x8xf32>) grid [4] {
@@ -58,7 +61,8 @@ def Step_FunctionOp : Step_FunctionLike<"function"> {
 def Step_ProgramOp : Step_FunctionLike<"program"> {
   let summary = "one step, as the runtime executes it";
   let description = [{
-    Arguments are the step's inputs, then its outputs, each with a `step.name`; they and all variables lie in the arena too, at the byte offsets `step.offset`.
+    Arguments are the step's inputs, then its outputs, each with a `step.name`; they and all variables lie in the arena
+    too, at the byte offsets `step.offset`.
 
     ```mlir
     step.program @train_step(%x: memref<4x8xf32> {step.name = "x", step.offset = 0 : i64}) arena 4096 {
@@ -79,7 +83,8 @@ def Step_ReturnOp : Step_Op<"return", [Pure, Terminator]> {
 def Step_BufferOp : Step_Op<"buffer", [Pure]> {
   let summary = "a buffer at a byte offset of the arena (in a program) or of the scratch region (in a function)";
   let description = [{
-    Before the memory plan the offset is -1. `name` is for people; `variable` says that this is the named variable's storage.
+    Before the memory plan the offset is -1. `name` is for people; `variable` says that this is the named variable's
+    storage.
 
     ```mlir
     %t = step.buffer offset 256 "layers.3.x" : memref<4x8xf32>
@@ -167,9 +172,10 @@ def Step_CallOp : Step_Op<"call", [AttrSizedOperandSegments, DeclareOpInterfaceM
     }
     ```
   }];
-  let arguments = (ins FlatSymbolRefAttr:$callee, Variadic<AnyMemRef>:$arguments, Optional<AnyMemRef>:$scratch, StrAttr:$instance);
-  let assemblyFormat = [{$callee `(` $arguments `)` (`scratch` `(` $scratch^ `:` type($scratch) `)`)? `instance` $instance attr-dict `:`
-                         type($arguments)}];
+  let arguments = (ins FlatSymbolRefAttr:$callee, Variadic<AnyMemRef>:$arguments, Optional<AnyMemRef>:$scratch,
+                       StrAttr:$instance);
+  let assemblyFormat = [{$callee `(` $arguments `)` (`scratch` `(` $scratch^ `:` type($scratch) `)`)?
+                         `instance` $instance attr-dict `:` type($arguments)}];
 }
 
 def Step_LoopOp : Step_Op<"loop", [SingleBlockImplicitTerminator<"ReturnOp">]> {

@@ -25,7 +25,8 @@ TEST_F(CostedTest, Elementwise) {
 }
 
 TEST_F(CostedTest, ReshapeMovesNothing) {
-  expectCost({"reshape", "%x: tensor<4x8xf32>", "graph.reshape %x : tensor<4x8xf32> -> tensor<32xf32>", "tensor<32xf32>"},
+  expectCost({"reshape", "%x: tensor<4x8xf32>", "graph.reshape %x : tensor<4x8xf32> -> tensor<32xf32>",
+              "tensor<32xf32>"},
              0, 0);
 }
 

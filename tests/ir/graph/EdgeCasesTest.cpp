@@ -24,7 +24,8 @@ constexpr const char *kBlindToken = R"(
   })";
 
 TEST_F(EdgeCases, TokenThatSeesNoKeyHasOutputZero) {
-  auto q = random({1, 3, 2, 2}, 0), k = random({1, 1, 2, 2}, 1), v = random({1, 1, 2, 2}, 2), dout = random({1, 3, 2, 2}, 3);
+  auto q = random({1, 3, 2, 2}, 0), k = random({1, 1, 2, 2}, 1), v = random({1, 1, 2, 2}, 2);
+  auto dout = random({1, 3, 2, 2}, 3);
   for (auto mode : {primus::interpreter::Mode::Exact, primus::interpreter::Mode::Faithful}) {
     auto results = run(kBlindToken, {q, k, v, dout}, mode);
     ASSERT_EQ(results.size(), 4u);
@@ -41,12 +42,14 @@ TEST_F(EdgeCases, TokenThatSeesNoKeyHasOutputZero) {
 }
 
 TEST_F(EdgeCases, MoreKeysThanTokens) {
-  auto results = run("func.func @f(%q: tensor<1x1x1x1xf32>, %k: tensor<1x3x1x1xf32>, %v: tensor<1x3x1x1xf32>) -> tensor<1x1x1x1xf32> {\n"
-                     "  %o, %lse = graph.attention %q, %k, %v scale 1.0 : tensor<1x1x1x1xf32>, tensor<1x3x1x1xf32> -> tensor<1x1x1xf32>\n"
-                     "  return %o : tensor<1x1x1x1xf32>\n}",
-                     {tensor({1, 1, 1, 1}, {1}), tensor({1, 3, 1, 1}, {0, std::log(2.0), std::log(5.0)}),
-                      tensor({1, 3, 1, 1}, {8, 4, 2})});
-  ASSERT_EQ(results.size(), 1u);
+  auto module = build({"attention", "%q: tensor<1x1x1x1xf32>, %k: tensor<1x3x1x1xf32>, %v: tensor<1x3x1x1xf32>",
+                       "graph.attention %q, %k, %v scale 1.0 : tensor<1x1x1x1xf32>, tensor<1x3x1x1xf32> -> "
+                       "tensor<1x1x1xf32>",
+                       "tensor<1x1x1x1xf32>, tensor<1x1x1xf32>"});
+  auto results = runModule(*module, {tensor({1, 1, 1, 1}, {1}),
+                                     tensor({1, 3, 1, 1}, {0, std::log(2.0), std::log(5.0)}),
+                                     tensor({1, 3, 1, 1}, {8, 4, 2})});
+  ASSERT_EQ(results.size(), 2u);
   EXPECT_NEAR(results[0].values[0], (8 + 2 * 4 + 5 * 2) / 8.0, 1e-12);
 }
 
@@ -83,15 +86,16 @@ TEST_F(EdgeCases, DerivativesOfLseAreRefused) {
 
   messages.clear();
   auto loss = build({"cross_entropy", "%x: tensor<4x2xf32>, %l: tensor<4xi32>",
-                     "graph.cross_entropy %x, %x, %l vocabulary 4 : (tensor<4x2xf32>, tensor<4x2xf32>, tensor<4xi32>) -> "
-                     "(tensor<f32>, tensor<f32>, tensor<4xf32>)",
+                     "graph.cross_entropy %x, %x, %l vocabulary 4 : (tensor<4x2xf32>, tensor<4x2xf32>, tensor<4xi32>) "
+                     "-> (tensor<f32>, tensor<f32>, tensor<4xf32>)",
                      "tensor<f32>, tensor<f32>, tensor<4xf32>"});
   op = getOp(*loss);
   EXPECT_TRUE(buildVjp(op, {Value(), Value(), op->getResult(2)}).empty());
   EXPECT_EQ(messages, "'graph.cross_entropy' op has no gradient with respect to lse\n");
 }
 
-/// A wide cotangent is rounded to the operands' type: the products of a gradient run in the precision of the forward product.
+/// A wide cotangent is rounded to the operands' type: the products of a gradient run in the precision of the forward
+/// product.
 TEST_F(EdgeCases, MatmulGradientsRunInTheOperandsPrecision) {
   auto module = build({"matmul", "%x: tensor<4x8xbf16>, %w: tensor<6x8xbf16>",
                        "graph.matmul \"mk,nk->mn\" %x, %w : (tensor<4x8xbf16>, tensor<6x8xbf16>) -> tensor<4x6xf32>",

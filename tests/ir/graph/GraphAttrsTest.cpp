@@ -35,7 +35,8 @@ TEST_F(GraphAttrsTest, InferredTypesKeepTrivialLayoutsOnly) {
 
 TEST_F(GraphAttrsTest, DefinitionsKeepTrivialLayouts) {
   // The phases from `sharded` on decompose ops whose types have layouts.
-  OpCase opCase{"rms_norm", "%x: tensor<3x4xbf16, #graph.layout<mesh, [[], []]>>, %w: tensor<4xf32, #graph.layout<mesh, [[]]>>",
+  OpCase opCase{"rms_norm",
+                "%x: tensor<3x4xbf16, #graph.layout<mesh, [[], []]>>, %w: tensor<4xf32, #graph.layout<mesh, [[]]>>",
                 "graph.rms_norm %x, %w eps 1.0e-3 : (tensor<3x4xbf16, #graph.layout<mesh, [[], []]>>, "
                 "tensor<4xf32, #graph.layout<mesh, [[]]>>) -> (tensor<3x4xbf16, #graph.layout<mesh, [[], []]>>, "
                 "tensor<3xf32, #graph.layout<mesh, [[]]>>)",

@@ -39,8 +39,11 @@ protected:
     mlir::Type element = tensorType.getElementType();
     interpreter::Tensor result = random(tensorType.getShape(), stream, element);
     for (auto [i, value] : llvm::enumerate(result.values)) {
-      if (mlir::isa<mlir::IntegerType>(element))
-        value = runtime::philox(/*seed=*/1, stream, i)[0] % (element.isInteger(1) ? 2 : 6) - (element.isInteger(1) ? 0.0 : 1.0);
+      uint32_t bits = runtime::philox(/*seed=*/1, stream, i)[0];
+      if (element.isInteger(1))
+        value = bits % 2;
+      else if (mlir::isa<mlir::IntegerType>(element))
+        value = bits % 6 - 1.0;
       else if (positive)
         value = std::abs(value) + 0.5;
     }

@@ -1,6 +1,7 @@
 //===- ShardableTest.cpp - Sharding rules against execution ---------------===//
 //
-// What a rule says is tried: an op that runs on the halves of a factor gives the halves of its result, or parts that sum up to it.
+// What a rule says is tried: an op that runs on the halves of a factor gives the halves of its result, or parts that
+// sum up to it.
 //
 //===----------------------------------------------------------------------===//
 
@@ -24,7 +25,8 @@ const OpCase kCases[] = {
     {"div", "%x: tensor<2x4xf32>, %y: tensor<2x4xf32>", "graph.div %x, %y : tensor<2x4xf32>", "tensor<2x4xf32>", true},
     {"maximum", "%x: tensor<2x4xf32>, %y: tensor<2x4xf32>", "graph.maximum %x, %y : tensor<2x4xf32>",
      "tensor<2x4xf32>"},
-    {"compare", "%x: tensor<2x4xf32>, %y: tensor<2x4xf32>", "graph.compare lt %x, %y : tensor<2x4xf32> -> tensor<2x4xi1>",
+    {"compare", "%x: tensor<2x4xf32>, %y: tensor<2x4xf32>",
+     "graph.compare lt %x, %y : tensor<2x4xf32> -> tensor<2x4xi1>",
      "tensor<2x4xi1>"},
     {"select", "%m: tensor<2x4xi1>, %x: tensor<2x4xf32>, %y: tensor<2x4xf32>",
      "graph.select %m, %x, %y : tensor<2x4xi1>, tensor<2x4xf32>", "tensor<2x4xf32>"},
@@ -42,7 +44,8 @@ const OpCase kCases[] = {
      "tensor<4x1xf32>"},
     {"transpose", "%x: tensor<2x4x6xf32>", "graph.transpose %x perm [2, 0, 1] : tensor<2x4x6xf32> -> tensor<6x2x4xf32>",
      "tensor<6x2x4xf32>"},
-    {"slice", "%x: tensor<2x4xf32>", "graph.slice %x at [0, 1] : tensor<2x4xf32> -> tensor<2x2xf32>", "tensor<2x2xf32>"},
+    {"slice", "%x: tensor<2x4xf32>", "graph.slice %x at [0, 1] : tensor<2x4xf32> -> tensor<2x2xf32>",
+     "tensor<2x2xf32>"},
     {"pad", "%x: tensor<2x4xf32>", "graph.pad %x at [0, 1] : tensor<2x4xf32> -> tensor<2x6xf32>", "tensor<2x6xf32>"},
     {"concat", "%x: tensor<2x4xf32>, %y: tensor<2x2xf32>",
      "graph.concat %x, %y dim 1 : (tensor<2x4xf32>, tensor<2x2xf32>) -> tensor<2x6xf32>", "tensor<2x6xf32>"},
