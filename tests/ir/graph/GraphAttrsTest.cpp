@@ -4,6 +4,8 @@
 
 #include "ir/graph/GraphBuilder.h"
 
+#include "mlir/AsmParser/AsmParser.h"
+
 using namespace mlir;
 using namespace primus::graph;
 using namespace primus::testing;

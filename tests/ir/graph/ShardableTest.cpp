@@ -148,10 +148,11 @@ protected:
   static Tensor slice(const Tensor &tensor, ArrayRef<int64_t> dims, int64_t factor, unsigned half) {
     Tensor result(halve(tensor.getType(), dims, factor));
     std::optional<unsigned> dim = findDim(dims, factor);
-    SmallVector<int64_t> strides = interpreter::getStrides(tensor.shape);
+    SmallVector<int64_t> strides = primus::interpreter::getStrides(tensor.shape);
     int64_t base = dim ? half * result.shape[*dim] * strides[*dim] : 0;
     double *out = result.values.data();
-    interpreter::forEachOffset(result.shape, strides, base, [&](int64_t offset) { *out++ = tensor.values[offset]; });
+    primus::interpreter::forEachOffset(result.shape, strides, base,
+                                       [&](int64_t offset) { *out++ = tensor.values[offset]; });
     return result;
   }
 
