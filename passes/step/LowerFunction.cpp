@@ -1,6 +1,7 @@
 //===- LowerFunction.cpp - Layer functions to launch lists ----------------===//
 
 #include "passes/kernels/KernelFamily.h"
+#include "passes/step/KernelFigures.h"
 #include "passes/step/Lowering.h"
 
 #include "mlir/IR/Verifier.h"
@@ -122,6 +123,7 @@ LogicalResult FunctionLowering::lowerFusion(graph::FusionOp fusion) {
   FailureOr<kernels::LoweredFusion> lowered = family->lower(fusion, kernelBuilder, name, context.traits);
   if (failed(lowered))
     return failure();
+  setKernelFigures(fusion, *lowered);
 
   SmallVector<Value> outputs, temporaries;
   llvm::SmallDenseSet<Value> taken;
@@ -222,12 +224,15 @@ LoweringContext::LoweringContext(ModuleOp module) : module(module), traits(kerne
 }
 
 kernel::FuncOp LoweringContext::unique(kernel::FuncOp kernel) {
-  // Two kernels are equal when they print equally under one name.
+  // Two kernels are equal when they print equally under one name; their figures tell of one use.
   std::string name = kernel.getSymName().str(), text;
+  DictionaryAttr figures = kernel->getDiscardableAttrDictionary();
   kernel.setSymName("kernel");
+  kernel->setDiscardableAttrs(DictionaryAttr::get(kernel.getContext()));
   llvm::raw_string_ostream stream(text);
   kernel->print(stream, OpPrintingFlags().useLocalScope());
   kernel.setSymName(name);
+  kernel->setDiscardableAttrs(figures);
   auto [entry, isNew] = kernelsByText.try_emplace(text, kernel);
   if (!isNew && entry->second != kernel)
     kernel.erase();

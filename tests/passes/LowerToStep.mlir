@@ -5,6 +5,10 @@ module @m attributes {graph.plan = {}, primus.target = "cpu", primus.cpu_feature
   graph.variable @l.0.w : tensor<4x8xf32> role parameter init #graph.init<"ones"> {decay}
   graph.variable @l.0.w.grad : tensor<4x8xf32> role gradient init #graph.init<"zeros">
 
+  // A kernel says what a launch costs and where it comes from.
+  // CHECK: kernel.func @f.forward.rows(
+  // CHECK-SAME: attributes {kernel.bytes = 256 : i64, kernel.defined_by = "f.forward", kernel.family = "rows", kernel.flops = 32 : i64}
+
   // A chain of two fusions: the first result is a temporary, the second is computed in the output; the reshape is a view.
   // CHECK-LABEL: step.function @f.forward
   // CHECK-SAME: %[[X:.*]]: memref<4x8xf32>, %[[Y:.*]]: memref<32xf32>

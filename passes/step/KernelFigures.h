@@ -1,0 +1,21 @@
+//===- KernelFigures.h - What kernels cost ------------------------*- C++ -*-===//
+
+#pragma once
+
+#include "passes/kernels/KernelFamily.h"
+
+namespace primus::step {
+
+/// Names of the attributes that setKernelFigures gives to a kernel: FLOPs and bytes of one launch (i64), the name of the graph function
+/// that defines what the kernel computes, and the name of the family that generated it.
+inline constexpr llvm::StringLiteral kFlopsAttr = "kernel.flops";
+inline constexpr llvm::StringLiteral kBytesAttr = "kernel.bytes";
+inline constexpr llvm::StringLiteral kDefinedByAttr = "kernel.defined_by";
+inline constexpr llvm::StringLiteral kFamilyAttr = "kernel.family";
+
+/// Notes on the kernels of a lowered fusion what they cost. FLOPs are those of the fusion's ops, divided among its kernels as the arithmetic
+/// of their tile programs is. Bytes are those of the arguments, each once; a kernel that is one op has that op's cost, as a gather reads
+/// less than its table.
+void setKernelFigures(graph::FusionOp fusion, const kernels::LoweredFusion &lowered);
+
+} // namespace primus::step
