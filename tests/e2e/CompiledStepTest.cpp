@@ -45,6 +45,10 @@ std::vector<std::string> with(std::vector<std::string> keys, std::vector<std::st
   return keys;
 }
 
+/// What Qwen 2, Qwen 3, Mistral and Llama 3.1 add to Llama's block, in one.
+const std::vector<std::string> kExtras = with(kLlama, {"add_qkv_bias=true", "qk_layernorm=true", "kv_channels=24", "window_size=[10, 0]",
+                                                       "use_rope_scaling=true", "rotary_percent=0.5", "seq_length=67"});
+
 const std::vector<std::string> kBatches = {"micro_batch_size=2", "global_batch_size=4", "lr_warmup_iters=0", "eval_iters=0"};
 
 const Case kCases[] = {
@@ -53,6 +57,7 @@ const Case kCases[] = {
     {"gpt_f32", with(kGpt, {"bf16=false"}), interpreter::Mode::Exact, 1e-6, 1e-4},
     {"llama_bf16", with(kLlama, {"bf16=true"}), interpreter::Mode::Faithful, 1e-3, 3e-2},
     {"odd_bf16", with(kOdd, {"bf16=true"}), interpreter::Mode::Faithful, 1e-3, 3e-2},
+    {"extras_bf16", with(kExtras, {"bf16=true"}), interpreter::Mode::Faithful, 1e-3, 3e-2},
     {"gpt_bf16", with(kGpt, {"bf16=true"}), interpreter::Mode::Faithful, 1e-3, 3e-2},
 };
 

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """Losses of the first training steps by an independent implementation, for tests/e2e/goldens.py.
 
-Written against PyTorch and NumPy only (Debian's python3-torch and python3-numpy, 1.13 and 1.24): its own models, its own Philox and
-its own schedule. Weights come from the seed, the text is one sequence long, so that every step sees the same tokens.
+Written against PyTorch, NumPy and transformers: its own Philox and its own schedule; the models are its own (Llama, GPT-2) or those
+of transformers, whose weights it sets. Weights come from the seed, the text is one sequence long, so that every step sees the same
+tokens.
 
     tests/goldens/make_goldens.py > tests/goldens/losses.json
 """
@@ -13,6 +14,7 @@ import sys
 import numpy
 import torch
 import torch.nn.functional as F
+import transformers
 
 torch.set_num_threads(1)
 
@@ -54,7 +56,10 @@ class Model:
             p = f"layers.{i}."
             self.norm(p + "attention_norm", d)
             for name, n in (("q", h), ("k", g), ("v", g)):
-                self.linear(p + "attention." + name, n * s, d, std)
+                self.linear(p + "attention." + name, n * s, d, std, bias=c["gpt"] or c.get("qkv_bias", False))
+            if c.get("qk_norm"):
+                self.norm(p + "attention.q_norm", s)
+                self.norm(p + "attention.k_norm", s)
             self.linear(p + "attention.output", d, h * s, out)
             self.norm(p + "feed_forward_norm", d)
             if not c["gpt"]:
@@ -74,14 +79,14 @@ class Model:
     def matrix(self, name, shape, std):
         self.add(name, normal(self.c["seed"], self.stream, shape, std), True)
 
-    def linear(self, name, rows, columns, std):
+    def linear(self, name, rows, columns, std, bias=None):
         self.matrix(name + ".weight", (rows, columns), std)
-        if self.c["gpt"]:
+        if self.c["gpt"] if bias is None else bias:
             self.add(name + ".bias", torch.zeros(rows), False)
 
     def norm(self, name, width):
         self.add(name + ".weight", torch.ones(width), False)
-        if self.c["gpt"]:
+        if self.c["gpt"] or self.c.get("layer_norm"):
             self.add(name + ".bias", torch.zeros(width), False)
 
     def apply_linear(self, x, name):
@@ -131,9 +136,40 @@ class Model:
         return F.cross_entropy(logits.view(-1, logits.shape[-1]), labels.reshape(-1))
 
 
+class Transformers(Model):
+    """A model of transformers with the same weights under its own names."""
+
+    def __init__(self, c):
+        super().__init__(c)
+        config = transformers.AutoConfig.for_model(
+            c["family"], hidden_size=c["width"], intermediate_size=c["ff"], num_hidden_layers=c["layers"], num_attention_heads=c["heads"],
+            num_key_value_heads=c["groups"], vocab_size=c["vocabulary"], tie_word_embeddings=c["tied"], pad_token_id=None,
+            max_position_embeddings=c.get("positions", c["tokens"]), attn_implementation="eager", dtype=torch.float32, **c["config"])
+        self.module = transformers.AutoModelForCausalLM.from_config(config).train()
+        names = dict(self.module.named_parameters())
+        self.names = {self.rename(name): value for name, value in self.parameters.items()}
+        assert names.keys() == self.names.keys(), names.keys() ^ self.names.keys()
+        assert all(names[name].shape == value.shape for name, value in self.names.items())
+
+    @staticmethod
+    def rename(name):
+        for ours, theirs in (("embedding.", "model.embed_tokens."), ("head.norm", "model.norm"), ("head.", "lm_head."), ("layers.", "model.layers."),
+                             (".attention_norm.", ".input_layernorm."), (".feed_forward_norm.", ".post_attention_layernorm."),
+                             (".output.", ".o."), (".attention.", ".self_attn."), (".feed_forward.", ".mlp.")):
+            name = name.replace(ours, theirs) if ours[0] == "." else theirs + name[len(ours):] if name.startswith(ours) else name
+        parts = name.split(".")
+        if parts[-2] in ("q", "k", "v", "o", "gate", "up", "down"):
+            parts[-2] += "_proj"
+        return ".".join(parts)
+
+    def loss(self, tokens, labels):
+        logits = torch.func.functional_call(self.module, self.names, (tokens,), dict(use_cache=False)).logits
+        return F.cross_entropy(logits.view(-1, logits.shape[-1]), labels.reshape(-1))
+
+
 def train(case):
     c = case["model"]
-    model = Model(c)
+    model = Transformers(c) if "family" in c else Model(c)
     text = case["text"].encode()
     assert len(text) == c["tokens"] + 1
     ids = torch.tensor(list(text))[None].repeat(case["batch"], 1)
@@ -148,7 +184,7 @@ def train(case):
         loss.backward()
         norms.append(float(torch.nn.utils.clip_grad_norm_(list(model.parameters.values()), 1.0)))
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     return losses, norms
 
 
@@ -165,6 +201,7 @@ def overrides(case):
         keys.update(normalization="LayerNorm", position_embedding_type="learned_absolute", swiglu="false", add_bias_linear="true")
     else:
         keys.update(normalization="RMSNorm", position_embedding_type="rope", rotary_base=c["theta"], swiglu="true", add_bias_linear="false")
+    keys.update(c.get("keys", {}))
     return [f"{key}={value}" for key, value in keys.items()]
 
 
@@ -183,11 +220,30 @@ def main():
         dict(name="gpt2", batch=2, micro_batch=1, steps=6, model=dict(
             base, gpt=True, tied=True, layers=2, width=96, heads=6, groups=6, head_size=16, ff=384, tokens=48)),
     ]
+    # Families of transformers; wide weights, so that attention is far from uniform.
+    family = dict(base, gpt=False, tied=False, std=0.15, layers=2, width=64, heads=4, groups=2, head_size=16, ff=96, tokens=64)
+    rope = lambda theta, **more: dict(rope_parameters=dict(dict(rope_type="default", rope_theta=theta), **more))
+    models = {
+        "qwen2": dict(family, family="qwen2", tied=True, qkv_bias=True, theta=1000000, config=dict(rms_norm_eps=1e-5, **rope(1000000)),
+                      keys=dict(add_qkv_bias="true")),
+        "qwen3": dict(family, family="qwen3", qk_norm=True, head_size=24, theta=1000000, epsilon=1e-6,
+                      config=dict(rms_norm_eps=1e-6, head_dim=24, **rope(1000000)), keys=dict(qk_layernorm="true")),
+        "mistral-window": dict(family, family="mistral", config=dict(rms_norm_eps=1e-5, sliding_window=19, head_dim=16, **rope(10000)),
+                               keys=dict(window_size="[18, 0]")),
+        # This base puts frequencies of a head of 16 into each of the three ranges of the scaling.
+        "llama-rope-scaling": dict(family, family="llama", tokens=192, positions=131072, config=dict(rms_norm_eps=1e-5, **rope(
+            10000, rope_type="llama3", factor=32.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=8192)),
+            keys=dict(use_rope_scaling="true", rope_scaling_factor=32)),
+        "stablelm-partial-rotary": dict(family, family="stablelm", layer_norm=True, config=dict(
+            layer_norm_eps=1e-5, use_qkv_bias=False, use_parallel_residual=False, **rope(10000, partial_rotary_factor=0.5)),
+            keys=dict(normalization="LayerNorm", rotary_percent=0.5)),
+    }
+    cases += [dict(name=name, batch=2, micro_batch=2, steps=6, model=model) for name, model in models.items()]
     for case in cases:
         case["text"] = make_text(case["model"]["tokens"] + 1)
         case["losses"], case["grad_norms"] = train(case)
         case["overrides"] = overrides(case)
-    json.dump({"torch": torch.__version__, "cases": [{k: v for k, v in case.items() if k != "model"} for case in cases]},
+    json.dump({"torch": torch.__version__, "transformers": transformers.__version__, "cases": [{k: v for k, v in case.items() if k != "model"} for case in cases]},
               sys.stdout, indent=1)
     print()
 
