@@ -172,6 +172,7 @@ int Compilation::compileModule(unsigned from) {
     for (const std::string &feature : target->features)
       features.push_back(builder.getStringAttr(feature));
     (*module)->setAttr("primus.cpu_features", builder.getArrayAttr(features));
+    (*module)->setAttr("primus.parameters", builder.getI64IntegerAttr(models::countParameters(*module, spec.model())));
     (*module)->setAttr("primus.flops_per_step", builder.getI64IntegerAttr(models::countModelFlops(*module)));
     from = modelPhase;
   }
@@ -186,6 +187,10 @@ int Compilation::compileModule(unsigned from) {
   unsigned lastIr = std::min(last, objectsPhase - 1);
   if (failed(runPhases(*module, from, lastIr, observePhase)))
     return report(kDefect, "this is a defect of the compiler; --dump DIR shows the phases up to the failure");
+  if (auto parameters = (*module)->getAttrOfType<IntegerAttr>("primus.parameters"))
+    result.set_parameters(parameters.getInt());
+  if (auto flops = (*module)->getAttrOfType<IntegerAttr>("primus.flops_per_step"))
+    result.set_flops_per_step(flops.getInt());
   if (last < objectsPhase)
     return kDone;
 
@@ -247,26 +252,17 @@ void Compilation::fillTraining() {
   to.set_time_limit_seconds(from.time_limit_seconds());
   to.set_sample_bytes(from.sample_bytes());
   to.set_frozen(!from.trainable());
-
-  int64_t parameters = 0, padding = spec.model().embedding().padded_vocabulary() - spec.model().embedding().vocabulary();
-  for (const executable::Variable &variable : result.variables()) {
-    if (variable.role() != "parameter")
-      continue;
-    int64_t elements = 1;
-    for (int64_t size : variable.type().shape())
-      elements *= size;
-    bool table = variable.name() == "embedding.weight" || variable.name() == "head.weight";
-    parameters += elements - (table ? padding * spec.model().width() : 0);
-  }
-  result.set_parameters(parameters);
-  if (auto flops = (*module)->getAttrOfType<IntegerAttr>("primus.flops_per_step"))
-    result.set_flops_per_step(flops.getInt());
 }
 
 nlohmann::ordered_json Compilation::makeReport() const {
   nlohmann::ordered_json report;
   report["parameters"] = result.parameters();
   report["flops_per_step"] = result.flops_per_step();
+  auto &times = report["compile_seconds"] = nlohmann::ordered_json::object();
+  for (const auto &[phase, value] : seconds)
+    times[phase] = value;
+  if (!complete)
+    return report;
   const executable::Memory &memory = result.memory();
   report["ranks"] = nlohmann::ordered_json::array({{{"stage", 0},
                                                     {"count", result.world_size()},
@@ -282,14 +278,11 @@ nlohmann::ordered_json Compilation::makeReport() const {
   auto &kernels = report["kernels"] = nlohmann::ordered_json::array();
   for (const executable::Kernel &kernel : result.kernels())
     kernels.push_back({{"name", kernel.name()}, {"grid", kernel.grid()}, {"flops", kernel.flops()}, {"bytes", kernel.bytes()}});
-  auto &times = report["compile_seconds"] = nlohmann::ordered_json::object();
-  for (const auto &[phase, value] : seconds)
-    times[phase] = value;
   return report;
 }
 
 int Compilation::finish() {
-  if (!options.report.empty() && complete) {
+  if (!options.report.empty()) {
     std::string text = makeReport().dump(2) + "\n";
     if (options.report == "-")
       fmt::print("{}", text);
@@ -308,6 +301,8 @@ int Compilation::finish() {
 int Compilation::run() {
   if (!options.output.empty() && last + 1 != getPhases().size())
     return report(kConfiguration, "-o needs all phases, but --emit or --stop-after ends before the last");
+  if (!options.report.empty() && last < *findPhase("model"))
+    return report(kConfiguration, "--report needs phase model or a later one, but --emit or --stop-after ends before it");
   int status = kDone;
   if (!options.startFrom.empty()) {
     status = startFrom();

@@ -17,4 +17,7 @@ mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> buildModel(const spec::Traini
 /// causal attention counts half, recomputation not at all.
 int64_t countModelFlops(mlir::ModuleOp module);
 
+/// Elements of all parameters of a module in phase `model`: a tied table counts once, rows that only pad the vocabulary do not.
+int64_t countParameters(mlir::ModuleOp module, const spec::Model &model);
+
 } // namespace primus::models

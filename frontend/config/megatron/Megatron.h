@@ -7,14 +7,19 @@
 
 #pragma once
 
-#include "frontend/config/Flavour.h"
+#include "frontend/config/Config.h"
+#include "frontend/config/KeyReader.h"
+#include "frontend/config/SpecWriter.h"
 
 namespace primus::config::megatron {
 
-/// The fates of all keys.
-const FateTable &fates();
-/// Reads every mapped key: all of the functions below.
-void map(Mapping &mapping);
+/// What the mapping functions share.
+struct Mapping {
+  const ResolvedConfig &config;
+  KeyReader &keys;
+  SpecWriter &spec;
+  Diagnostics &diagnostics;
+};
 
 /// Architecture, positions, normalisation, vocabulary, initial weights.
 void mapModel(Mapping &mapping);

@@ -1,4 +1,4 @@
-//===- ModelFlops.cpp - Floating-point operations of a step ---------------===//
+//===- ModelCounts.cpp - Parameters of a model, operations of a step ------===//
 
 #include "frontend/models/ModelBuilder.h"
 #include "ir/graph/GraphDialect.h"
@@ -25,4 +25,16 @@ int64_t models::countModelFlops(ModuleOp module) {
     flops += entry->second;
   });
   return 3 * flops * plan->microbatches;
+}
+
+int64_t models::countParameters(ModuleOp module, const spec::Model &model) {
+  int64_t padding = (model.embedding().padded_vocabulary() - model.embedding().vocabulary()) * model.width();
+  int64_t count = 0;
+  for (auto variable : module.getOps<graph::VariableOp>()) {
+    if (variable.getRole() != graph::Role::Parameter)
+      continue;
+    bool hasPadding = variable.getSymName() == "embedding.weight" || variable.getSymName() == "head.weight";
+    count += variable.getTensorType().getNumElements() - (hasPadding ? padding : 0);
+  }
+  return count;
 }
