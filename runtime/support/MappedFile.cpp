@@ -2,6 +2,7 @@
 
 #include "runtime/support/MappedFile.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -43,4 +44,12 @@ MappedFile &MappedFile::operator=(MappedFile &&other) noexcept {
 MappedFile::~MappedFile() {
   if (data)
     munmap(data, size);
+}
+
+void MappedFile::release(size_t begin, size_t bytes) const {
+  auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  size_t first = begin / page * page, end = std::min(begin + bytes, size);
+  // Without effect on the result, so that a failure does not matter.
+  if (first < end)
+    madvise(static_cast<char *>(data) + first, end - first, MADV_DONTNEED);
 }

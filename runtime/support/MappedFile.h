@@ -23,6 +23,9 @@ public:
 
   std::string_view getBytes() const { return {static_cast<const char *>(data), size}; }
 
+  /// Gives the memory of a part back to the system. Its bytes can be read again.
+  void release(size_t begin, size_t bytes) const;
+
 private:
   MappedFile(void *data, size_t size) : data(data), size(size) {}
 

@@ -2,6 +2,7 @@
 
 #include "tests/fuzz/Fuzz.h"
 
+#include "runtime/checkpoint/Safetensors.h"
 #include "runtime/data/IndexFile.h"
 #include "runtime/executable/ExecutableFile.h"
 #include "runtime/executable/Types.h"
@@ -75,6 +76,26 @@ bool test::fuzzIndexFile(std::string_view bytes) {
   return true;
 }
 
+bool test::fuzzSafetensors(std::string_view bytes) {
+  // An exact copy, so that tools notice a read past its end.
+  std::string copy(bytes);
+  Expected<SafetensorsHeader> header = parseSafetensors(copy);
+  if (!header) {
+    if (header.takeError().getMessage().empty())
+      std::abort();
+    return false;
+  }
+  uint64_t position = header->dataBegin;
+  for (const StoredTensor &tensor : header->tensors) {
+    if (header->dataBegin + tensor.begin != position || tensor.end - tensor.begin != tensor.getBytes())
+      std::abort();
+    position = header->dataBegin + tensor.end;
+  }
+  if (position != copy.size())
+    std::abort();
+  return true;
+}
+
 std::string test::makeExecutableSeed() {
   // A function, a loop, a copy and a fill, without code: damage should land in the tables.
   ExecutableBuilder builder;
@@ -123,4 +144,13 @@ std::string test::makeIndexFileSeed() {
   for (int64_t document : {0, 1, 2, 3})
     append(document);
   return bytes;
+}
+
+std::string test::makeSafetensorsSeed() {
+  std::vector<StoredTensor> tensors = {{{"a.weight", StoredType::BF16, {2, 3}}},
+                                       {{"empty", StoredType::F32, {0, 4}}},
+                                       {{"scalar", StoredType::I64, {}}},
+                                       {{"b", StoredType::U8, {4}}}};
+  Expected<std::string> bytes = makeSafetensorsHeader(tensors, {{"format", "pt"}});
+  return *bytes + std::string(tensors.back().end, 'x');
 }

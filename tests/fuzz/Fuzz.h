@@ -20,9 +20,13 @@ bool fuzzExecutable(std::string_view bytes);
 /// Parses an .idx file for a .bin file of 64 bytes, and reads through the arrays of one that is accepted.
 bool fuzzIndexFile(std::string_view bytes);
 
+/// Parses a safetensors file, and reads all bytes of the tensors of one that is accepted.
+bool fuzzSafetensors(std::string_view bytes);
+
 /// Inputs that are accepted, to start from.
 std::string makeExecutableSeed();
 std::string makeIndexFileSeed();
+std::string makeSafetensorsSeed();
 
 } // namespace primus::test
 

@@ -100,3 +100,5 @@ static void fuzz(bool (*target)(std::string_view), const std::string &seed) {
 TEST(Fuzz, Executable) { fuzz(fuzzExecutable, makeExecutableSeed()); }
 
 TEST(Fuzz, IndexFile) { fuzz(fuzzIndexFile, makeIndexFileSeed()); }
+
+TEST(Fuzz, Safetensors) { fuzz(fuzzSafetensors, makeSafetensorsSeed()); }
