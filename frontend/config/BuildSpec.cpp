@@ -1,24 +1,20 @@
 //===- BuildSpec.cpp - Phase spec: from resolved keys to a TrainingSpec ---===//
 
-#include "frontend/config/Config.h"
-#include "frontend/config/SpecWriter.h"
+#include "frontend/config/Flavour.h"
 #include "frontend/config/Suggestion.h"
-#include "frontend/config/megatron/BuildMegatron.h"
+#include "frontend/config/megatron/Megatron.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 namespace primus::config {
 
-/// One flavour of configuration.
-struct Flavour {
-  const char *framework;
-  SpecResult (*build)(const ResolvedConfig &, Diagnostics &);
-};
-
-static constexpr Flavour flavours[] = {
-    {"megatron", megatron::buildMegatronSpec},
-};
+std::span<const Flavour> flavours() {
+  static constexpr Flavour list[] = {
+      {"megatron", megatron::fates, megatron::map},
+  };
+  return list;
+}
 
 /// Keys beside `modules` in an experiment; names that begin with '.' or 'x-' are free, for anchors.
 static void judgeTopLevel(const ResolvedConfig &config, Diagnostics &diagnostics) {
@@ -40,8 +36,8 @@ static void warnOfHiddenPresets(const ResolvedConfig &config, Diagnostics &diagn
     if (!hidden.surprising)
       continue;
     // A stronger layer that says it again settles the matter.
-    auto it = config.params.find(hidden.key);
-    if (it != config.params.end() && it->second.value.location().layer >= Layer::Experiment)
+    const Value *winner = findPath(config.params, hidden.key);
+    if (winner && winner->location().layer >= Layer::Experiment)
       continue;
     diagnostics.warning(hidden.value.location(),
                         fmt::format("the model preset's '{}: {}' is hidden by the module preset ({})", hidden.key,
@@ -50,22 +46,33 @@ static void warnOfHiddenPresets(const ResolvedConfig &config, Diagnostics &diagn
   }
 }
 
+/// Judges every key, then maps those that have a meaning.
+static SpecResult applyFlavour(const Flavour &flavour, const ResolvedConfig &config, Diagnostics &diagnostics) {
+  SpecResult result;
+  result.fates = judgeKeys(config, flavour.fates(), diagnostics);
+  KeyReader keys(config.params, config.moduleLocation, diagnostics);
+  SpecWriter writer(result.spec);
+  Mapping mapping{config, keys, writer, diagnostics, result.notes};
+  flavour.map(mapping);
+  result.spec.set_framework(config.framework);
+  result.spec.set_module(config.module);
+  return result;
+}
+
 std::optional<SpecResult> buildSpec(const ResolvedConfig &config, Diagnostics &diagnostics) {
   Diagnostics own;
   judgeTopLevel(config, own);
   warnOfHiddenPresets(config, own);
   const Flavour *flavour = nullptr;
   std::vector<std::string> names;
-  for (const Flavour &candidate : flavours) {
+  for (const Flavour &candidate : flavours()) {
     names.push_back(candidate.framework);
     if (config.framework == candidate.framework)
       flavour = &candidate;
   }
   std::optional<SpecResult> result;
   if (flavour) {
-    result = flavour->build(config, own);
-    result->spec.set_framework(config.framework);
-    result->spec.set_module(config.module);
+    result = applyFlavour(*flavour, config, own);
     if (!own.hasErrors())
       verifySpec(result->spec, own);
   } else {

@@ -65,8 +65,10 @@ struct KeyFate {
 
 struct SpecResult {
   spec::TrainingSpec spec;
-  /// Of every resolved key.
+  /// Of every resolved key, by its dotted path.
   std::map<std::string, KeyFate> fates;
+  /// Where we read a key otherwise than its framework does; one sentence each.
+  std::vector<std::string> notes;
 };
 
 /// Phase `spec`: gives every key its fate and fills a TrainingSpec that fits its own rules, with the source of every

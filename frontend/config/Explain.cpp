@@ -59,14 +59,14 @@ public:
   }
 
 private:
-  std::string value(const std::string &key) const { return config.params.find(key)->second.value.str(); }
+  std::string value(const std::string &key) const { return findPath(config.params, key)->str(); }
 
   /// "configs/models/megatron/llama_base.yaml:12:5, model preset".
   static std::string place(const Location &location) {
     std::string where = location.str();
     return where == layerName(location.layer) ? where : fmt::format("{}, {}", where, layerName(location.layer));
   }
-  std::string place(const std::string &key) const { return place(config.params.find(key)->second.value.location()); }
+  std::string place(const std::string &key) const { return place(findPath(config.params, key)->location()); }
 
   void addKey(const std::string &key, const KeyFate &fate) {
     std::string fields;
@@ -120,10 +120,8 @@ private:
   /// Where we read a key otherwise than upstream does.
   void addNotes() {
     std::string notes;
-    if (result.fates.count("norm_epsilon") && !result.fates.count("layernorm_epsilon"))
-      notes += "  norm_epsilon counts here as it is meant; upstream trains with layernorm_epsilon's default of 1e-5.\n";
-    if (config.params.count("mock_data") && config.params.find("mock_data")->second.value.equals(Value(true)))
-      notes += "  mock_data keeps the model's own vocabulary where it is known; upstream always takes 131072 tokens.\n";
+    for (const std::string &note : result.notes)
+      notes += "  " + note + "\n";
     if (config.experiment.count("env"))
       notes += "  'env' sets variables of upstream's libraries, which are not used here.\n";
     if (config.experiment.count("platform"))

@@ -14,10 +14,10 @@ namespace primus::config {
 
 const Value *KeyReader::find(const std::string &key) {
   read.insert(key);
-  auto it = params.find(key);
-  if (it == params.end() || it->second.value.isNull())
+  const Value *found = findPath(params, key);
+  if (!found || found->isNull())
     return nullptr;
-  const Value &value = it->second.value;
+  const Value &value = *found;
   // Upstream keeps the text 'null' of a command line; the wish is clear.
   if (value.location().layer == Layer::CommandLine && value.asString() && *value.asString() == "null") {
     diagnostics.warning(value.location(), fmt::format("{}=null is read as None", key),
@@ -30,8 +30,8 @@ const Value *KeyReader::find(const std::string &key) {
 bool KeyReader::isSet(const std::string &key) { return find(key) != nullptr; }
 
 Origin KeyReader::origin(const std::string &key) const {
-  auto it = params.find(key);
-  return it == params.end() ? fallbackOrigin(key) : Origin{key, it->second.value.location()};
+  const Value *value = findPath(params, key);
+  return value ? Origin{key, value->location()} : fallbackOrigin(key);
 }
 
 void KeyReader::wrongType(const std::string &key, const Value &value, const char *expected) {
@@ -148,8 +148,8 @@ Setting<std::string> KeyReader::choice(const std::string &key, std::string fallb
 }
 
 void KeyReader::missing(const std::string &key, const std::string &meaning) {
-  auto it = params.find(key);
-  diagnostics.error(it == params.end() ? whole : it->second.value.location(),
+  const Value *value = findPath(params, key);
+  diagnostics.error(value ? value->location() : whole,
                     fmt::format("'{}' ({}) is not set", key, meaning),
                     fmt::format("set it in the model preset, under 'overrides:' or as {}=VALUE", key));
 }

@@ -12,13 +12,15 @@
 namespace primus::config {
 
 /// Reads resolved keys as typed settings. An absent key and null both mean "not set"; a wrong type is an error at the
-/// value. Keeps the set of keys that were asked for, so that a key cannot claim a meaning that nobody reads.
+/// value. A key inside mappings is named by its dotted path. Keeps the set of keys that were asked for, so that a key cannot claim a meaning that nobody reads.
 class KeyReader {
 public:
   /// `whole` is where a key that is missing would stand.
   KeyReader(const Map &params, Location whole, Diagnostics &diagnostics)
       : params(params), whole(std::move(whole)), diagnostics(diagnostics) {}
 
+  /// The value of a key as it was written; null if it is absent or null.
+  const Value *value(const std::string &key) { return find(key); }
   /// True if the key is present and not null.
   bool isSet(const std::string &key);
 

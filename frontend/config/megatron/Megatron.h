@@ -7,19 +7,14 @@
 
 #pragma once
 
-#include "frontend/config/Config.h"
-#include "frontend/config/KeyReader.h"
-#include "frontend/config/SpecWriter.h"
+#include "frontend/config/Flavour.h"
 
 namespace primus::config::megatron {
 
-/// What the mapping functions share.
-struct Mapping {
-  const ResolvedConfig &config;
-  KeyReader &keys;
-  SpecWriter &spec;
-  Diagnostics &diagnostics;
-};
+/// The fates of all keys.
+const FateTable &fates();
+/// Reads every mapped key: all of the functions below.
+void map(Mapping &mapping);
 
 /// Architecture, positions, normalisation, vocabulary, initial weights.
 void mapModel(Mapping &mapping);

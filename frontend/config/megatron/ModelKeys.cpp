@@ -31,6 +31,8 @@ static Setting<double> normEpsilon(Mapping &m) {
         byFlag->origin.location,
         fmt::format("norm_epsilon {} gives way to layernorm_epsilon {}", byFlag->value, byField->value),
         "set one of them only");
+  if (byFlag && !byField)
+    m.notes.push_back("norm_epsilon counts here as it is meant; upstream trains with layernorm_epsilon's default of 1e-5.");
   Setting<double> epsilon = byField ? *byField : byFlag.value_or(Setting<double>{1e-5, m.keys.origin("norm_epsilon")});
   if (epsilon.value <= 0)
     m.diagnostics.error(epsilon.origin.location,

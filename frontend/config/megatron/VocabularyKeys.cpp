@@ -60,6 +60,8 @@ static Setting<int64_t> vocabulary(Mapping &m) {
   std::optional<Setting<std::string>> model = m.keys.tryText("tokenizer_model");
   std::optional<Setting<int64_t>> size = m.keys.tryInteger("vocab_size");
   Setting<bool> mock = m.keys.boolean("mock_data", false);
+  if (mock.value)
+    m.notes.push_back("mock_data keeps the model's own vocabulary where it is known; upstream always takes 131072 tokens.");
   if (type && type->value == "bytes") {
     if (size && size->value != 256)
       m.diagnostics.error(size->origin.location,

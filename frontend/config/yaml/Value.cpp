@@ -125,4 +125,18 @@ bool Value::equals(const Value &other) const {
   return toJson() == other.toJson();
 }
 
+const Value *findPath(const Map &map, std::string_view path) {
+  // Names with dots of their own come first.
+  if (auto it = map.find(path); it != map.end())
+    return &it->second.value;
+  for (size_t dot = path.find('.'); dot != std::string_view::npos; dot = path.find('.', dot + 1)) {
+    auto it = map.find(path.substr(0, dot));
+    if (it == map.end() || !it->second.value.isMap())
+      continue;
+    if (const Value *found = findPath(*it->second.value.asMap(), path.substr(dot + 1)))
+      return found;
+  }
+  return nullptr;
+}
+
 } // namespace primus::config

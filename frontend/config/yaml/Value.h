@@ -80,4 +80,7 @@ struct Entry {
   Value value;
 };
 
+/// The value at a dotted path ("training.steps"), or null where there is none.
+const Value *findPath(const Map &map, std::string_view path);
+
 } // namespace primus::config

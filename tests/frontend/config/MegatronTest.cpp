@@ -1,8 +1,5 @@
 //===- MegatronTest.cpp - What Megatron keys mean -------------------------===//
 
-#include "frontend/config/KeyReader.h"
-#include "frontend/config/SpecWriter.h"
-#include "frontend/config/megatron/Fates.h"
 #include "frontend/config/megatron/Megatron.h"
 
 #include "tests/frontend/config/ConfigTestHelper.h"
@@ -268,46 +265,6 @@ TEST(Megatron, SpecsAreReadBack) {
   Diagnostics rules;
   EXPECT_FALSE(parseSpec(text, "spec.textproto", rules));
   EXPECT_EQ(rules.all().front().message, "num_attention_heads 8 is not a multiple of num_query_groups 3");
-}
-
-/// The table and the code agree: a key is mapped exactly if the code reads it.
-TEST(Megatron, TheTableSaysWhatTheCodeReads) {
-  std::set<std::string> read;
-  Workspace workspace;
-  std::vector<std::vector<std::string>> variants = {
-      {},
-      {"recompute_granularity=full"},
-      {"mock_data=true", "vocab_size=10", "tokenizer_type=None", "position_embedding_type=learned_absolute"},
-      {"train_data_path=None"}};
-  for (const std::vector<std::string> &overrides : variants) {
-    ConfigRequest request;
-    request.experiment = tiny;
-    request.overrides = overrides;
-    Diagnostics diagnostics;
-    std::optional<ResolvedConfig> config = resolveConfig(request, diagnostics);
-    ASSERT_TRUE(config) << diagnostics.str();
-    primus::spec::TrainingSpec spec;
-    SpecWriter writer(spec);
-    KeyReader reader(config->params, config->moduleLocation, diagnostics);
-    megatron::Mapping mapping{*config, reader, writer, diagnostics};
-    megatron::mapModel(mapping);
-    megatron::mapOptimizer(mapping);
-    megatron::mapTraining(mapping);
-    megatron::mapParallelism(mapping);
-    megatron::mapData(mapping);
-    read.insert(reader.readKeys().begin(), reader.readKeys().end());
-  }
-  std::set<std::string> mapped, seen;
-  for (const std::string &key : megatron::knownKeys()) {
-    EXPECT_TRUE(seen.insert(key).second) << key << " has two fates";
-    const megatron::Fate *fate = megatron::findFate(key);
-    ASSERT_TRUE(fate) << key;
-    EXPECT_FALSE(fate->detail.empty()) << key;
-    if (fate->kind == megatron::Fate::Kind::Mapped)
-      mapped.insert(key);
-  }
-  EXPECT_EQ(mapped, read);
-  EXPECT_EQ(megatron::findFate("no_such_key"), nullptr);
 }
 
 TEST(Megatron, ExplainSaysWhereAndWhy) {

@@ -1,0 +1,39 @@
+//===- Flavour.h - One framework's configuration keys ------------*- C++ -*-===//
+//
+// A flavour is a folder frontend/config/<framework> with tables Keys*.def (see Fates.h), functions that read the mapped
+// keys, and one line in the list of flavours in BuildSpec.cpp.
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+#include "frontend/config/Config.h"
+#include "frontend/config/Fates.h"
+#include "frontend/config/KeyReader.h"
+#include "frontend/config/SpecWriter.h"
+
+namespace primus::config {
+
+/// What the functions of a flavour share: they read keys and set fields of the spec.
+struct Mapping {
+  const ResolvedConfig &config;
+  KeyReader &keys;
+  SpecWriter &spec;
+  Diagnostics &diagnostics;
+  /// For --explain: where a key is read otherwise than its framework reads it; one sentence each.
+  std::vector<std::string> &notes;
+};
+
+struct Flavour {
+  /// As `framework:` names it.
+  const char *framework;
+  /// The fate of each of its keys.
+  const FateTable &(*fates)();
+  /// Reads every mapped key, with the framework's own defaults where one is absent, and fills the spec.
+  void (*map)(Mapping &mapping);
+};
+
+/// All flavours.
+std::span<const Flavour> flavours();
+
+} // namespace primus::config
