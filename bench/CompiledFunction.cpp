@@ -37,6 +37,9 @@ CompiledFunction::CompiledFunction(const std::string &source, const codegen::Cpu
   context.loadAllAvailableDialects();
   auto module = parseSourceString<ModuleOp>(source, &context);
   require(bool(module), "the function does not parse");
+  Builder attributes(&context);
+  (*module)->setAttr("primus.cpu_features",
+                     attributes.getStrArrayAttr(SmallVector<StringRef>(target.features.begin(), target.features.end())));
   PassManager passes(&context);
   passes.addPass(createFormFusions());
   passes.addPass(createPackOperands());

@@ -121,8 +121,9 @@ LogicalResult FunctionPacker::pack(graph::FusionOp fusion) {
   OpBuilder builder(fusion);
   Value a = fusion.getInputs()[left.getArgNumber()], w = fusion.getInputs()[right.getArgNumber()];
   Type leftElement = getElementTypeOrSelf(a.getType()), rightElement = getElementTypeOrSelf(w.getType());
-  // Pairs of bf16 are multiplied as such (a processor without that instruction widens them in registers); all else in f32.
-  bool pairs = leftElement.isBF16() && rightElement.isBF16();
+  // Pairs of bf16 are multiplied as such where the processor does that fast; all else in f32, widened once here and not
+  // for each block.
+  bool pairs = leftElement.isBF16() && rightElement.isBF16() && traits.bf16Dot;
   if (!pairs) {
     a = convert(builder, a, builder.getF32Type());
     w = convert(builder, w, builder.getF32Type());

@@ -23,7 +23,7 @@ TargetTraits TargetTraits::forCpu(llvm::ArrayRef<std::string> features) {
 
 TargetTraits TargetTraits::get(ModuleOp module) {
   auto target = module->getAttrOfType<StringAttr>("primus.target");
-  auto features = module->getAttrOfType<StringAttr>("primus.cpu_features");
+  auto features = module->getAttrOfType<ArrayAttr>("primus.cpu_features");
   if (target && target.getValue() != "cpu") {
     TargetTraits traits;
     traits.name = target.getValue().str();
@@ -35,7 +35,7 @@ TargetTraits TargetTraits::get(ModuleOp module) {
   if (!features)
     return TargetTraits();
   std::vector<std::string> names;
-  for (llvm::StringRef name : llvm::split(features.getValue(), ','))
-    names.push_back(name.trim().ltrim('+').str());
+  for (StringAttr name : features.getAsRange<StringAttr>())
+    names.push_back(name.str());
   return forCpu(names);
 }

@@ -10,8 +10,8 @@
 
 namespace primus::kernel {
 
-/// Facts from which a generator chooses tile sizes. Kept on the module as the string attribute `primus.target` (and
-/// `primus.cpu_features`), so that a dumped phase compiles alone.
+/// Facts from which a generator chooses tile sizes. Kept on the module as `primus.target` (a string) and
+/// `primus.cpu_features` (an array of LLVM's names without signs), so that a dumped phase compiles alone.
 struct TargetTraits {
   /// cpu, gfx942, gfx950.
   std::string name = "cpu";

@@ -31,7 +31,7 @@ TEST(TargetTraits, ReadsTheModule) {
   Builder builder(&context);
   OwningOpRef<ModuleOp> module = ModuleOp::create(builder.getUnknownLoc());
   EXPECT_EQ(TargetTraits::get(*module).lanes, 16);
-  (*module)->setAttr("primus.cpu_features", builder.getStringAttr("avx2, fma"));
+  (*module)->setAttr("primus.cpu_features", builder.getStrArrayAttr({"avx2", "fma"}));
   EXPECT_EQ(TargetTraits::get(*module).lanes, 8);
   (*module)->setAttr("primus.target", builder.getStringAttr("gfx942"));
   EXPECT_EQ(TargetTraits::get(*module).name, "gfx942");

@@ -3,7 +3,7 @@
 //
 // RUN: primus-opt %s --lower-to-step | FileCheck %s
 
-module attributes {primus.target = "cpu", primus.cpu_features = "avx512f,avx512vl,avx512bw,avx512dq"} {
+module attributes {primus.target = "cpu", primus.cpu_features = ["avx512f", "avx512vl", "avx512bw", "avx512dq"]} {
   // CHECK-LABEL: kernel.func @causal.attention(
   // CHECK-SAME:    memref<1x2x2x48x32xf32>) grid [1, 2, 2]
   // CHECK:         kernel.transpose
