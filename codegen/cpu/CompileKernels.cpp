@@ -6,6 +6,7 @@
 #include "codegen/common/ObjectCache.h"
 #include "codegen/common/ObjectCode.h"
 #include "codegen/cpu/LowerKernels.h"
+#include "codegen/cpu/SingleLaneStores.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Threading.h"
@@ -103,6 +104,7 @@ FailureOr<std::string> Compiler::compile(kernel::FuncOp kernel) {
     function.addFnAttr(llvm::Attribute::NoUnwind);
   }
   optimise(*module, **machine);
+  replaceSingleLaneStores(*module);
 
   if (options.dump) {
     dump(kernel, "mlir", source + "\n");

@@ -17,7 +17,7 @@ struct CpuTarget {
   /// Sorted, without signs, e.g. {"avx2", "bmi2", "f16c", "fma"}.
   std::vector<std::string> features;
 
-  /// What this machine has; an error when it lacks a required feature.
+  /// What this machine has and is fast at; an error when it lacks a required feature.
   static llvm::Expected<CpuTarget> host();
   /// From a list as of `--cpu-features`: names separated by commas, an optional sign before each (a leading `+` means the same as
   /// none, `-` removes), `native` for this machine's. Implied features are added. Errors name the first bad entry.

@@ -92,6 +92,25 @@ TEST_P(LoadStoreTest, MovesWhatLiesInside) {
   }
 }
 
+/// One element of a tile that is narrowed on its way to memory lies inside.
+TEST(LoadStore, WritesOneNarrowElement) {
+  for (const codegen::CpuTarget &target : allTargets()) {
+    std::vector<float> input(97, 1.5f);
+    std::vector<uint16_t> output(97 + 32, 0xeeee);
+    runKernel(R"(kernel.func @k(%x: memref<97xf32>, %y: memref<97xbf16>) grid [1] {
+      %c96 = arith.constant 96 : index
+      %a = kernel.load %x[%c96] dims [0] : memref<97xf32> -> tensor<16xf32>
+      %b = arith.truncf %a : tensor<16xf32> to tensor<16xbf16>
+      kernel.store %b, %y[%c96] dims [0] : tensor<16xbf16>, memref<97xbf16>
+      kernel.return
+    })",
+              {input.data(), output.data()}, target);
+    std::vector<uint16_t> expected(97 + 32, 0xeeee);
+    expected[96] = 0x3fc0;
+    EXPECT_EQ(output, expected) << target.featureString();
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Inside, LoadStoreTest,
                          testing::Values(Access{16, 64, 8, 32, 8, 32}, Access{13, 97, 4, 24, 3, 5}, Access{13, 97, 1, 97, 12, 0},
                                          Access{13, 97, 13, 1, 0, 96}, Access{5, 3, 5, 3, 0, 0}, Access{40, 8, 40, 1, 0, 7},

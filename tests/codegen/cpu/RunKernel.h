@@ -4,6 +4,7 @@
 
 #include "codegen/cpu/CompileKernels.h"
 #include "ir/kernel/KernelDialect.h"
+#include "runtime/executable/CpuFeatures.h"
 
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/Error.h"
@@ -24,11 +25,13 @@ inline codegen::CpuTarget hostTarget() { return llvm::cantFail(codegen::CpuTarge
 /// The oldest processor that is supported; code for it runs everywhere.
 inline codegen::CpuTarget avx2Target() { return llvm::cantFail(codegen::CpuTarget::parse("avx2")); }
 
-/// The host; the host without bf16 instructions and without AVX-512, where it has them.
+/// The host; with and without bf16 instructions, and without AVX-512, where the processor has them.
 inline std::vector<codegen::CpuTarget> allTargets() {
   std::vector<codegen::CpuTarget> targets = {hostTarget()};
-  if (targets[0].has("avx512bf16"))
-    targets.push_back(llvm::cantFail(codegen::CpuTarget::parse("native,-avx512bf16")));
+  // The host's own list leaves them out where they are slow.
+  if (runtime::hasCpuFeature("avx512bf16").value_or(false))
+    targets.push_back(llvm::cantFail(
+        codegen::CpuTarget::parse(targets[0].has("avx512bf16") ? "native,-avx512bf16" : "native,avx512bf16")));
   if (targets[0].has("avx512f"))
     targets.push_back(avx2Target());
   return targets;
