@@ -63,8 +63,9 @@ static void addScratch(ProgramOp program, ModuleOp module) {
       return;
     OpBuilder builder(call);
     auto type = MemRefType::get({static_cast<int64_t>(callee.getScratch())}, builder.getI8Type());
-    Value scratch = BufferOp::create(builder, call.getLoc(), type, builder.getI64IntegerAttr(-1),
-                                     builder.getStringAttr(call.getInstance() + ".scratch"), FlatSymbolRefAttr());
+    StringAttr name = builder.getStringAttr(call.getInstance() + ".scratch");
+    Value scratch = BufferOp::create(builder, NameLoc::get(name, call.getLoc()), type, builder.getI64IntegerAttr(-1), name,
+                                     FlatSymbolRefAttr());
     call.getScratchMutable().assign(scratch);
   });
 }

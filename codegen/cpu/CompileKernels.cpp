@@ -107,7 +107,8 @@ FailureOr<std::string> Compiler::compile(kernel::FuncOp kernel) {
   replaceSingleLaneStores(*module);
 
   if (options.dump) {
-    dump(kernel, "mlir", source + "\n");
+    OpPrintingFlags flags;
+    dump(kernel, "mlir", toText([&](llvm::raw_ostream &stream) { kernel->print(stream, flags.printNameLocAsPrefix()); }) + "\n");
     dump(kernel, "ll", toText([&](llvm::raw_ostream &stream) { module->print(stream, nullptr); }));
     std::unique_ptr<llvm::Module> copy = llvm::CloneModule(*module);
     auto assembly = emitCode(*copy, **machine, llvm::CodeGenFileType::AssemblyFile);

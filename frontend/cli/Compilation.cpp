@@ -6,18 +6,16 @@
 #include "codegen/cpu/CompileKernels.h"
 #include "codegen/cpu/CpuTarget.h"
 #include "frontend/cli/Dump.h"
+#include "frontend/cli/ModuleText.h"
 #include "frontend/models/ModelBuilder.h"
 #include "passes/Passes.h"
 #include "passes/Pipeline.h"
 #include "passes/Plan.h"
 #include "runtime/executable/ExecutableFile.h"
 
-#include "mlir/IR/AsmState.h"
-#include "mlir/Parser/Parser.h"
 #include "mlir/Support/FileUtilities.h"
 #include "llvm/Support/SourceMgr.h"
 
-#include <chrono>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
@@ -76,6 +74,12 @@ void Compilation::observe(unsigned index, const std::string &text) {
     dumpFailed |= !writeFile(fmt::format("{}/{:02}-{}.{}", options.dump, index, phase.name.str(), phase.extension.str()), text);
 }
 
+void Compilation::lap(StringRef phase) {
+  auto now = std::chrono::steady_clock::now();
+  seconds.emplace_back(phase.str(), std::chrono::duration<double>(now - lapStart).count());
+  lapStart = now;
+}
+
 /// Phases config and spec.
 int Compilation::configure() {
   config::Diagnostics diagnostics;
@@ -90,6 +94,7 @@ int Compilation::configure() {
     return kConfiguration;
   }
   unsigned configPhase = *findPhase("config"), specPhase = *findPhase("spec");
+  lap("config");
   if (wants(configPhase))
     observe(configPhase, resolved->json());
   if (last == configPhase)
@@ -98,6 +103,7 @@ int Compilation::configure() {
   if (finishDiagnostics() || !built)
     return kConfiguration;
   spec = built->spec;
+  lap("spec");
   if (options.explain)
     fmt::print("{}", config::explain(*resolved, *built, *options.explain));
   if (wants(specPhase))
@@ -127,7 +133,7 @@ int Compilation::startFrom() {
   llvm::SourceMgr sources;
   sources.AddNewSourceBuffer(std::move(*buffer), llvm::SMLoc());
   SourceMgrDiagnosticHandler handler(sources, context.get());
-  module = parseSourceFile<ModuleOp>(sources, context.get());
+  module = parseModule(sources, context.get());
   if (!module)
     return kConfiguration;
   auto phaseName = (*module)->getAttrOfType<StringAttr>("primus.phase");
@@ -155,12 +161,7 @@ int Compilation::compileModule(unsigned from) {
     fmt::print(stderr, "{}: {}\n", diagnostic.getSeverity() == DiagnosticSeverity::Error ? "error" : "note", text);
   });
   unsigned modelPhase = *findPhase("model"), objectsPhase = *findPhase("objects");
-  auto clock = std::chrono::steady_clock::now();
-  auto lap = [&](StringRef name) {
-    auto now = std::chrono::steady_clock::now();
-    seconds.emplace_back(name.str(), std::chrono::duration<double>(now - clock).count());
-    clock = now;
-  };
+  lapStart = std::chrono::steady_clock::now();
   if (!module) {
     auto built = models::buildModel(spec, context.get());
     if (failed(built))
@@ -179,10 +180,12 @@ int Compilation::compileModule(unsigned from) {
   auto observePhase = [&](const Phase &phase, ModuleOp present) {
     lap(phase.name);
     present->setAttr("primus.phase", StringAttr::get(context.get(), phase.name));
+    figures.push_back(PhaseFigures::of(present, phase.name));
+    figures.back().seconds = seconds.back().second;
     unsigned index = *findPhase(phase.name);
     if (wants(index))
-      observe(index, printModule(present, options.dump.empty() ? std::nullopt : std::optional(phase.name)));
-    clock = std::chrono::steady_clock::now();
+      observe(index, figures.back().describe(figures.size() > 1 ? &figures.end()[-2] : nullptr) + printModule(present));
+    lapStart = std::chrono::steady_clock::now();
   };
   unsigned lastIr = std::min(last, objectsPhase - 1);
   if (failed(runPhases(*module, from, lastIr, observePhase)))
@@ -261,6 +264,9 @@ nlohmann::ordered_json Compilation::makeReport() const {
   auto &times = report["compile_seconds"] = nlohmann::ordered_json::object();
   for (const auto &[phase, value] : seconds)
     times[phase] = value;
+  auto &phases = report["phases"] = nlohmann::ordered_json::array();
+  for (const PhaseFigures &phase : figures)
+    phases.push_back(phase.toJson());
   if (!complete)
     return report;
   const executable::Memory &memory = result.memory();
@@ -277,7 +283,11 @@ nlohmann::ordered_json Compilation::makeReport() const {
   report["code_bytes"] = result.code().size();
   auto &kernels = report["kernels"] = nlohmann::ordered_json::array();
   for (const executable::Kernel &kernel : result.kernels())
-    kernels.push_back({{"name", kernel.name()}, {"grid", kernel.grid()}, {"flops", kernel.flops()}, {"bytes", kernel.bytes()}});
+    kernels.push_back({{"name", kernel.name()},
+                       {"grid", kernel.grid()},
+                       {"flops", kernel.flops()},
+                       {"bytes", kernel.bytes()},
+                       {"defined_by", kernel.defined_by()}});
   return report;
 }
 
@@ -289,7 +299,7 @@ int Compilation::finish() {
     else if (!writeFile(options.report, text))
       return kFailure;
   }
-  if (!options.dump.empty() && complete && !writeFile(options.dump + "/report.json", makeReport().dump(2) + "\n"))
+  if (!options.dump.empty() && !figures.empty() && !writeFile(options.dump + "/report.json", makeReport().dump(2) + "\n"))
     return kFailure;
   if (!options.output.empty() && complete) {
     if (runtime::Error error = runtime::saveExecutable(result, options.output))

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "frontend/cli/CommandLine.h"
+#include "frontend/cli/PhaseFigures.h"
 #include "runtime/executable/Executable.pb.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -10,6 +11,8 @@
 #include "mlir/IR/OwningOpRef.h"
 
 #include <nlohmann/json.hpp>
+
+#include <chrono>
 
 namespace primus::cli {
 
@@ -25,7 +28,7 @@ public:
   bool hasExecutable() const { return complete; }
   const executable::Executable &getExecutable() const { return result; }
   const spec::TrainingSpec &getSpec() const { return spec; }
-  /// What --report prints: parameters, FLOPs, memory and kernels.
+  /// What --report prints: parameters, FLOPs, memory, kernels and the figures of each phase; without an executable the phases alone.
   nlohmann::ordered_json makeReport() const;
 
 private:
@@ -37,6 +40,8 @@ private:
   void observe(unsigned phase, const std::string &text);
   bool wants(unsigned phase) const;
   void fillTraining();
+  /// Notes the time since the last call as the phase's.
+  void lap(llvm::StringRef phase);
 
   CompileOptions options;
   std::unique_ptr<mlir::MLIRContext> context;
@@ -48,6 +53,9 @@ private:
   bool complete = false;
   bool dumpFailed = false;
   std::vector<std::pair<std::string, double>> seconds;
+  std::chrono::steady_clock::time_point lapStart = std::chrono::steady_clock::now();
+  /// Of the IR phases so far.
+  std::vector<PhaseFigures> figures;
 };
 
 /// Folder of compiled kernels and executables: $PRIMUS_CACHE, else primus in the user's cache folder.

@@ -3,49 +3,12 @@
 #include "frontend/cli/Dump.h"
 
 #include "frontend/cli/Compilation.h"
-#include "ir/graph/GraphDialect.h"
-#include "ir/kernel/KernelDialect.h"
-#include "ir/step/StepDialect.h"
-#include "passes/Pipeline.h"
-
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-using namespace mlir;
+using llvm::StringRef;
 using namespace primus;
 using namespace primus::cli;
-
-std::string cli::printModule(ModuleOp module, std::optional<StringRef> phase) {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  if (phase) {
-    int64_t ops = 0, functions = 0, flops = 0, kernels = 0, arena = 0;
-    module.walk([&](Operation *op) {
-      ++ops;
-      functions += isa<func::FuncOp, step::FunctionOp>(op);
-      kernels += isa<kernel::FuncOp>(op);
-      if (auto costed = dyn_cast<graph::Costed>(op); costed && !isa<graph::FusionOp>(op))
-        flops += costed.getCost().flops;
-      if (auto program = dyn_cast<step::ProgramOp>(op))
-        arena = std::max<int64_t>(arena, program.getArena());
-    });
-    unsigned index = *findPhase(*phase);
-    stream << "// Phase " << index << ", " << *phase << ": " << getPhases()[index].summary << ".\n// " << ops << " ops, "
-           << functions << " functions";
-    if (flops)
-      stream << ", " << flops << " FLOPs in their bodies (each distinct layer once)";
-    if (kernels)
-      stream << ", " << kernels << " kernels";
-    if (arena)
-      stream << ", arena of " << arena << " bytes";
-    stream << ".\n";
-  }
-  // A dump goes back in by --start-from, where names come from locations: they are part of it.
-  OpPrintingFlags flags;
-  module->print(stream, flags.printNameLocAsPrefix().enableDebugInfo(phase.has_value()));
-  stream << "\n";
-  return text;
-}
 
 void KernelDump::add(StringRef kernel, StringRef extension, StringRef content) {
   if (print && extension == "s")

@@ -4,15 +4,9 @@
 
 #include "runtime/executable/Executable.pb.h"
 
-#include "mlir/IR/BuiltinOps.h"
-
-#include <optional>
+#include "llvm/ADT/StringRef.h"
 
 namespace primus::cli {
-
-/// The module's text, with values named after what the frontend called them. With a phase name it is a dump: it starts with comments that
-/// say what the file is and how large it is (ops, functions, FLOPs and, once planned, memory), and keeps locations.
-std::string printModule(mlir::ModuleOp module, std::optional<llvm::StringRef> phase);
 
 /// Files of the kernels: DIR/kernels/<name>.{mlir,ll,s,o} from the code generator and <name>.json, the launch's description.
 class KernelDump {

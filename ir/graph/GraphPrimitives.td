@@ -106,7 +106,8 @@ def Graph_ConvertOp : Graph_PureOp<"convert", [Elementwise, DeclareOpInterfaceMe
 // Creation
 //===----------------------------------------------------------------------===//
 
-def Graph_ConstantOp : Graph_PureOp<"constant", [ConstantLike, AllTypesMatch<["value", "result"]>]> {
+def Graph_ConstantOp : Graph_PureOp<"constant", [ConstantLike, AllTypesMatch<["value", "result"]>,
+    DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>]> {
   let summary = "a constant tensor";
   let description = [{
     ```mlir

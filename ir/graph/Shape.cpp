@@ -33,6 +33,8 @@ static std::string fullDimensions(ArrayRef<int64_t> box, ArrayRef<int64_t> whole
 
 OpFoldResult ConstantOp::fold(FoldAdaptor) { return getValue(); }
 
+void ConstantOp::getAsmResultNames(OpAsmSetValueNameFn setName) { setName(getResult(), "cst"); }
+
 ShardingRule ConstantOp::getShardingRule() {
   if (getValue().isSplat())
     return elementwiseRule(*this);

@@ -1,4 +1,4 @@
-//===- KernelFigures.cpp - What kernels cost ------------------------------===//
+//===- KernelFigures.cpp - What people want to know of kernels ------------===//
 
 #include "passes/step/KernelFigures.h"
 #include "passes/step/Lowering.h"
@@ -74,5 +74,22 @@ void step::setKernelFigures(graph::FusionOp fusion, const kernels::LoweredFusion
     kernel->setAttr(kDefinedByAttr, definedBy);
     kernel->setAttr(kFamilyAttr, fusion.getFamilyAttr());
     left = rest;
+  }
+}
+
+/// The location below a name.
+static Location dropName(Location loc) {
+  auto name = dyn_cast<NameLoc>(loc);
+  return name ? name.getChildLoc() : loc;
+}
+
+void step::nameArguments(graph::FusionOp fusion, const kernels::Launch &launch) {
+  kernel::FuncOp kernel = launch.kernel;
+  kernel.getBody().walk([](Operation *op) { op->setLoc(dropName(op->getLoc())); });
+  for (auto [argument, operand] : llvm::zip_equal(kernel.getBody().getArguments(), launch.operands)) {
+    bool isInput = operand.kind == kernels::Operand::Input;
+    Location loc = isInput ? fusion.getInputs()[operand.index].getLoc() : fusion.getLoc();
+    std::string name = operand.kind == kernels::Operand::Temporary ? "temporary" : getName(loc, "");
+    argument.setLoc(name.empty() ? dropName(loc) : NameLoc::get(StringAttr::get(kernel.getContext(), name), dropName(loc)));
   }
 }

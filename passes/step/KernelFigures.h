@@ -1,4 +1,4 @@
-//===- KernelFigures.h - What kernels cost ------------------------*- C++ -*-===//
+//===- KernelFigures.h - What people want to know of kernels ------*- C++ -*-===//
 
 #pragma once
 
@@ -17,5 +17,8 @@ inline constexpr llvm::StringLiteral kFamilyAttr = "kernel.family";
 /// of their tile programs is. Bytes are those of the arguments, each once; a kernel that is one op has that op's cost, as a gather reads
 /// less than its table.
 void setKernelFigures(graph::FusionOp fusion, const kernels::LoweredFusion &lowered);
+
+/// Names a kernel's arguments after the values that its launch passes, and no other value: tile programs read best with numbers.
+void nameArguments(graph::FusionOp fusion, const kernels::Launch &launch);
 
 } // namespace primus::step

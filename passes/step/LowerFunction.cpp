@@ -1,5 +1,6 @@
 //===- LowerFunction.cpp - Layer functions to launch lists ----------------===//
 
+#include "passes/LayerFunction.h"
 #include "passes/kernels/KernelFamily.h"
 #include "passes/step/KernelFigures.h"
 #include "passes/step/Lowering.h"
@@ -144,6 +145,7 @@ LogicalResult FunctionLowering::lowerFusion(graph::FusionOp fusion) {
                                                                 : temporaries[operand.index];
       operands.push_back(getView(builder, fusion.getLoc(), buffer, operand.type, operand.byteOffset));
     }
+    nameArguments(fusion, launch);
     kernel::FuncOp kernel = context.unique(launch.kernel);
     LaunchOp::create(builder, fusion.getLoc(), kernel.getSymName(), operands);
   }
@@ -204,6 +206,10 @@ FailureOr<LoweredFunction> FunctionLowering::run() {
     buffer.setLoc(argument.getLoc());
     buffers[argument] = buffer;
     aliases[buffer].push_back(argument);
+  }
+  for (unsigned index = 0, end = source.getNumResults(); index < end; ++index) {
+    BlockArgument output = body.getArgument(source.getNumArguments() + index);
+    output.setLoc(NameLoc::get(builder.getStringAttr(getResultName(source, index)), output.getLoc()));
   }
   findDestinations();
   for (auto [index, op] : llvm::enumerate(source.front()))

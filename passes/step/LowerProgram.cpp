@@ -1,5 +1,6 @@
 //===- LowerProgram.cpp - Programs to call lists --------------------------===//
 
+#include "passes/LayerFunction.h"
 #include "passes/step/Lowering.h"
 
 using namespace mlir;
@@ -47,7 +48,8 @@ private:
 } // namespace
 
 Value ProgramLowering::newBuffer(MemRefType type, Location loc, const Twine &name) {
-  return BufferOp::create(builder, loc, type, builder.getI64IntegerAttr(-1), builder.getStringAttr(name), FlatSymbolRefAttr());
+  StringAttr text = builder.getStringAttr(name);
+  return BufferOp::create(builder, NameLoc::get(text, loc), type, builder.getI64IntegerAttr(-1), text, FlatSymbolRefAttr());
 }
 
 Value ProgramLowering::getVariable(StringRef name, MemRefType type) {
@@ -120,8 +122,7 @@ Value ProgramLowering::chooseBuffer(graph::CallOp call, unsigned index, int64_t 
   if (operand && llvm::count(call.getOperands(), operand) == 1 && lastRead(operand) == here &&
       operand.getParentBlock() == call->getBlock() && isDead(buffers[operand], here))
     return buffers[operand];
-  std::string instance = call.getInstance().str();
-  return newBuffer(type, call.getLoc(), instance + "." + call.getCallee().split('.').second + "." + std::to_string(index));
+  return newBuffer(type, call.getLoc(), call.getInstance() + "." + getResultName(context.lookup(call.getCallee()), index));
 }
 
 LogicalResult ProgramLowering::lowerCall(graph::CallOp call) {
@@ -261,7 +262,9 @@ LogicalResult ProgramLowering::run() {
   }
   for (unsigned i = 0; i < source.getNumResults(); ++i) {
     unsigned position = source.getNumArguments() + i;
-    program.setArgAttr(position, "step.name", nameOf(source.getResultAttr(i, "graph.name"), "output", i));
+    StringAttr name = nameOf(source.getResultAttr(i, "graph.name"), "output", i);
+    program.setArgAttr(position, "step.name", name);
+    body.getArgument(position).setLoc(NameLoc::get(name, source.getLoc()));
     program.setArgAttr(position, "step.output", builder.getUnitAttr());
   }
   unsigned counter = 0;

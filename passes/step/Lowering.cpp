@@ -36,6 +36,9 @@ Value step::getView(OpBuilder &builder, Location loc, Value buffer, MemRefType t
     return getView(builder, loc, view.getSource(), type, view.getOffset() + offset);
   if (buffer.getType() == type && offset == 0)
     return buffer;
+  // Named after what it shows.
+  if (!getName(buffer.getLoc(), "").empty())
+    loc = buffer.getLoc();
   return ViewOp::create(builder, loc, type, buffer, builder.getI64IntegerAttr(offset));
 }
 

@@ -1,7 +1,9 @@
 """usage: phases.py EXPERIMENT FOLDER."""
 import json
+import math
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -28,10 +30,51 @@ for file in files[1:]:
 for name in names + ["objects"]:
     assert run("primus-compile", experiment, *keys, "--emit", name).strip(), f"--emit {name} prints nothing"
 
+# Each dump of IR starts with figures and their change, names values after the configuration, spells no location or layout out, and is
+# what primus-opt reads.
+report = json.loads((dump / "report.json").read_text())
+assert [phase["name"] for phase in report["phases"]] == names[2:], report["phases"]
+assert list(report["compile_seconds"]) == names + ["objects"], report["compile_seconds"]
+before = None
+for file, figures in zip(files[2:], report["phases"]):
+    text = (dump / file).read_text()
+    head = re.match(r"(//.*\n)*", text).group(0)
+    assert head.startswith(f"// Phase {int(file[:2])}, {figures['name']}: "), head
+    assert f"ops          {figures['ops']}" in head and f"functions    {figures['functions']}" in head, head
+    change = figures["ops"] - before["ops"] if before else None
+    assert not before or f"({change:+})" in head or change == 0 and "(unchanged)" in head, head
+    assert sum(figures["kinds"].values()) == figures["ops"] and figures["bytes"] > 0, figures
+    assert figures["flops"] >= (before["flops"] if before else 1), figures
+    anonymous = re.findall(r"^ *%\d+ = (?:graph|step)\..*", text, re.M)
+    assert "attention.q" in text and not anonymous and " loc(" not in text, (file, anonymous[:3])
+    assert text.count("#graph.layout<") <= 8, f"{file} spells layouts out"
+    run("primus-opt", dump / file)
+    before = figures
+planned = report["phases"][-1]
+assert planned["peak_planned"] and planned["peak_bytes"] == report["ranks"][0]["peak_bytes"], planned
+# The estimate before planning counts what planning saves by computing in place, but is no guess.
+assert 1 <= report["phases"][-2]["peak_bytes"] / planned["peak_bytes"] < 1.25, report["phases"][-2]
+# What is stopped early is reported as far as it got.
+run("primus-compile", experiment, *keys, "--stop-after", "train", "--dump", folder / "short")
+assert [phase["name"] for phase in json.loads((folder / "short/report.json").read_text())["phases"]] == ["model", "train"]
+
 kernels = {path.suffix for path in (dump / "kernels").iterdir()}
 assert kernels >= {".mlir", ".ll", ".s", ".o", ".json"}, kernels
-description = json.loads(next((dump / "kernels").glob("*.json")).read_text())
-assert {"symbol", "grid", "block", "lds_bytes", "arguments"} <= set(description), description
+functions = set(re.findall(r"func\.func private @([\w.]+)", (dump / "07-fused.mlir").read_text())) | {"schedule.accumulate"}
+sizes = {"f32": 4, "bf16": 2, "i32": 4}
+assert {path.stem for path in (dump / "kernels").glob("*.json")} == {kernel["name"] for kernel in report["kernels"]}
+for path in (dump / "kernels").glob("*.json"):
+    kernel = json.loads(path.read_text())
+    assert all((path.parent / (path.stem + suffix)).stat().st_size for suffix in (".mlir", ".ll", ".s", ".o")), path
+    assert kernel["name"] == path.stem and f'\n{kernel["symbol"]}:' in path.with_suffix(".s").read_text(), kernel
+    assert all(size > 0 for size in kernel["grid"] + kernel["block"]) and len(kernel["block"]) == 3, kernel
+    assert kernel["lds_bytes"] == 0 and kernel["defined_by"] in functions, kernel
+    for index, argument in enumerate(kernel["arguments"]):
+        shape, strides = argument["shape"], argument["strides"]
+        assert argument["kind"] == "pointer" and argument["offset"] == 8 * index and argument["access"] in ("r", "w", "rw"), kernel
+        assert strides == [math.prod(shape[i + 1:]) for i in range(len(shape))], kernel
+    bytes = sum(math.prod(argument["shape"]) * sizes[argument["dtype"]] for argument in kernel["arguments"])
+    assert 0 < kernel["bytes"] <= bytes and any("w" in argument["access"] for argument in kernel["arguments"]), kernel
 
 run("primus-train", folder / "x.primus", "--report", folder / "report.json")
 report = json.loads((folder / "report.json").read_text())

@@ -2,7 +2,7 @@
 
 // One rank per axis: nothing changes.
 module attributes {graph.mesh = #graph.mesh<"dp" = 1>} {
-  // CHECK: func.func @f(%[[X:.*]]: tensor<4xf32, #graph.layout<mesh, {{\[\["dp"\]\]}}>>) -> tensor<4xf32, #graph.layout<mesh, {{\[\["dp"\]\]}}>> {
+  // CHECK: func.func @f(%[[X:.*]]: tensor<4xf32, #layout_dp>) -> tensor<4xf32, #layout_dp> {
   // CHECK-NEXT: return %[[X]]
   func.func @f(%x: tensor<4xf32, #graph.layout<mesh, [["dp"]]>>) -> tensor<4xf32, #graph.layout<mesh, [["dp"]]>> {
     return %x : tensor<4xf32, #graph.layout<mesh, [["dp"]]>>

@@ -1,6 +1,10 @@
 // RUN: primus-opt %s | primus-opt | FileCheck %s
 
-// CHECK: module attributes {graph.mesh = #graph.mesh<"dp" = 4, "tp" = 2>}
+// Attributes that types repeat have short names.
+// CHECK-DAG: #layout_dp = #graph.layout<mesh, {{\[\["dp"\]\]}}>
+// CHECK-DAG: #layout_dp-cp_x_sum-tp_max-ep = #graph.layout<mesh, {{\[\["dp", "cp"\], \[\]\]}}, partial = {tp : sum, ep : max}>
+// CHECK-DAG: #mesh = #graph.mesh<"dp" = 4, "tp" = 2>
+// CHECK: module attributes {graph.mesh = #mesh}
 module attributes {graph.mesh = #graph.mesh<"dp" = 4, "tp" = 2>} {
   // CHECK: graph.variable @layers.0.q.weight : tensor<8x8xf32> role parameter init #graph.init<"normal", {std = 2.000000e-02 : f64}> {decay, stream = 3 : i64}
   graph.variable @layers.0.q.weight : tensor<8x8xf32> role parameter init #graph.init<"normal", {std = 2.000000e-02 : f64}> {stream = 3, decay}
@@ -11,7 +15,7 @@ module attributes {graph.mesh = #graph.mesh<"dp" = 4, "tp" = 2>} {
   // CHECK: graph.variable @rope.cos : tensor<4x2xf32> role constant
   graph.variable @rope.cos : tensor<4x2xf32> role constant init #graph.init<"rope_cos", {inv_freq = array<f64: 1.0, 0.5>, scale = 1.0 : f64}>
 
-  // CHECK: func.func private @layout(tensor<8192x4096xbf16, #graph.layout<mesh, {{\[\[}}"dp", "cp"], []], partial = {tp : sum, ep : max}>>)
+  // CHECK: func.func private @layout(tensor<8192x4096xbf16, #layout_dp-cp_x_sum-tp_max-ep>)
   func.func private @layout(tensor<8192x4096xbf16, #graph.layout<mesh, [["dp", "cp"], []], partial = {tp : sum, ep : max}>>)
   func.func private @block.forward(tensor<2x8xf32>, tensor<8x8xf32>) -> (tensor<2x8xf32> {graph.inplace = 0 : i64})
 
@@ -54,7 +58,7 @@ module attributes {graph.mesh = #graph.mesh<"dp" = 4, "tp" = 2>} {
   // CHECK-LABEL: func.func @layout_of_slices
   func.func @layout_of_slices(%x: tensor<4x2xi32, #graph.layout<mesh, [[], ["dp"]]>>) {
     graph.schedule microbatches 4 (%t = %x) : (tensor<4x2xi32, #graph.layout<mesh, [[], ["dp"]]>>) -> () {
-      // CHECK: graph.add %{{.*}}, %{{.*}} : tensor<2xi32, #graph.layout<mesh, {{\[\[}}"dp"]]>>
+      // CHECK: graph.add %{{.*}}, %{{.*}} : tensor<2xi32, #layout_dp>
       %s = graph.add %t, %t : tensor<2xi32, #graph.layout<mesh, [["dp"]]>>
     }
     return
