@@ -30,8 +30,6 @@ private:
 
 } // namespace
 
-static ArrayRef<int64_t> shapeOf(Value value) { return cast<RankedTensorType>(value.getType()).getShape(); }
-static int64_t numElements(Value value) { return cast<RankedTensorType>(value.getType()).getNumElements(); }
 
 static bool isOverRows(graph::ReduceOp op) {
   int64_t rank = shapeOf(op.getOperand()).size();

@@ -15,6 +15,14 @@
 
 namespace primus::kernels {
 
+/// Of a tensor.
+inline llvm::ArrayRef<int64_t> shapeOf(mlir::Value value) {
+  return mlir::cast<mlir::RankedTensorType>(value.getType()).getShape();
+}
+inline int64_t numElements(mlir::Value value) {
+  return mlir::cast<mlir::RankedTensorType>(value.getType()).getNumElements();
+}
+
 /// A launch's operand: an input or output of the fusion, or a temporary, under the shape that the kernel expects.
 struct Operand {
   enum Kind { Input, Output, Temporary } kind;

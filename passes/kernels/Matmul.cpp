@@ -63,8 +63,6 @@ private:
 
 } // namespace
 
-static ArrayRef<int64_t> shapeOf(Value value) { return cast<RankedTensorType>(value.getType()).getShape(); }
-static int64_t numElements(Value value) { return cast<RankedTensorType>(value.getType()).getNumElements(); }
 
 /// The kind in which a broadcast's operand is needed for its result in `kind`, or std::nullopt.
 static std::optional<Kind> getSourceKind(graph::BroadcastOp op, Kind kind) {

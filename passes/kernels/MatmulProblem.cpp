@@ -9,7 +9,6 @@ using namespace mlir;
 using namespace primus;
 using namespace primus::kernels;
 
-static ArrayRef<int64_t> shapeOf(Value value) { return cast<RankedTensorType>(value.getType()).getShape(); }
 
 static std::optional<MatmulProblem> matchPacked(graph::MatmulOp op) {
   MatmulProblem problem;

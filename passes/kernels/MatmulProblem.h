@@ -11,8 +11,7 @@
 
 #pragma once
 
-#include "ir/graph/GraphDialect.h"
-#include "ir/kernel/TargetTraits.h"
+#include "passes/kernels/KernelFamily.h"
 
 namespace primus::kernels {
 

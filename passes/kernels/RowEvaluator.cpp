@@ -9,8 +9,6 @@ using namespace mlir;
 using namespace primus;
 using namespace primus::kernels;
 
-static ArrayRef<int64_t> shapeOf(Value value) { return cast<RankedTensorType>(value.getType()).getShape(); }
-static int64_t numElements(Value value) { return cast<RankedTensorType>(value.getType()).getNumElements(); }
 
 /// For each dimension of a broadcast's result: the operand's dimension with the same elements, or -1.
 static SmallVector<int64_t> getBroadcastMap(graph::BroadcastOp op) {

@@ -46,8 +46,6 @@ private:
 
 } // namespace
 
-static int64_t numElements(Value value) { return cast<RankedTensorType>(value.getType()).getNumElements(); }
-static ArrayRef<int64_t> shapeOf(Value value) { return cast<RankedTensorType>(value.getType()).getShape(); }
 
 std::optional<Space> RowsFamily::getSpace(ArrayRef<Operation *> ops, ArrayRef<Value> outputs, std::string &reason) {
   SmallPtrSet<Operation *, 16> set(ops.begin(), ops.end());

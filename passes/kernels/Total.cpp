@@ -37,7 +37,6 @@ private:
 
 } // namespace
 
-static int64_t numElements(Value value) { return cast<RankedTensorType>(value.getType()).getNumElements(); }
 
 std::optional<Plan> TotalFamily::getPlan(ArrayRef<Operation *> ops, ArrayRef<Value> outputs, std::string &reason) {
   Plan plan;
