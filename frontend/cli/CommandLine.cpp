@@ -79,6 +79,7 @@ std::optional<int> cli::parseCommandLine(int argc, const char *const *argv, bool
   if (!options.startFrom.empty() && !arguments.empty())
     return fail("--start-from continues a finished configuration: key=value has no effect there; change the dumped file, or start from the experiment");
   options.config.overrides = arguments;
+  options.config.target = options.target;
   if (options.target != "cpu" && options.target != "gfx942" && options.target != "gfx950")
     return fail(fmt::format("there is no target '{}'; the targets are cpu, gfx942 and gfx950", options.target));
   if (options.target != "cpu")

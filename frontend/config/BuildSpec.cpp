@@ -3,6 +3,7 @@
 #include "frontend/config/Flavour.h"
 #include "frontend/config/Suggestion.h"
 #include "frontend/config/megatron/Megatron.h"
+#include "frontend/config/megatron_bridge/MegatronBridge.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,6 +13,7 @@ namespace primus::config {
 std::span<const Flavour> flavours() {
   static constexpr Flavour list[] = {
       {"megatron", megatron::fates, megatron::map},
+      {"megatron_bridge", megatron_bridge::fates, megatron_bridge::map},
   };
   return list;
 }
@@ -46,16 +48,21 @@ static void warnOfHiddenPresets(const ResolvedConfig &config, Diagnostics &diagn
   }
 }
 
-/// Judges every key, then maps those that have a meaning.
+/// Judges every key, maps those that have a meaning, and checks what comes out.
 static SpecResult applyFlavour(const Flavour &flavour, const ResolvedConfig &config, Diagnostics &diagnostics) {
   SpecResult result;
   result.fates = judgeKeys(config, flavour.fates(), diagnostics);
-  KeyReader keys(config.params, config.moduleLocation, diagnostics);
+  // Keys that are refused leave a whole spec behind, whose rules can be checked; values that could not be read do not.
+  Diagnostics own;
+  KeyReader keys(config.params, config.moduleLocation, own);
   SpecWriter writer(result.spec);
-  Mapping mapping{config, keys, writer, diagnostics, result.notes};
+  Mapping mapping{config, keys, writer, own, result.notes};
   flavour.map(mapping);
   result.spec.set_framework(config.framework);
   result.spec.set_module(config.module);
+  if (!own.hasErrors())
+    verifySpec(result.spec, own);
+  diagnostics.append(own);
   return result;
 }
 
@@ -73,8 +80,6 @@ std::optional<SpecResult> buildSpec(const ResolvedConfig &config, Diagnostics &d
   std::optional<SpecResult> result;
   if (flavour) {
     result = applyFlavour(*flavour, config, own);
-    if (!own.hasErrors())
-      verifySpec(result->spec, own);
   } else {
     own.error(config.moduleLocation, fmt::format("framework '{}' cannot be trained here", config.framework),
               didYouMean(config.framework, names, fmt::format("supported: {}", fmt::join(names, ", "))));

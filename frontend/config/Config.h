@@ -31,6 +31,8 @@ struct ConfigRequest {
   std::string module;
   /// Unknown keys are warnings.
   bool allowUnknown = false;
+  /// cpu, gfx942 or gfx950; a GPU's implies a `hardware` where no key names one.
+  std::string target = "cpu";
 };
 
 /// One module of an experiment with all layers merged.
@@ -47,6 +49,8 @@ struct ResolvedConfig {
   /// Values that a stronger layer replaced or kept out, in the order in which that happened.
   std::vector<Hidden> hidden;
   bool allowUnknown = false;
+  std::vector<std::string> configPaths;
+  std::string target = "cpu";
 
   /// {"framework": ..., "params": {...}} on one line: `--emit=config`.
   std::string json() const;

@@ -42,6 +42,8 @@ public:
     experiment->setLayer(Layer::Experiment);
     config.experimentFile = request.experiment;
     config.allowUnknown = request.allowUnknown;
+    config.configPaths = request.configPaths;
+    config.target = request.target;
     config.experiment = *experiment->asMap();
     checkRequiredKeys();
     const Value *module = selectModule();

@@ -133,4 +133,13 @@ void SpecWriter::set(const std::string &path, const Setting<std::vector<std::str
   note(path, setting.origin);
 }
 
+void SpecWriter::set(const std::string &path, const Setting<std::vector<int64_t>> &setting) {
+  auto [message, field] = findPlace(spec, path);
+  if (!field->is_repeated() || field->cpp_type() != FieldDescriptor::CPPTYPE_INT64)
+    badPath(path);
+  for (int64_t element : setting.value)
+    message->GetReflection()->AddInt64(message, field, element);
+  note(path, setting.origin);
+}
+
 } // namespace primus::config

@@ -46,6 +46,8 @@ public:
   void set(const std::string &path, const Setting<std::string> &setting);
   /// A repeated string field.
   void set(const std::string &path, const Setting<std::vector<std::string>> &setting);
+  /// A repeated integer field.
+  void set(const std::string &path, const Setting<std::vector<int64_t>> &setting);
 
 private:
   void note(const std::string &path, const Origin &origin);

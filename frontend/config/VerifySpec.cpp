@@ -1,22 +1,21 @@
 //===- VerifySpec.cpp - The rules that a TrainingSpec has to fit ----------===//
 
 #include "frontend/config/Config.h"
+#include "frontend/config/SpecChecker.h"
 
 #include <fmt/format.h>
 
-#include <unordered_map>
-
 namespace primus::config {
+
+/// Far above any model; beyond it lies a slip of the pen.
+static constexpr int64_t mostLayers = 1 << 16;
 
 namespace {
 
 /// Checks the relations between fields. Types and required keys are the flavours' business.
-class SpecVerifier {
+class SpecVerifier : public SpecChecker {
 public:
-  SpecVerifier(const spec::TrainingSpec &spec, Diagnostics &diagnostics) : spec(spec), diagnostics(diagnostics) {
-    for (const spec::Source &source : spec.sources())
-      sources[source.field()] = &source;
-  }
+  using SpecChecker::SpecChecker;
 
   void verify() {
     verifyModel();
@@ -26,40 +25,6 @@ public:
   }
 
 private:
-  /// The place of a field's value.
-  Location at(const std::string &field) const {
-    auto it = sources.find(field);
-    if (it == sources.end())
-      return inFile(field);
-    const spec::Source &source = *it->second;
-    Location location{nullptr, source.line(), source.column(), Layer::Default};
-    if (!source.file().empty())
-      location.file = std::make_shared<const std::string>(source.file());
-    for (Layer layer : {Layer::Derived, Layer::ModelPreset, Layer::ModulePreset, Layer::Experiment, Layer::CommandLine})
-      if (source.layer() == layerName(layer))
-        location.layer = layer;
-    return location;
-  }
-
-  /// What the user calls a field: the key that set it.
-  std::string name(const std::string &field) const {
-    auto it = sources.find(field);
-    bool isKey = it != sources.end() && !it->second->key().empty() && it->second->key().find(' ') == std::string::npos;
-    return isKey ? it->second->key() : field;
-  }
-
-  void error(const std::string &field, std::string message, std::string suggestion = {}) {
-    diagnostics.error(at(field), std::move(message), std::move(suggestion));
-  }
-
-  /// `value` of `field` must be at least `minimum`.
-  bool atLeast(const std::string &field, int64_t value, int64_t minimum) {
-    if (value >= minimum)
-      return true;
-    error(field, fmt::format("'{}' must be at least {}, but is {}", name(field), minimum, value));
-    return false;
-  }
-
   bool areAtLeastOne(const std::vector<std::pair<std::string, int64_t>> &fields) {
     bool all = true;
     for (const auto &[field, value] : fields)
@@ -80,6 +45,9 @@ private:
     for (int i = 0; i < model.layers_size(); ++i) {
       std::string path = fmt::format("model.layers[{}].", i);
       atLeast(path + "count", model.layers(i).count(), 1);
+      if (model.layers(i).count() > mostLayers)
+        error(path + "count", fmt::format("'{}' must be at most {}, but is {}", name(path + "count"), mostLayers,
+                                          model.layers(i).count()));
       if (model.layers(i).layer().has_attention())
         verifyAttention(path + "layer.attention.", model.layers(i).layer().attention());
       if (model.layers(i).layer().has_feed_forward())
@@ -107,7 +75,7 @@ private:
       error(path + "groups",
             fmt::format("{} {} is not a multiple of {} {}", name(path + "heads"), attention.heads(),
                         name(path + "groups"), attention.groups()),
-            fmt::format("change one of them ({} stands at {})", name(path + "heads"), at(path + "heads").str()));
+            fmt::format("change one of them ({})", place(path + "heads")));
     if (attention.position() != spec::ROPE)
       return;
     int64_t rotated = attention.rope().dimensions();
@@ -172,13 +140,19 @@ private:
       error("optimizer.min_learning_rate",
             fmt::format("{} {} is above {} {}", name("optimizer.min_learning_rate"), optimizer.min_learning_rate(),
                         name("optimizer.learning_rate"), optimizer.learning_rate()),
-            fmt::format("lower it too ({} stands at {})", name("optimizer.learning_rate"),
-                        at("optimizer.learning_rate").str()));
+            fmt::format("lower it too ({})", place("optimizer.learning_rate")));
     atLeast("optimizer.decay_steps", optimizer.decay_steps(), 1);
     if (optimizer.warmup_steps() >= optimizer.decay_steps() && optimizer.warmup_steps() > 0)
-      diagnostics.warning(at("optimizer.warmup_steps"),
-                          fmt::format("the learning rate warms up over {} of {} steps and never decays",
-                                      optimizer.warmup_steps(), optimizer.decay_steps()));
+      error("optimizer.warmup_steps",
+            fmt::format("the warm-up of {} steps leaves nothing of the {} steps over which the learning rate decays",
+                        optimizer.warmup_steps(), optimizer.decay_steps()),
+            fmt::format("set {} to at most {} ({})", name("optimizer.warmup_steps"), optimizer.decay_steps() - 1,
+                        place("optimizer.decay_steps")));
+    if (optimizer.warmup_init() > optimizer.learning_rate())
+      error("optimizer.warmup_init",
+            fmt::format("{} {} is above {} {}", name("optimizer.warmup_init"), optimizer.warmup_init(),
+                        name("optimizer.learning_rate"), optimizer.learning_rate()),
+            fmt::format("warm-up begins below the highest rate ({})", place("optimizer.learning_rate")));
   }
 
   void verifyData() {
@@ -194,13 +168,19 @@ private:
             "use 256 or more");
   }
 
-  const spec::TrainingSpec &spec;
-  Diagnostics &diagnostics;
-  std::unordered_map<std::string, const spec::Source *> sources;
 };
 
 } // namespace
 
-void verifySpec(const spec::TrainingSpec &spec, Diagnostics &diagnostics) { SpecVerifier(spec, diagnostics).verify(); }
+void verifySpec(const spec::TrainingSpec &spec, Diagnostics &diagnostics) {
+  SpecVerifier verifier(spec, diagnostics);
+  verifier.verify();
+  if (diagnostics.hasErrors())
+    return;
+  verifyParallelism(verifier);
+  if (!diagnostics.hasErrors())
+    verifyMemory(verifier);
+  refuseManyRanks(verifier);
+}
 
 } // namespace primus::config

@@ -3,6 +3,7 @@
 #include "frontend/config/megatron/Megatron.h"
 
 #include "frontend/config/FateMacros.h"
+#include "frontend/config/Hardware.h"
 
 namespace primus::config::megatron {
 
@@ -25,7 +26,9 @@ void map(Mapping &mapping) {
   mapOptimizer(mapping);
   mapTraining(mapping);
   mapParallelism(mapping);
+  mapPipeline(mapping);
   mapData(mapping);
+  mapHardware(mapping);
 }
 
 } // namespace primus::config::megatron

@@ -26,6 +26,8 @@ void mapOptimizer(Mapping &mapping);
 void mapTraining(Mapping &mapping);
 /// Parallel sizes.
 void mapParallelism(Mapping &mapping);
+/// What each pipeline stage holds.
+void mapPipeline(Mapping &mapping);
 /// Training and validation data.
 void mapData(Mapping &mapping);
 

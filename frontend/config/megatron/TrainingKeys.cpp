@@ -1,4 +1,4 @@
-//===- TrainingKeys.cpp - Steps, batches, optimizer, parallel sizes -------===//
+//===- TrainingKeys.cpp - Steps, batches, precision, optimizer -------------===//
 
 #include "frontend/config/megatron/Megatron.h"
 
@@ -102,7 +102,11 @@ void mapOptimizer(Mapping &m) {
   if (fraction && warmup.value != 0)
     m.diagnostics.error(fraction->origin.location, "'lr_warmup_fraction' and 'lr_warmup_iters' exclude each other",
                         "set one of them only");
-  if (fraction)
+  if (fraction && !(fraction->value >= 0 && fraction->value < 1))
+    m.diagnostics.error(fraction->origin.location,
+                        fmt::format("'lr_warmup_fraction' must be at least 0 and below 1, but is {}", fraction->value),
+                        "it is a share of the steps; a number of steps is lr_warmup_iters");
+  else if (fraction)
     warmup =
         derived(int64_t(fraction->value * double(decay->value)), "lr_warmup_fraction * decay steps", fraction->origin);
   m.spec.set("optimizer.warmup_steps", warmup);
@@ -112,32 +116,6 @@ void mapOptimizer(Mapping &m) {
   m.spec.set("optimizer.epsilon", m.keys.real("adam_eps", 1e-8));
   m.spec.set("optimizer.weight_decay", m.keys.real("weight_decay", 0.01));
   m.spec.set("optimizer.clip", m.keys.real("clip_grad", 1.0));
-}
-
-void mapParallelism(Mapping &m) {
-  Setting<int64_t> tensor = m.keys.count("tensor_model_parallel_size", 1, 1);
-  Setting<int64_t> pipeline = m.keys.count("pipeline_model_parallel_size", 1, 1);
-  Setting<int64_t> context = m.keys.count("context_parallel_size", 1, 1);
-  Setting<int64_t> expert = m.keys.count("expert_model_parallel_size", 1, 1);
-  for (const Setting<int64_t> *size : {&tensor, &pipeline, &context, &expert})
-    if (size->value != 1)
-      m.diagnostics.error(
-          size->origin.location,
-          fmt::format("{} = {} is not supported: only one rank is supported so far", size->origin.key, size->value),
-          fmt::format("set {}=1", size->origin.key));
-  m.spec.set("parallelism.tensor", tensor);
-  m.spec.set("parallelism.pipeline", pipeline);
-  m.spec.set("parallelism.context", context);
-  m.spec.set("parallelism.expert", expert);
-  m.spec.set("parallelism.data", derived(int64_t(1), "one rank", tensor.origin));
-  m.spec.set("parallelism.world_size", derived(tensor.value * pipeline.value * context.value,
-                                               "the product of the parallel sizes", tensor.origin));
-  Setting<bool> sequence = m.keys.boolean("sequence_parallel", false);
-  // Upstream turns it off without tensor parallelism.
-  m.spec.set("parallelism.sequence_parallel",
-             sequence.value && tensor.value == 1
-                 ? derived(false, "sequence_parallel has no effect with one tensor rank", sequence.origin)
-                 : sequence);
 }
 
 } // namespace primus::config::megatron

@@ -275,6 +275,184 @@ TEST(Negative, Rules) {
   });
 }
 
+TEST(Negative, ParallelSizes) {
+  check({
+      {"heads",
+       experiment(data),
+       {"tensor_model_parallel_size=3"},
+       "command line: error: num_attention_heads 8 is not a multiple of tensor_model_parallel_size 3; set "
+       "tensor_model_parallel_size=2 (num_attention_heads stands at <own>/models/megatron/llama-tiny.yaml:8:22)"},
+      {"groups",
+       experiment(data + "      tensor_model_parallel_size: 8\n"),
+       {},
+       "exp.yaml:12:35: error: num_query_groups 4 is not a multiple of tensor_model_parallel_size 8; set "
+       "tensor_model_parallel_size=4 (num_query_groups stands at <own>/models/megatron/llama-tiny.yaml:9:19)"},
+      {"inner width",
+       experiment(data),
+       {"tensor_model_parallel_size=4", "ffn_hidden_size=390"},
+       "command line: error: ffn_hidden_size 390 is not a multiple of tensor_model_parallel_size 4; set "
+       "tensor_model_parallel_size=2 (ffn_hidden_size stands at command line)"},
+      {"sequence and tensor ranks",
+       experiment(data),
+       {"tensor_model_parallel_size=4", "sequence_parallel=true", "seq_length=30"},
+       "command line: error: seq_length 30 is not a multiple of tensor_model_parallel_size 4; set "
+       "tensor_model_parallel_size=2 (seq_length stands at command line)"},
+      {"sequence and context ranks",
+       experiment(data),
+       {"context_parallel_size=4", "seq_length=36"},
+       "command line: error: seq_length 36 is not a multiple of 2 * context_parallel_size 4; set "
+       "context_parallel_size=3 (seq_length stands at command line)"},
+      {"layers",
+       experiment(data + "      pipeline_model_parallel_size: 3\n"),
+       {},
+       "exp.yaml:12:37: error: num_layers 8 is not a multiple of pipeline_model_parallel_size 3; set "
+       "pipeline_model_parallel_size=2 (num_layers stands at <own>/models/megatron/llama-tiny.yaml:5:13)"},
+      {"first and last stage",
+       experiment(data),
+       {"pipeline_model_parallel_size=4", "decoder_first_pipeline_num_layers=1"},
+       "command line: error: with 'decoder_first_pipeline_num_layers' the 8 layers cannot be split over 4 "
+       "pipeline stages; what they leave must divide by the other stages (4 pipeline stages from command line)"},
+      {"vocabulary stages",
+       experiment(data),
+       {"pipeline_model_parallel_size=4", "account_for_embedding_in_pipeline_split=true"},
+       "command line: error: with 'account_for_embedding_in_pipeline_split' the 8 layers cannot be split over 4 "
+       "pipeline stages; with what counts as a layer they are 9; set pipeline_model_parallel_size to a divisor of "
+       "that"},
+      {"virtual stages",
+       experiment(data),
+       {"pipeline_model_parallel_size=2", "num_virtual_stages_per_pipeline_rank=3"},
+       "command line: error: the 4 layers of a pipeline stage cannot be split into "
+       "num_virtual_stages_per_pipeline_rank 3; choose a divisor of 4 (pipeline_model_parallel_size stands at "
+       "command line)"},
+      {"virtual stages and microbatches",
+       experiment(data),
+       {"pipeline_model_parallel_size=4", "num_virtual_stages_per_pipeline_rank=2", "micro_batch_size=1", "global_batch_size=6"},
+       "command line: error: 6 microbatches are not a multiple of pipeline_model_parallel_size 4, which "
+       "num_virtual_stages_per_pipeline_rank 2 needs; set global_batch_size=8 (global_batch_size stands at "
+       "command line)"},
+      {"far too many",
+       experiment(data),
+       {"tensor_model_parallel_size=1000000000"},
+       "command line: error: 'tensor_model_parallel_size' must be at most 32768, but is 1000000000"},
+      {"layers without end",
+       experiment(data),
+       {"num_layers=100000000"},
+       "command line: error: 'num_layers' must be at most 65536, but is 100000000"},
+      {"warm-up",
+       experiment(data + "      lr_warmup_iters: 9\n      train_iters: 9\n"),
+       {},
+       "exp.yaml:12:24: error: the warm-up of 9 steps leaves nothing of the 9 steps over which the learning rate "
+       "decays; set lr_warmup_iters to at most 8 (train_iters stands at exp.yaml:13:20)"},
+      {"warm-up share",
+       experiment(data),
+       {"lr_warmup_fraction=5"},
+       "command line: error: 'lr_warmup_fraction' must be at least 0 and below 1, but is 5; it is a share of the "
+       "steps; a number of steps is lr_warmup_iters"},
+      {"warm-up begins too high",
+       experiment(data),
+       {"lr_warmup_init=1"},
+       "command line: error: lr_warmup_init 1 is above lr 0.00025; warm-up begins below the highest rate (lr "
+       "stands at <own>/modules/megatron/trainer_base.yaml:20:5)"},
+  });
+}
+
+/// What is wrong comes before what is not supported.
+TEST(Negative, DivisibilityComesBeforeSupport) {
+  Workspace workspace;
+  workspace.write("exp.yaml", experiment(data));
+  Outcome outcome = run("exp.yaml", {"tensor_model_parallel_size=3", "fp8=hybrid"});
+  std::vector<std::string> errors;
+  for (const Diagnostic &diagnostic : outcome.diagnostics.all())
+    errors.push_back(diagnostic.message);
+  EXPECT_EQ(errors, (std::vector<std::string>{
+                        "'fp8: \"hybrid\"' is not supported: FP8",
+                        "num_attention_heads 8 is not a multiple of tensor_model_parallel_size 3",
+                        "tensor_model_parallel_size = 3 is not supported: only one rank is supported so far"}));
+}
+
+TEST(Negative, Memory) {
+  check({
+      {"one GPU",
+       experiment(data + "      hardware: mi300x\n", "llama3.1_70B"),
+       {},
+       "exp.yaml:12:17: error: parameters, gradients and optimizer state take 1051 GiB with "
+       "tensor_model_parallel_size=1 (<own>/modules/megatron/trainer_base.yaml:38:29) and pipeline_model_parallel_size=1 "
+       "(<own>/modules/megatron/trainer_base.yaml:39:31), but hardware mi300x has 192 GiB; set "
+       "tensor_model_parallel_size=8 and pipeline_model_parallel_size=1, which takes 131.4 GiB"},
+      {"one node",
+       experiment(data + "      hardware: mi300x\n      tensor_model_parallel_size: 8\n", "llama3.1_405B"),
+       {},
+       "exp.yaml:12:17: error: parameters, gradients and optimizer state take 756.1 GiB with "
+       "tensor_model_parallel_size=8 (exp.yaml:13:35) and pipeline_model_parallel_size=1 (<own>/modules/megatron/trainer_base.yaml:39:31), but "
+       "hardware mi300x has 192 GiB; set tensor_model_parallel_size=8 and pipeline_model_parallel_size=6, which takes "
+       "128.6 GiB"},
+      {"no such hardware",
+       experiment(data),
+       {"hardware=mi30x"},
+       "command line: error: there is no hardware 'mi30x'; did you mean 'mi300x'?"},
+  });
+}
+
+/// An experiment of the megatron_bridge flavour.
+std::string bridge(const std::string &overrides) {
+  return header +
+         "modules:\n  pre_trainer:\n    framework: megatron_bridge\n    config: pretrain_trainer\n    model: qwen3_8b\n    "
+         "overrides:\n" +
+         overrides;
+}
+
+TEST(Negative, Bridge) {
+  const std::string complete = "      {train_iters: 5, global_batch_size: 2, micro_batch_size: 1, seq_length: 64, "
+                               "lr: 1.0e-3, min_lr: 0.0, lr_warmup_iters: 1, mock: true}\n";
+  check({
+      {"fine-tuning",
+       bridge(complete),
+       {"stage=sft"},
+       "command line: error: 'stage: \"sft\"' is not supported: fine-tuning of pretrained weights; set "
+       "stage=pretrain"},
+      {"adapter",
+       bridge(complete),
+       {"peft=lora"},
+       "command line: error: 'peft: \"lora\"' is not supported: LoRA and other adapters; set peft=none"},
+      {"recipe",
+       bridge(complete),
+       {"recipe=qwen.qwen3_moe"},
+       "command line: error: recipe 'qwen.qwen3_moe' is not supported: mixture of experts; choose a dense model: "
+       "llama.llama3, qwen.qwen2 or qwen.qwen3"},
+      {"unknown recipe",
+       bridge(complete),
+       {"recipe=qwen.qwen4"},
+       "command line: error: recipe 'qwen.qwen4' is not known here; did you mean 'qwen.qwen2'?"},
+      {"flavor",
+       bridge(complete),
+       {"flavor=qwen3_8b_finetune_config"},
+       "command line: error: flavor 'qwen3_8b_finetune_config' is not supported: only pre-training is; choose "
+       "one that ends with _pretrain_config"},
+      {"unknown flavor",
+       bridge(complete),
+       {"hf_path=None", "flavor=qwen3_9b_pretrain_config"},
+       "command line: error: flavor 'qwen3_9b_pretrain_config' is not known here; did you mean "
+       "'qwen3_4b_pretrain_config'?"},
+      {"hub",
+       bridge(complete),
+       {"hf_path=me/mine"},
+       "command line: error: the architecture of hf_path 'me/mine' is not known here; known: Llama-2-7b-hf, "
+       "Meta-Llama-3-8B, Meta-Llama-3-70B, Meta-Llama-3.1-8B, Meta-Llama-3.1-70B, Meta-Llama-3.1-405B, "
+       "Llama-3.2-1B, Llama-3.2-3B, Qwen2-0.5B, Qwen2-1.5B, Qwen2-7B, Qwen2-72B, Qwen2.5-0.5B, Qwen2.5-1.5B, "
+       "Qwen2.5-7B, Qwen2.5-14B, Qwen2.5-32B, Qwen2.5-72B, Qwen3-0.6B, Qwen3-1.7B, Qwen3-4B, Qwen3-8B, "
+       "Qwen3-14B, Qwen3-32B"},
+      {"precision",
+       bridge(complete),
+       {"precision_config=fp8"},
+       "command line: error: 'precision_config' cannot be 'fp8'; supported: bf16_mixed"},
+      {"no length",
+       bridge("      lr: 1.0e-3\n"),
+       {},
+       "exp.yaml:6:3: error: 'train_iters' (number of steps) is not set; set it in the model preset, under "
+       "'overrides:' or as train_iters=VALUE"},
+  });
+}
+
 TEST(Negative, AllowUnknownMakesWarnings) {
   Workspace workspace;
   workspace.write("exp.yaml", experiment(data + "      hiden_size: 64\n"));

@@ -9,6 +9,8 @@ using namespace primus::config::test;
 
 namespace {
 
+const std::string configs = std::string(PRIMUS_SOURCE_DIR) + "/configs/";
+
 /// What tells families apart beside their sizes, as the models' own configurations say it.
 const struct {
   const char *preset, *field, *value;
@@ -53,6 +55,82 @@ TEST(Presets, SayWhatTellsFamiliesApart) {
     ASSERT_TRUE(outcome.result) << fact.preset << "\n" << outcome.diagnostics.str();
     EXPECT_EQ(printField(outcome.result->spec, fact.field), fact.value) << fact.preset << " " << fact.field;
   }
+}
+
+/// Every experiment gives a spec; what needs more than one rank is refused for nothing but that.
+TEST(Presets, ExperimentsGiveSpecs) {
+  size_t experiments = 0;
+  for (const char *folder : {"cpu", "mi300x", "mi325x", "mi355x"})
+    for (const auto &file : std::filesystem::directory_iterator(configs + "experiments/" + folder)) {
+      if (file.path().stem() == "base")
+        continue;
+      ++experiments;
+      Outcome outcome = run(file.path().string());
+      ASSERT_TRUE(outcome.config) << file.path() << "\n" << outcome.diagnostics.str();
+      for (const Diagnostic &diagnostic : outcome.diagnostics.all())
+        EXPECT_NE(diagnostic.message.find("only one rank is supported so far"), std::string::npos)
+            << file.path() << "\n" << outcome.diagnostics.str();
+      if (outcome.result && folder != std::string("cpu")) {
+        EXPECT_EQ(outcome.result->spec.hardware().name(), folder) << file.path();
+      }
+    }
+  EXPECT_GE(experiments, 130u);
+}
+
+/// Every preset of hardware is read whole, and its figures are those that the field's unit makes of them.
+TEST(Presets, Hardware) {
+  Workspace workspace;
+  for (const auto &file : std::filesystem::directory_iterator(configs + "hardware")) {
+    std::string name = file.path().stem().string();
+    workspace.write("exp.yaml", experiment("      mock_data: true\n      hardware: " + name + "\n"));
+    Outcome outcome = run("exp.yaml");
+    ASSERT_TRUE(outcome.result) << outcome.diagnostics.str();
+    const primus::spec::Hardware &hardware = outcome.result->spec.hardware();
+    EXPECT_GT(hardware.memory_bytes(), int64_t(1) << 30) << file.path();
+    EXPECT_GT(hardware.memory_bandwidth(), 1e11) << file.path();
+    EXPECT_GE(hardware.bf16_flops(), hardware.f32_flops()) << file.path();
+    EXPECT_GT(hardware.f32_flops(), 1e12) << file.path();
+  }
+  workspace.write("exp.yaml", experiment("      mock_data: true\n      hardware: mi325x\n"));
+  Outcome outcome = run("exp.yaml");
+  ASSERT_TRUE(outcome.result) << outcome.diagnostics.str();
+  EXPECT_EQ(printField(outcome.result->spec, "hardware.target"), "\"gfx942\"");
+  EXPECT_EQ(printField(outcome.result->spec, "hardware.memory_bytes"), "274877906944");
+  EXPECT_EQ(printField(outcome.result->spec, "hardware.bf16_flops"), "1.3074e+15");
+  EXPECT_EQ(printField(outcome.result->spec, "hardware.link_bandwidth"), "64000000000");
+}
+
+/// A GPU target names its hardware where no key does; the CPU target names none.
+TEST(Presets, TargetsImplyHardware) {
+  Workspace workspace;
+  workspace.write("exp.yaml", experiment("      mock_data: true\n"));
+  for (auto [target, name] : {std::pair{"cpu", ""}, {"gfx942", "mi300x"}, {"gfx950", "mi355x"}}) {
+    ConfigRequest request;
+    request.experiment = "exp.yaml";
+    request.target = target;
+    Outcome outcome = run(request);
+    ASSERT_TRUE(outcome.result) << outcome.diagnostics.str();
+    EXPECT_EQ(outcome.result->spec.hardware().name(), name);
+  }
+}
+
+/// A user's own hardware lies beside his presets.
+TEST(Presets, OwnHardware) {
+  Workspace workspace;
+  workspace.write("more/hardware/small.yaml", "target: gfx942\nmemory_gib: 0.015\nmemory_tb_per_second: 1\n");
+  workspace.write("exp.yaml", experiment("      mock_data: true\n      hardware: small\n"));
+  ConfigRequest request;
+  request.experiment = "exp.yaml";
+  request.configPaths = {"more"};
+  EXPECT_EQ(run(request).firstError(),
+            "exp.yaml:12:17: error: parameters, gradients and optimizer state take 0.02444 GiB with "
+            "tensor_model_parallel_size=1 (<own>/modules/megatron/trainer_base.yaml:38:29) and pipeline_model_parallel_size=1 "
+            "(<own>/modules/megatron/trainer_base.yaml:39:31), but hardware small has 0.015 GiB; set "
+            "tensor_model_parallel_size=4 and pipeline_model_parallel_size=1, which takes 0.006134 GiB");
+  workspace.write("more/hardware/small.yaml", "target: gfx942\nmemory_gb: 1\n");
+  EXPECT_EQ(run(request).firstError(),
+            "more/hardware/small.yaml:2:1: error: unknown key 'memory_gb' in a hardware preset; did you mean "
+            "'memory_gib'?");
 }
 
 } // namespace

@@ -1,0 +1,121 @@
+//===- Hardware.cpp - The device that a run is meant for ------------------===//
+
+#include "frontend/config/Hardware.h"
+
+#include "frontend/config/PresetFinder.h"
+#include "frontend/config/Suggestion.h"
+#include "frontend/config/yaml/Extends.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+
+namespace fs = std::filesystem;
+
+namespace primus::config {
+
+/// A key of a preset, the field that it fills, and the factor between them.
+struct Figure {
+  const char *key, *field;
+  double factor;
+};
+
+static constexpr Figure figures[] = {
+    {"memory_tb_per_second", "hardware.memory_bandwidth", 1e12}, {"peak_tflops.f64", "hardware.f64_flops", 1e12},
+    {"peak_tflops.f32", "hardware.f32_flops", 1e12},             {"peak_tflops.f16", "hardware.f16_flops", 1e12},
+    {"peak_tflops.bf16", "hardware.bf16_flops", 1e12},           {"peak_tflops.f8", "hardware.f8_flops", 1e12},
+    {"peak_tflops.f4", "hardware.f4_flops", 1e12},               {"link_gb_per_second", "hardware.link_bandwidth", 1e9},
+    {"host_gb_per_second", "hardware.host_bandwidth", 1e9},
+    {"network_gb_per_second", "hardware.network_bandwidth", 1e9},
+};
+
+/// Name and file of every hardware preset; of two with one name the first root's.
+static std::map<std::string, std::string> findPresets(const ResolvedConfig &config) {
+  std::map<std::string, std::string> presets;
+  PresetFinder finder(config.configPaths);
+  for (const std::string &root : finder.roots()) {
+    std::error_code error;
+    for (fs::directory_iterator it(fs::path(root) / "hardware", error), end; !error && it != end; it.increment(error))
+      if (it->path().extension() == ".yaml")
+        presets.emplace(it->path().stem().string(), it->path().string());
+  }
+  return presets;
+}
+
+static int64_t machineMemory() {
+  return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<int64_t>(sysconf(_SC_PAGE_SIZE));
+}
+
+static void refuseUnknownKeys(const Map &map, const std::string &prefix, const std::set<std::string> &known,
+                              Diagnostics &diagnostics) {
+  for (const auto &[name, entry] : map) {
+    std::string key = prefix + name;
+    auto next = known.lower_bound(key);
+    bool isSection = next != known.end() && next->starts_with(key + ".");
+    if (isSection && entry.value.isMap())
+      refuseUnknownKeys(*entry.value.asMap(), key + ".", known, diagnostics);
+    else if (!isSection && !known.count(key))
+      diagnostics.error(entry.keyLocation, fmt::format("unknown key '{}' in a hardware preset", key),
+                        didYouMean(key, {known.begin(), known.end()}, "remove it"));
+  }
+}
+
+/// All fields but the name come from the preset, and say so.
+static void fill(Mapping &m, const std::string &file, const Setting<std::string> &name) {
+  std::optional<Value> preset = loadWithExtends(file, m.diagnostics);
+  if (!preset)
+    return;
+  KeyReader keys(*preset->asMap(), inFile(file), m.diagnostics);
+  m.spec.set("hardware.name", name);
+  Setting<std::string> target = keys.choice("target", "cpu", {"cpu", "gfx942", "gfx950"});
+  m.spec.set("hardware.target", target);
+  std::optional<Setting<double>> memory = keys.tryReal("memory_gib");
+  if (memory)
+    m.spec.set("hardware.memory_bytes", memory->with(static_cast<int64_t>(memory->value * (int64_t(1) << 30))));
+  else if (target.value == "cpu")
+    m.spec.set("hardware.memory_bytes", derived(machineMemory(), "this machine's memory", target.origin));
+  m.spec.set("hardware.links", keys.count("links", 0, 0));
+  for (const Figure &figure : figures)
+    if (std::optional<Setting<double>> value = keys.tryReal(figure.key))
+      m.spec.set(figure.field, value->with(value->value * figure.factor));
+  refuseUnknownKeys(*preset->asMap(), "", keys.readKeys(), m.diagnostics);
+}
+
+/// The name of the first preset of a target.
+static std::optional<std::string> presetOfTarget(Mapping &m, const std::map<std::string, std::string> &presets) {
+  for (const auto &[name, file] : presets) {
+    std::optional<Value> preset = loadWithExtends(file, m.diagnostics);
+    const Value *target = preset ? preset->find("target") : nullptr;
+    if (target && target->asString() && *target->asString() == m.config.target)
+      return name;
+  }
+  return std::nullopt;
+}
+
+void mapHardware(Mapping &m) {
+  std::optional<Setting<std::string>> name = m.keys.tryText("hardware");
+  if (!name && m.config.target == "cpu")
+    return;
+  std::map<std::string, std::string> presets = findPresets(m.config);
+  if (!name) {
+    Origin origin{"--target", {nullptr, 0, 0, Layer::CommandLine}};
+    if (std::optional<std::string> found = presetOfTarget(m, presets))
+      fill(m, presets[*found], {*found, origin});
+    return;
+  }
+  if (auto found = presets.find(name->value); found != presets.end())
+    return fill(m, found->second, *name);
+  std::vector<std::string> names;
+  for (const auto &[known, file] : presets)
+    names.push_back(known);
+  m.diagnostics.error(name->origin.location, fmt::format("there is no hardware '{}'", name->value),
+                      didYouMean(name->value, names, fmt::format("known: {}", fmt::join(names, ", "))));
+}
+
+} // namespace primus::config

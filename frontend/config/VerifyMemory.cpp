@@ -1,0 +1,145 @@
+//===- VerifyMemory.cpp - State of a rank against the hardware ------------===//
+//
+// A lower bound before anything is compiled: f32 parameters, their gradients and Adam's two moments. Activations and
+// packed copies come on top; the memory plan knows them exactly (`--report`).
+//
+//===----------------------------------------------------------------------===//
+
+#include "frontend/config/SpecChecker.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+namespace primus::config {
+
+/// f32 parameter, gradient and two moments.
+static constexpr double bytesPerParameter = 4 * 4;
+
+namespace {
+
+/// Parameters that one rank holds of the parts of a model, with `tensor` ranks beside each other. In double, which no
+/// size overflows.
+class RankParameters {
+public:
+  RankParameters(const spec::Model &model, int64_t tensor) : model(model), tensor(tensor) {}
+
+  /// Of the rank of the fullest pipeline stage.
+  double ofFullestStage(int64_t stages, const std::vector<int64_t> &stageLayers) const {
+    std::vector<double> layers;
+    for (const spec::LayerGroup &group : model.layers())
+      layers.insert(layers.end(), static_cast<size_t>(group.count()), ofLayer(group.layer()));
+    double width = static_cast<double>(model.width());
+    double table = static_cast<double>(model.embedding().padded_vocabulary()) / static_cast<double>(tensor) * width;
+    double fullest = 0;
+    size_t begin = 0, even = (layers.size() + stages - 1) / stages;
+    for (int64_t stage = 0; stage < stages; ++stage) {
+      size_t count = stageLayers.empty() ? even : static_cast<size_t>(stageLayers[stage]);
+      size_t end = std::min(begin + count, layers.size());
+      double sum = std::accumulate(layers.begin() + begin, layers.begin() + end, 0.0);
+      bool isFirst = stage == 0, isLast = stage + 1 == stages;
+      if (isFirst)
+        sum += table + static_cast<double>(model.embedding().learned_positions()) * width;
+      // A tied head on another stage needs a copy of the table.
+      if (isLast && !(isFirst && model.head().tied()))
+        sum += table;
+      fullest = std::max(fullest, sum);
+      begin = end;
+    }
+    return fullest;
+  }
+
+private:
+  static double norm(const spec::Norm &norm, double width) {
+    return norm.kind() == spec::NORM_NONE ? 0 : width * (norm.weight() + norm.bias());
+  }
+
+  double ofLayer(const spec::Layer &layer) const {
+    double width = static_cast<double>(model.width()), shares = static_cast<double>(tensor);
+    double count = 0;
+    for (const spec::Norm *each : {&layer.attention_norm(), &layer.feed_forward_norm(), &layer.attention_post_norm(),
+                                   &layer.feed_forward_post_norm()})
+      count += norm(*each, width);
+    if (layer.has_attention()) {
+      const spec::Attention &attention = layer.attention();
+      double headSize = static_cast<double>(attention.head_size());
+      double queries = static_cast<double>(attention.heads()) * headSize / shares;
+      double keys = static_cast<double>(attention.groups()) * headSize / shares;
+      count += (queries + 2 * keys) * (width + attention.qkv_bias());
+      count += queries * width + attention.output_bias() * width;
+      count += norm(attention.query_norm(), headSize) + norm(attention.key_norm(), headSize);
+    }
+    if (layer.has_feed_forward()) {
+      const spec::FeedForward &block = layer.feed_forward();
+      double inputs = block.kind() == spec::GATED ? 2 : 1;
+      double inner = static_cast<double>(block.width()) / shares;
+      count += inner * (inputs * (width + block.bias()) + width) + block.bias() * width;
+    }
+    return count;
+  }
+
+  const spec::Model &model;
+  int64_t tensor;
+};
+
+} // namespace
+
+static std::string gibibytes(double bytes) { return fmt::format("{:.4g} GiB", bytes / (int64_t(1) << 30)); }
+
+/// True if `tensor` ranks can share every layer.
+static bool divides(const spec::Model &model, int64_t tensor) {
+  return std::all_of(model.layers().begin(), model.layers().end(), [&](const spec::LayerGroup &group) {
+    const spec::Layer &layer = group.layer();
+    return layer.attention().heads() % tensor == 0 && layer.attention().groups() % tensor == 0 &&
+           layer.feed_forward().width() % tensor == 0;
+  });
+}
+
+/// The fewest ranks whose state leaves a quarter of the memory to activations. Tensor parallelism stays within a node of
+/// eight, and is preferred: it has no bubbles.
+static std::string suggestSizes(SpecChecker &check, double memory) {
+  const spec::Model &model = check.spec.model();
+  int64_t layers = 0, bestRanks = std::numeric_limits<int64_t>::max();
+  for (const spec::LayerGroup &group : model.layers())
+    layers += group.count();
+  std::string best;
+  for (int64_t tensor : {1, 2, 4, 8})
+    for (int64_t stages = 1; stages <= std::min<int64_t>(layers, 64); ++stages) {
+      if (layers % stages != 0 || !divides(model, tensor) || tensor * stages > bestRanks)
+        continue;
+      double bytes = bytesPerParameter * RankParameters(model, tensor).ofFullestStage(stages, {});
+      if (bytes > 0.75 * memory)
+        continue;
+      bestRanks = tensor * stages;
+      best = fmt::format("set {}={} and {}={}, which takes {}", check.name("parallelism.tensor"), tensor,
+                         check.name("parallelism.pipeline"), stages, gibibytes(bytes));
+    }
+  return best.empty() ? "choose a smaller model" : best;
+}
+
+void verifyMemory(SpecChecker &check) {
+  const spec::TrainingSpec &spec = check.spec;
+  double memory = static_cast<double>(spec.hardware().memory_bytes());
+  if (memory <= 0 || !divides(spec.model(), spec.parallelism().tensor()))
+    return;
+  std::vector<int64_t> given(spec.parallelism().stage_layers().begin(), spec.parallelism().stage_layers().end());
+  double parameters = RankParameters(spec.model(), spec.parallelism().tensor())
+                          .ofFullestStage(spec.parallelism().pipeline(), given);
+  if (parameters * bytesPerParameter <= memory)
+    return;
+  auto size = [&](const char *field, int64_t value) {
+    return fmt::format("{}={} ({})", check.name(field), value, check.at(field).str());
+  };
+  check.error("hardware.name",
+              fmt::format("parameters, gradients and optimizer state take {} with {} and {}, but {} {} has {}",
+                          gibibytes(parameters * bytesPerParameter),
+                          size("parallelism.tensor", spec.parallelism().tensor()),
+                          size("parallelism.pipeline", spec.parallelism().pipeline()), check.name("hardware.name"),
+                          spec.hardware().name(), gibibytes(memory)),
+              suggestSizes(check, memory));
+}
+
+} // namespace primus::config

@@ -1,0 +1,150 @@
+//===- VerifyParallelism.cpp - Parallel sizes against what they split -----===//
+
+#include "frontend/config/SpecChecker.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <numeric>
+
+namespace primus::config {
+
+namespace {
+
+/// A parallel size, and quantities that it has to divide.
+class Divider {
+public:
+  /// `factor`: shares that one rank holds.
+  Divider(SpecChecker &check, std::string field, int64_t size, int64_t factor = 1)
+      : check(check), field(std::move(field)), size(size), factor(factor) {}
+
+  void add(std::string quantityField, int64_t quantity) {
+    common = std::gcd(common, quantity);
+    if (offender.empty() && quantity % (factor * size) != 0) {
+      offender = std::move(quantityField);
+      amount = quantity;
+    }
+  }
+
+  /// One error for the first quantity that does not divide, with the nearest smaller size that divides all.
+  void finish() const {
+    if (offender.empty())
+      return;
+    int64_t fit = size - 1;
+    while (fit > 1 && common % (factor * fit) != 0)
+      --fit;
+    std::string name = check.name(field), times = factor == 1 ? "" : fmt::format("{} * ", factor);
+    check.error(field,
+                fmt::format("{} {} is not a multiple of {}{} {}", check.name(offender), amount, times, name, size),
+                fmt::format("set {}={} ({})", name, fit, check.place(offender)));
+  }
+
+private:
+  SpecChecker &check;
+  std::string field, offender;
+  int64_t size, factor, common = 0, amount = 0;
+};
+
+} // namespace
+
+static void verifyTensor(SpecChecker &check) {
+  const spec::TrainingSpec &spec = check.spec;
+  Divider divider(check, "parallelism.tensor", spec.parallelism().tensor());
+  for (int i = 0; i < spec.model().layers_size(); ++i) {
+    const spec::Layer &layer = spec.model().layers(i).layer();
+    std::string path = fmt::format("model.layers[{}].layer.", i);
+    if (layer.has_attention()) {
+      divider.add(path + "attention.heads", layer.attention().heads());
+      divider.add(path + "attention.groups", layer.attention().groups());
+    }
+    if (layer.has_feed_forward())
+      divider.add(path + "feed_forward.width", layer.feed_forward().width());
+  }
+  if (spec.parallelism().sequence_parallel())
+    divider.add("training.sequence_length", spec.training().sequence_length());
+  divider.finish();
+}
+
+/// Ranks of context parallelism hold one share from the beginning and one from the end of a sequence, so that a causal
+/// mask gives all of them the same work.
+static void verifyContext(SpecChecker &check) {
+  if (check.spec.parallelism().context() == 1)
+    return;
+  Divider divider(check, "parallelism.context", check.spec.parallelism().context(), /*factor=*/2);
+  divider.add("training.sequence_length", check.spec.training().sequence_length());
+  divider.finish();
+}
+
+static void verifyPipeline(SpecChecker &check) {
+  const spec::Parallelism &parallel = check.spec.parallelism();
+  int64_t layers = 0, stages = parallel.pipeline();
+  for (const spec::LayerGroup &group : check.spec.model().layers())
+    layers += group.count();
+  if (!parallel.stage_layers().empty()) {
+    int64_t sum = std::accumulate(parallel.stage_layers().begin(), parallel.stage_layers().end(), int64_t(0));
+    if (parallel.stage_layers_size() != stages || sum != layers)
+      check.error("parallelism.stage_layers",
+                  fmt::format("{} stages with {} layers in all are not the {} stages and {} layers of the model",
+                              parallel.stage_layers_size(), sum, stages, layers));
+    return;
+  }
+  Divider divider(check, "parallelism.pipeline", stages);
+  divider.add("model.layers[0].count", layers);
+  divider.finish();
+  if (layers % stages != 0 || parallel.virtual_stages() <= 1)
+    return;
+  std::string name = check.name("parallelism.virtual_stages");
+  if (layers / stages % parallel.virtual_stages() != 0)
+    check.error("parallelism.virtual_stages",
+                fmt::format("the {} layers of a pipeline stage cannot be split into {} {}", layers / stages, name,
+                            parallel.virtual_stages()),
+                fmt::format("choose a divisor of {} ({})", layers / stages, check.place("parallelism.pipeline")));
+  const spec::Training &training = check.spec.training();
+  int64_t microbatches = training.global_batch_size() / (training.micro_batch_size() * parallel.data());
+  if (microbatches % stages != 0)
+    check.error("parallelism.virtual_stages",
+                fmt::format("{} microbatches are not a multiple of {} {}, which {} {} needs", microbatches,
+                            check.name("parallelism.pipeline"), stages, name, parallel.virtual_stages()),
+                fmt::format("set {}={} ({})", check.name("training.global_batch_size"),
+                            (microbatches / stages + 1) * stages * training.micro_batch_size() * parallel.data(),
+                            check.place("training.global_batch_size")));
+}
+
+static void verifyWorldSize(SpecChecker &check) {
+  const spec::Parallelism &parallel = check.spec.parallelism();
+  int64_t product = parallel.data() * parallel.tensor() * parallel.pipeline() * parallel.context();
+  if (parallel.world_size() != product)
+    check.error("parallelism.world_size",
+                fmt::format("{} ranks are not data {} * tensor {} * pipeline {} * context {}", parallel.world_size(),
+                            parallel.data(), parallel.tensor(), parallel.pipeline(), parallel.context()));
+}
+
+/// Every parallel size that a key can set, with its field.
+static std::array<std::pair<const char *, int64_t>, 4> parallelSizes(const spec::Parallelism &parallel) {
+  return {{{"parallelism.tensor", parallel.tensor()},
+           {"parallelism.pipeline", parallel.pipeline()},
+           {"parallelism.context", parallel.context()},
+           {"parallelism.expert", parallel.expert()}}};
+}
+
+void verifyParallelism(SpecChecker &check) {
+  bool valid = true;
+  for (auto [field, size] : parallelSizes(check.spec.parallelism()))
+    valid &= check.atLeast(field, size, 1);
+  if (!valid)
+    return;
+  verifyTensor(check);
+  verifyContext(check);
+  verifyPipeline(check);
+  verifyWorldSize(check);
+}
+
+void refuseManyRanks(SpecChecker &check) {
+  for (auto [field, size] : parallelSizes(check.spec.parallelism()))
+    if (size > 1)
+      check.error(field,
+                  fmt::format("{} = {} is not supported: only one rank is supported so far", check.name(field), size),
+                  fmt::format("set {}=1", check.name(field)));
+}
+
+} // namespace primus::config

@@ -1,0 +1,130 @@
+//===- ParallelKeys.cpp - Parallel sizes and pipeline stages --------------===//
+
+#include "frontend/config/megatron/Megatron.h"
+
+#include <fmt/format.h>
+
+namespace primus::config::megatron {
+
+/// More ranks than any machine has; products of sizes below it do not overflow.
+static constexpr int64_t mostRanks = 1 << 15;
+
+static Setting<int64_t> parallelSize(Mapping &m, const char *key) {
+  Setting<int64_t> size = m.keys.count(key, 1, 1);
+  if (size.value <= mostRanks)
+    return size;
+  m.diagnostics.error(size.origin.location,
+                      fmt::format("'{}' must be at most {}, but is {}", key, mostRanks, size.value));
+  return size.with(int64_t(1));
+}
+
+/// The same number in every stage that `fixed` leaves open (0); nothing where they do not come out even.
+static std::optional<std::vector<int64_t>> fillStages(std::vector<int64_t> fixed, int64_t layers) {
+  int64_t open = 0;
+  for (int64_t count : fixed) {
+    open += count == 0;
+    layers -= count;
+  }
+  if (layers < 0 || (open == 0 ? layers != 0 : layers % open != 0))
+    return std::nullopt;
+  for (int64_t &count : fixed)
+    if (count == 0)
+      count = layers / open;
+  return fixed;
+}
+
+static void uneven(Mapping &m, const Origin &origin, int64_t layers, const Setting<int64_t> &pipeline,
+                   const std::string &suggestion) {
+  m.diagnostics.error(origin.location,
+                      fmt::format("with '{}' the {} layers cannot be split over {} pipeline stages", origin.key,
+                                  layers, pipeline.value),
+                      suggestion);
+}
+
+/// Stages that do not all have the same number of layers, in Megatron's ways of asking for them.
+static void mapStages(Mapping &m, const Setting<int64_t> &pipeline) {
+  int64_t layers = m.keys.requiredCount("num_layers", "number of layers").value, stages = pipeline.value;
+  std::optional<Setting<int64_t>> first = m.keys.tryInteger("decoder_first_pipeline_num_layers");
+  std::optional<Setting<int64_t>> last = m.keys.tryInteger("decoder_last_pipeline_num_layers");
+  Setting<bool> embedding = m.keys.boolean("account_for_embedding_in_pipeline_split", false);
+  Setting<bool> loss = m.keys.boolean("account_for_loss_in_pipeline_split", false);
+  Setting<bool> padding = m.keys.boolean("allow_padding_num_layers", false);
+  if (stages == 1)
+    return;
+  std::vector<int64_t> counts(static_cast<size_t>(stages), 0);
+  if (first || last) {
+    counts.front() = first ? first->value : 0;
+    counts.back() = last ? last->value : 0;
+    const Setting<int64_t> &said = first ? *first : *last;
+    std::optional<std::vector<int64_t>> filled = fillStages(counts, layers);
+    if ((first && first->value < 1) || (last && last->value < 1) || !filled)
+      return uneven(m, said.origin, layers, pipeline,
+                    fmt::format("what they leave must divide by the other stages ({} pipeline stages from {})", stages,
+                                pipeline.origin.location.str()));
+    m.spec.set("parallelism.stage_layers", said.with(std::move(*filled)));
+  } else if (embedding.value || loss.value) {
+    const Setting<bool> &said = embedding.value ? embedding : loss;
+    int64_t places = layers + embedding.value + loss.value;
+    if (places % stages != 0)
+      return uneven(m, said.origin, layers, pipeline,
+                    fmt::format("with what counts as a layer they are {}; set {} to a divisor of that", places,
+                                pipeline.origin.key));
+    std::fill(counts.begin(), counts.end(), places / stages);
+    counts.front() -= embedding.value;
+    counts.back() -= loss.value;
+    m.spec.set("parallelism.stage_layers", said.with(std::move(counts)));
+  } else if (padding.value && layers % stages != 0) {
+    // Upstream rounds the number of layers up and leaves the last places empty.
+    int64_t most = (layers + stages - 1) / stages;
+    for (int64_t &count : counts) {
+      count = std::min(most, layers);
+      layers -= count;
+    }
+    m.spec.set("parallelism.stage_layers", padding.with(std::move(counts)));
+  }
+}
+
+/// The three keys say the same in different ways; the strongest is the one that upstream reads last.
+static void mapVirtualStages(Mapping &m, const Setting<int64_t> &pipeline) {
+  int64_t layers = m.keys.requiredCount("num_layers", "number of layers").value;
+  std::optional<Setting<int64_t>> stages;
+  for (const char *key : {"virtual_pipeline_model_parallel_size", "num_virtual_stages_per_pipeline_rank"})
+    if (m.keys.isSet(key))
+      stages = m.keys.count(key, 1, 1);
+  if (m.keys.isSet("num_layers_per_virtual_pipeline_stage")) {
+    Setting<int64_t> each = m.keys.count("num_layers_per_virtual_pipeline_stage", 1, 1);
+    stages = derived(std::max<int64_t>(1, layers / pipeline.value / each.value),
+                     "num_layers_per_virtual_pipeline_stage (num_layers / pipeline_model_parallel_size / it)",
+                     each.origin);
+  }
+  if (stages)
+    m.spec.set("parallelism.virtual_stages", *stages);
+}
+
+void mapParallelism(Mapping &m) {
+  Setting<int64_t> tensor = parallelSize(m, "tensor_model_parallel_size");
+  Setting<int64_t> pipeline = parallelSize(m, "pipeline_model_parallel_size");
+  Setting<int64_t> context = parallelSize(m, "context_parallel_size");
+  Setting<int64_t> expert = parallelSize(m, "expert_model_parallel_size");
+  m.spec.set("parallelism.tensor", tensor);
+  m.spec.set("parallelism.pipeline", pipeline);
+  m.spec.set("parallelism.context", context);
+  m.spec.set("parallelism.expert", expert);
+  m.spec.set("parallelism.data", derived(int64_t(1), "one rank", tensor.origin));
+  m.spec.set("parallelism.world_size", derived(tensor.value * pipeline.value * context.value,
+                                               "the product of the parallel sizes", tensor.origin));
+  Setting<bool> sequence = m.keys.boolean("sequence_parallel", false);
+  // Upstream turns it off without tensor parallelism.
+  m.spec.set("parallelism.sequence_parallel",
+             sequence.value && tensor.value == 1
+                 ? derived(false, "sequence_parallel has no effect with one tensor rank", sequence.origin)
+                 : sequence);
+}
+
+void mapPipeline(Mapping &m) {
+  Setting<int64_t> pipeline = parallelSize(m, "pipeline_model_parallel_size");
+  mapStages(m, pipeline);
+  mapVirtualStages(m, pipeline);
+}
+
+} // namespace primus::config::megatron
