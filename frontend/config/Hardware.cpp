@@ -76,7 +76,10 @@ static void fill(Mapping &m, const std::string &file, const Setting<std::string>
   Setting<std::string> target = keys.choice("target", "cpu", {"cpu", "gfx942", "gfx950"});
   m.spec.set("hardware.target", target);
   std::optional<Setting<double>> memory = keys.tryReal("memory_gib");
-  if (memory)
+  if (memory && !(memory->value > 0 && memory->value < 1e6))
+    m.diagnostics.error(memory->origin.location,
+                        fmt::format("'memory_gib' must be above 0 and below 1000000, but is {}", memory->value));
+  else if (memory)
     m.spec.set("hardware.memory_bytes", memory->with(static_cast<int64_t>(memory->value * (int64_t(1) << 30))));
   else if (target.value == "cpu")
     m.spec.set("hardware.memory_bytes", derived(machineMemory(), "this machine's memory", target.origin));

@@ -14,6 +14,9 @@
 
 namespace primus::config {
 
+/// Far above any model and any machine; beyond lies a slip of the pen, and arithmetic that overflows.
+constexpr int64_t mostLayers = 1 << 16, mostRanks = 1 << 15;
+
 class SpecChecker {
 public:
   SpecChecker(const spec::TrainingSpec &spec, Diagnostics &diagnostics);

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <numeric>
 
@@ -30,7 +31,7 @@ public:
   void finish() const {
     if (offender.empty())
       return;
-    int64_t fit = size - 1;
+    int64_t fit = std::min(size - 1, common / factor);
     while (fit > 1 && common % (factor * fit) != 0)
       --fit;
     std::string name = check.name(field), times = factor == 1 ? "" : fmt::format("{} * ", factor);
@@ -81,8 +82,13 @@ static void verifyPipeline(SpecChecker &check) {
   for (const spec::LayerGroup &group : check.spec.model().layers())
     layers += group.count();
   if (!parallel.stage_layers().empty()) {
-    int64_t sum = std::accumulate(parallel.stage_layers().begin(), parallel.stage_layers().end(), int64_t(0));
-    if (parallel.stage_layers_size() != stages || sum != layers)
+    bool inRange = true;
+    int64_t sum = 0;
+    for (int64_t count : parallel.stage_layers()) {
+      inRange &= count >= 0 && count <= layers;
+      sum += inRange ? count : 0;
+    }
+    if (!inRange || parallel.stage_layers_size() != stages || sum != layers)
       check.error("parallelism.stage_layers",
                   fmt::format("{} stages with {} layers in all are not the {} stages and {} layers of the model",
                               parallel.stage_layers_size(), sum, stages, layers));
@@ -94,6 +100,13 @@ static void verifyPipeline(SpecChecker &check) {
   if (layers % stages != 0 || parallel.virtual_stages() <= 1)
     return;
   std::string name = check.name("parallelism.virtual_stages");
+  if (stages == 1) {
+    check.error("parallelism.virtual_stages",
+                fmt::format("{} {} needs several pipeline stages, but {} is 1", name, parallel.virtual_stages(),
+                            check.name("parallelism.pipeline")),
+                fmt::format("set {}=1 ({})", name, check.place("parallelism.pipeline")));
+    return;
+  }
   if (layers / stages % parallel.virtual_stages() != 0)
     check.error("parallelism.virtual_stages",
                 fmt::format("the {} layers of a pipeline stage cannot be split into {} {}", layers / stages, name,
@@ -119,18 +132,22 @@ static void verifyWorldSize(SpecChecker &check) {
                             parallel.data(), parallel.tensor(), parallel.pipeline(), parallel.context()));
 }
 
-/// Every parallel size that a key can set, with its field.
-static std::array<std::pair<const char *, int64_t>, 4> parallelSizes(const spec::Parallelism &parallel) {
+/// Every parallel size with its field.
+static std::array<std::pair<const char *, int64_t>, 5> parallelSizes(const spec::Parallelism &parallel) {
   return {{{"parallelism.tensor", parallel.tensor()},
            {"parallelism.pipeline", parallel.pipeline()},
            {"parallelism.context", parallel.context()},
-           {"parallelism.expert", parallel.expert()}}};
+           {"parallelism.expert", parallel.expert()},
+           {"parallelism.data", parallel.data()}}};
 }
 
 void verifyParallelism(SpecChecker &check) {
   bool valid = true;
-  for (auto [field, size] : parallelSizes(check.spec.parallelism()))
-    valid &= check.atLeast(field, size, 1);
+  for (auto [field, size] : parallelSizes(check.spec.parallelism())) {
+    valid &= check.atLeast(field, size, 1) && size <= mostRanks;
+    if (size > mostRanks)
+      check.error(field, fmt::format("'{}' must be at most {}, but is {}", check.name(field), mostRanks, size));
+  }
   if (!valid)
     return;
   verifyTensor(check);

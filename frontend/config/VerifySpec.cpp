@@ -7,9 +7,6 @@
 
 namespace primus::config {
 
-/// Far above any model; beyond it lies a slip of the pen.
-static constexpr int64_t mostLayers = 1 << 16;
-
 namespace {
 
 /// Checks the relations between fields. Types and required keys are the flavours' business.

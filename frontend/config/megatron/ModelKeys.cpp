@@ -99,6 +99,10 @@ static void mapAttention(Mapping &m, const Setting<int64_t> &width, const Settin
   m.spec.set(path + "scale", scale);
   if (position.value == "rope")
     mapRope(m, *headSize);
+  else if (Setting<bool> scaling = m.keys.boolean("use_rope_scaling", false); scaling.value)
+    m.diagnostics.error(scaling.origin.location,
+                        fmt::format("'use_rope_scaling' has nothing to scale: the positions are {}", position.value),
+                        fmt::format("set position_embedding_type=rope ({})", position.origin.location.str()));
   m.spec.set(path + "position", position.with<std::string>(position.value == "rope"   ? "ROPE"
                                                            : position.value == "none" ? "POSITION_NONE"
                                                                                       : "LEARNED"));

@@ -1,13 +1,11 @@
 //===- ParallelKeys.cpp - Parallel sizes and pipeline stages --------------===//
 
+#include "frontend/config/SpecChecker.h"
 #include "frontend/config/megatron/Megatron.h"
 
 #include <fmt/format.h>
 
 namespace primus::config::megatron {
-
-/// More ranks than any machine has; products of sizes below it do not overflow.
-static constexpr int64_t mostRanks = 1 << 15;
 
 static Setting<int64_t> parallelSize(Mapping &m, const char *key) {
   Setting<int64_t> size = m.keys.count(key, 1, 1);
@@ -49,15 +47,20 @@ static void mapStages(Mapping &m, const Setting<int64_t> &pipeline) {
   Setting<bool> embedding = m.keys.boolean("account_for_embedding_in_pipeline_split", false);
   Setting<bool> loss = m.keys.boolean("account_for_loss_in_pipeline_split", false);
   Setting<bool> padding = m.keys.boolean("allow_padding_num_layers", false);
-  if (stages == 1)
+  if (stages == 1 || layers > mostLayers)
     return;
   std::vector<int64_t> counts(static_cast<size_t>(stages), 0);
   if (first || last) {
     counts.front() = first ? first->value : 0;
     counts.back() = last ? last->value : 0;
     const Setting<int64_t> &said = first ? *first : *last;
-    std::optional<std::vector<int64_t>> filled = fillStages(counts, layers);
-    if ((first && first->value < 1) || (last && last->value < 1) || !filled)
+    auto inRange = [&](const std::optional<Setting<int64_t>> &count) {
+      return !count || (count->value >= 1 && count->value < layers);
+    };
+    std::optional<std::vector<int64_t>> filled;
+    if (inRange(first) && inRange(last))
+      filled = fillStages(counts, layers);
+    if (!filled)
       return uneven(m, said.origin, layers, pipeline,
                     fmt::format("what they leave must divide by the other stages ({} pipeline stages from {})", stages,
                                 pipeline.origin.location.str()));

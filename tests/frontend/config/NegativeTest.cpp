@@ -258,6 +258,11 @@ TEST(Negative, Rules) {
        experiment(data),
        {"squared_relu=true"},
        "command line: error: 'swiglu' and 'squared_relu' exclude each other; set one of them only"},
+      {"scaling without RoPE",
+       experiment(data),
+       {"use_rope_scaling=true", "position_embedding_type=none"},
+       "command line: error: 'use_rope_scaling' has nothing to scale: the positions are none; set "
+       "position_embedding_type=rope (command line)"},
       {"window",
        experiment(data),
        {"window_size=[5]"},
@@ -312,6 +317,11 @@ TEST(Negative, ParallelSizes) {
        {"pipeline_model_parallel_size=4", "decoder_first_pipeline_num_layers=1"},
        "command line: error: with 'decoder_first_pipeline_num_layers' the 8 layers cannot be split over 4 "
        "pipeline stages; what they leave must divide by the other stages (4 pipeline stages from command line)"},
+      {"first stage without layers",
+       experiment(data),
+       {"pipeline_model_parallel_size=4", "decoder_first_pipeline_num_layers=0"},
+       "command line: error: with 'decoder_first_pipeline_num_layers' the 8 layers cannot be split over 4 "
+       "pipeline stages; what they leave must divide by the other stages (4 pipeline stages from command line)"},
       {"vocabulary stages",
        experiment(data),
        {"pipeline_model_parallel_size=4", "account_for_embedding_in_pipeline_split=true"},
@@ -330,6 +340,12 @@ TEST(Negative, ParallelSizes) {
        "command line: error: 6 microbatches are not a multiple of pipeline_model_parallel_size 4, which "
        "num_virtual_stages_per_pipeline_rank 2 needs; set global_batch_size=8 (global_batch_size stands at "
        "command line)"},
+      {"virtual stages of one stage",
+       experiment(data),
+       {"virtual_pipeline_model_parallel_size=2"},
+       "command line: error: virtual_pipeline_model_parallel_size 2 needs several pipeline stages, but "
+       "pipeline_model_parallel_size is 1; set virtual_pipeline_model_parallel_size=1 (pipeline_model_parallel_size "
+       "stands at <own>/modules/megatron/trainer_base.yaml:39:31)"},
       {"far too many",
        experiment(data),
        {"tensor_model_parallel_size=1000000000"},

@@ -127,6 +127,9 @@ TEST(Presets, OwnHardware) {
             "tensor_model_parallel_size=1 (<own>/modules/megatron/trainer_base.yaml:38:29) and pipeline_model_parallel_size=1 "
             "(<own>/modules/megatron/trainer_base.yaml:39:31), but hardware small has 0.015 GiB; set "
             "tensor_model_parallel_size=4 and pipeline_model_parallel_size=1, which takes 0.006134 GiB");
+  workspace.write("more/hardware/small.yaml", "target: gfx942\nmemory_gib: -1\n");
+  EXPECT_EQ(run(request).firstError(),
+            "more/hardware/small.yaml:2:13: error: 'memory_gib' must be above 0 and below 1000000, but is -1");
   workspace.write("more/hardware/small.yaml", "target: gfx942\nmemory_gb: 1\n");
   EXPECT_EQ(run(request).firstError(),
             "more/hardware/small.yaml:2:1: error: unknown key 'memory_gb' in a hardware preset; did you mean "
