@@ -19,9 +19,7 @@ namespace primus {
 #include "passes/Passes.h.inc"
 } // namespace primus
 
-static constexpr int64_t kAlignment = 64; // bytes: a cache line and a vector register
-
-static int64_t align(int64_t bytes) { return llvm::alignTo(bytes, kAlignment); }
+static int64_t align(int64_t bytes) { return llvm::alignTo(bytes, kBufferAlignment); }
 
 /// Places intervals (their offsets are set) and returns the bytes that they need together.
 static int64_t place(MutableArrayRef<LiveBuffer> buffers) {

@@ -1,6 +1,7 @@
 """Configuration of the tests of tools: a test is a file whose RUN lines all succeed."""
 
 import os
+import shutil
 
 import lit.formats
 
@@ -15,6 +16,9 @@ config.test_exec_root = os.path.join(config.primus_binary_dir, "tests")
 # Tools are found by name: our own first, then FileCheck, not, split-file and count.
 path = [os.path.join(config.primus_binary_dir, "bin"), config.llvm_tools_dir, config.environment["PATH"]]
 config.environment["PATH"] = os.pathsep.join(path)
+# Tests in a browser are unsupported, with this name as the reason, where it is not installed.
+if shutil.which("chromium"):
+    config.available_features.add("chromium")
 config.substitutions.append(("%python", config.python))
 config.substitutions.append(("%source_dir", config.primus_source_dir))
 config.substitutions.append(("%binary_dir", config.primus_binary_dir))

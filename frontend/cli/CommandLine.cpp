@@ -44,7 +44,7 @@ std::optional<int> cli::parseCommandLine(int argc, const char *const *argv, bool
   app.add_option("--target", options.target, "cpu (default), gfx942 or gfx950");
   app.add_option("--cpu-features", options.cpuFeatures, "LLVM's names, comma separated (default: this machine's)");
   app.add_option("--ranks", options.ranks, "world size (default: the smallest that the parallel sizes need)");
-  app.add_option("--dump", options.dump, "write every phase to this folder");
+  app.add_option("--dump", options.dump, "write every phase to this folder, with index.html to look at them in a browser");
   app.add_option("--report", options.report, "write the report as JSON to this file, or - for standard output");
   auto *explainOption = app.add_option("--explain", explain, "where every value, or KEY's, came from")->expected(0, 1)->type_name("KEY");
   if (!forTraining) {

@@ -72,6 +72,8 @@ void Compilation::observe(unsigned index, const std::string &text) {
     fmt::print("{}{}", text, text.empty() || text.back() == '\n' ? "" : "\n");
   if (!options.dump.empty() && !phase.extension.empty())
     dumpFailed |= !writeFile(fmt::format("{}/{:02}-{}.{}", options.dump, index, phase.name.str(), phase.extension.str()), text);
+  if (!options.dump.empty() && !phase.verify)
+    page.addText(index, text);
 }
 
 void Compilation::lap(StringRef phase) {
@@ -185,6 +187,8 @@ int Compilation::compileModule(unsigned from) {
     unsigned index = *findPhase(phase.name);
     if (wants(index))
       observe(index, figures.back().describe(figures.size() > 1 ? &figures.end()[-2] : nullptr) + printModule(present));
+    if (!options.dump.empty())
+      page.addModule(index, present);
     lapStart = std::chrono::steady_clock::now();
   };
   unsigned lastIr = std::min(last, objectsPhase - 1);
@@ -214,6 +218,7 @@ int Compilation::compileModule(unsigned from) {
   fillTraining();
   complete = true;
   lap("objects");
+  page.addPhase(objectsPhase);
   if (!dump.finish(result))
     return kFailure;
   return kDone;
@@ -308,6 +313,13 @@ int Compilation::finish() {
   return dumpFailed ? kFailure : kDone;
 }
 
+bool Compilation::writePage() {
+  if (options.dump.empty() || page.isEmpty())
+    return true;
+  page.setFacts(spec, options);
+  return writeFile(options.dump + "/index.html", page.render(makeReport()));
+}
+
 int Compilation::run() {
   if (!options.output.empty() && last + 1 != getPhases().size())
     return report(kConfiguration, "-o needs all phases, but --emit or --stop-after ends before the last");
@@ -321,5 +333,7 @@ int Compilation::run() {
     if (status == kDone && last > *findPhase("spec"))
       status = compileModule(*findPhase("spec"));
   }
+  // Also after a failure the page shows how far it came.
+  dumpFailed |= !writePage();
   return status == kDone ? finish() : status;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "frontend/cli/CommandLine.h"
+#include "frontend/cli/HtmlPage.h"
 #include "frontend/cli/PhaseFigures.h"
 #include "runtime/executable/Executable.pb.h"
 
@@ -39,6 +40,8 @@ private:
   /// Called after each phase with its text: dumps it, or prints it for --emit.
   void observe(unsigned phase, const std::string &text);
   bool wants(unsigned phase) const;
+  /// DIR/index.html of a dump, with the phases that were reached.
+  bool writePage();
   void fillTraining();
   /// Notes the time since the last call as the phase's.
   void lap(llvm::StringRef phase);
@@ -52,6 +55,7 @@ private:
   unsigned last;
   bool complete = false;
   bool dumpFailed = false;
+  HtmlPage page;
   std::vector<std::pair<std::string, double>> seconds;
   std::chrono::steady_clock::time_point lapStart = std::chrono::steady_clock::now();
   /// Of the IR phases so far.

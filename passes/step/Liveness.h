@@ -6,6 +6,9 @@
 
 namespace primus::step {
 
+/// Bytes: buffers start and end at multiples of it. A cache line and a vector register.
+inline constexpr int64_t kBufferAlignment = 64;
+
 /// A buffer with its place in time (positions of actions, both ends included) and, once planned, in memory.
 struct LiveBuffer {
   /// A step.buffer's result, or a program's argument.
