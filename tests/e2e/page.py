@@ -117,10 +117,19 @@ page = Page(dump, view="kernels", sort="name.up", kernel=names[0])
 rows = [row["attributes"]["data-name"] for row in page.find("tr", "kernel")]
 assert sorted(rows) == sorted(names) and rows == sorted(rows), rows
 assert f"kernel.func @{names[0]}" in page.one("tr", "detail")["text"]
-rows = Page(dump, view="kernels", sort="flops.down", search="attention").find("tr", "kernel")
-attention = [kernel for kernel in report["kernels"] if "attention" in kernel["name"]]
-assert len(rows) == len(attention)
-assert rows[0]["attributes"]["data-name"] == max(attention, key=lambda kernel: kernel["flops"])["name"]
+
+# Used by keys and clicks: the moment follows the arrows and the pointer, rows open and close, and the address holds what is shown.
+clicks = (pathlib.Path(__file__).parent / "Inputs" / "page-clicks.js").read_text()
+(dump / "used").mkdir()
+(dump / "used" / "index.html").write_text((dump / "index.html").read_text().replace("\nstart();\n", f"\nstart();\n{clicks}"))
+seen = json.loads(Page(dump / "used").elements[0]["attributes"]["data-seen"])
+at, last = seen["peak"], int(chart["data-points"]) - 1
+assert seen["keys"] == [at + 1, at, 0, last, at] and seen["call"] < at, seen
+assert seen["call"] != seen["pointed"] and seen["kept"] == seen["call"], seen
+assert not seen["withoutVariables"] and seen["focus"] == "sort-launches" and seen["open"] and seen["closed"] and seen["stillOpen"], seen
+assert seen["marks"] == 1, seen
+wanted = {"view": "phases", "left": "step", "right": "fused", "search": "rope", "function": "block.backward", "at": str(seen["call"]), "variables": "no"}
+assert wanted.items() <= seen["state"].items() and seen["state"]["value"], seen
 
 # What exists of a dump that stops early or starts late is shown.
 for arguments, phases, tabs in [

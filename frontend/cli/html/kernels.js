@@ -7,13 +7,17 @@ function shareCell(kernel, name, totals) {
   return el("span", { class: "share", style: `--share:${value / totals.largest[name]}` }, formatPercent(value / totals[name]));
 }
 
+/** The graph function that a kernel comes from, beside what became of it. */
+const openFunction = name => openView("phases", { left: "fused", right: "step", function: name, search: null });
+
 /** Columns: `value` sorts, `cell` shows. */
 function kernelColumns(totals) {
   const perStep = (kernel, name) => kernel[name] * kernel.launches;
   return [
     { name: "name", title: "Kernel", value: kernel => kernel.name },
     { name: "family", title: "Family", value: kernel => kernel.family },
-    { name: "function", title: "Function", value: kernel => kernel.defined_by },
+    { name: "function", title: "Function", value: kernel => kernel.defined_by,
+      cell: kernel => el("button", { class: "link", title: "Show the function in the phases", onclick: () => openFunction(kernel.defined_by) }, kernel.defined_by) },
     { name: "launches", title: "Launches", number: true, value: kernel => kernel.launches, cell: kernel => formatCount(kernel.launches) },
     { name: "grid", title: "Grid", number: true, value: kernel => kernel.grid.reduce((a, b) => a * b, 1), cell: kernel => kernel.grid.join(" × ") },
     { name: "flops", title: "FLOPs", number: true, value: kernel => kernel.flops, cell: kernel => formatFlops(kernel.flops) },
@@ -87,7 +91,7 @@ function kernelDetail(kernel) {
       el("h3", {}, "Launch"),
       el("p", {}, `grid ${kernel.grid.join(" × ")}, ${formatCount(kernel.launches)} launches per step, ${formatCount(kernel.flops)} FLOPs and ` +
         `${formatCount(kernel.bytes)} bytes each`),
-      callers.length ? el("p", {}, "launched by ", callers.join(", ")) : null,
+      callers.length ? el("p", {}, "launched by ", callers.flatMap((name, index) => [index ? ", " : "", el("button", { class: "link", onclick: () => openFunction(name) }, name)])) : null,
       table([{ title: "Argument" }, { title: "Type" }, { title: "Access" }],
         kernel.arguments.map(([name, type, access], index) => [name || String(index), el("code", {}, type), { r: "read", w: "written", rw: "read and written" }[access]])),
       compiled ? el("p", {}, "Files: ", ["mlir", "ll", "s", "json"].flatMap(extension => [el("a", { href: `${base}.${extension}` }, extension), " "])) : null),

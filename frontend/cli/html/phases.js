@@ -38,14 +38,14 @@ function showPhases(main) {
   main.append(phaseToolbar(left, right), ...phaseMatches(needle),
     el("div", { class: "pair heads" }, phaseHead(left, "left"), phaseHead(right, "right")));
   const list = el("div", { id: "sections", onclick: clickValue });
-  const first = defaultRow(rows);
+  const first = rows.find(row => row.name === get("function")) || defaultRow(rows);
   let kernels = null;
   for (const row of rows) {
     let target = list;
     if (row.kind === "kernel") {
       if (!kernels) {
         const count = rows.filter(other => other.kind === "kernel").length;
-        kernels = el("details", { class: "kernel-group", open: needle !== "" }, el("summary", {}, `${count} kernels`));
+        kernels = el("details", { class: "kernel-group", open: needle !== "" || first.kind === "kernel" }, el("summary", {}, `${count} kernels`));
         list.append(kernels);
       }
       target = kernels;
@@ -56,6 +56,9 @@ function showPhases(main) {
   if (!rows.length) list.append(el("p", { class: "quiet" }, needle ? `“${needle}” occurs in neither phase.` : "These phases do not differ."));
   main.append(list);
   showValue();
+  // A link to a function leads to it.
+  if (get("function") && !needle && document.activeElement === document.body)
+    list.querySelector(`[data-name=${JSON.stringify(get("function"))}]`)?.scrollIntoView();
   for (const code of list.querySelectorAll(".code")) {
     const found = needle && code.querySelector("mark");
     if (found) code.scrollTop = found.offsetTop - code.offsetTop - 60;
@@ -155,7 +158,9 @@ function sectionRow(row, needle, open) {
     body);
   details.addEventListener("toggle", () => {
     if (details.open) fill();
-    if (!needle && details.open !== open) openRows.set(keyOf(row), details.open);
+    if (needle || details.open === (openRows.get(keyOf(row)) ?? open)) return;
+    openRows.set(keyOf(row), details.open);
+    set({ function: details.open ? row.name : null });
   });
   if (open) fill();
   return details;

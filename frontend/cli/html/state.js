@@ -1,6 +1,6 @@
 // What is shown, as it stands in the address: #view=phases&left=train&right=fused&search=attention.q
 //
-// Names: view, theme (light, dark); left, right, search, value, matches (only lines that match), changes (only sections that differ);
+// Names: view, theme (light, dark); left, right, function, search, value, matches (only lines that match), changes (only sections that differ);
 // program, at, fold, variables (no: without them); kernel, sort. A link with them shows the same again.
 
 let state = new URLSearchParams();
