@@ -260,6 +260,14 @@ void Compilation::fillTraining() {
   to.set_time_limit_seconds(from.time_limit_seconds());
   to.set_sample_bytes(from.sample_bytes());
   to.set_frozen(!from.trainable());
+  to.set_exit_interval(from.exit_interval());
+  // The messages are the same, field for field.
+  to.mutable_checkpoint()->ParseFromString(spec.checkpoint().SerializeAsString());
+  for (const auto &[name, value] : config::resumeSettings(spec)) {
+    executable::Setting &setting = *result.add_settings();
+    setting.set_name(name);
+    setting.set_value(value);
+  }
 }
 
 nlohmann::ordered_json Compilation::makeReport() const {

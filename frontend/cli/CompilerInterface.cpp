@@ -16,7 +16,7 @@ using namespace primus::cli;
 
 /// The executable's place in the cache: named by its content, so that equal runs share it.
 static std::string cachePath(const executable::Executable &executable) {
-  std::string bytes = executable.SerializeAsString();
+  std::string bytes = runtime::serializeExecutable(executable);
   auto digest = llvm::SHA256::hash(llvm::ArrayRef(reinterpret_cast<const uint8_t *>(bytes.data()), bytes.size()));
   return getCacheFolder() + "/executables/" + llvm::toHex(llvm::ArrayRef(digest).take_front(16), /*LowerCase=*/true) + ".primus";
 }

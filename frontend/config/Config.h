@@ -82,6 +82,10 @@ std::optional<SpecResult> buildSpec(const ResolvedConfig &config, Diagnostics &d
 /// The rules that any TrainingSpec has to fit, wherever it came from. Errors stand at the sources of the fields.
 void verifySpec(const spec::TrainingSpec &spec, Diagnostics &diagnostics);
 
+/// The fields that a run and a checkpoint that it loads should agree on, by path ("model.width"): all that decide what is
+/// computed. Fields at their default are left out.
+std::map<std::string, std::string> resumeSettings(const spec::TrainingSpec &spec);
+
 /// `--emit=spec`: textproto that `parseSpec` reads back.
 std::string printSpec(const spec::TrainingSpec &spec);
 
@@ -94,9 +98,5 @@ std::string explain(const ResolvedConfig &config, const SpecResult &result, cons
 
 /// Where the field came from, "file:line" or the layer's name; for messages of later phases.
 std::string sourceOf(const spec::TrainingSpec &spec, const std::string &field);
-
-/// A path of the configuration (data): as it is where it exists from here, else relative to the folder that holds our
-/// `configs` (the repository or the installed share folder).
-std::string resolvePath(const std::string &path);
 
 } // namespace primus::config

@@ -288,14 +288,4 @@ std::string ResolvedConfig::json() const {
   return root.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
 }
 
-std::string resolvePath(const std::string &path) {
-  namespace fs = std::filesystem;
-  std::error_code error;
-  std::string own = ownConfigFolder();
-  if (fs::path(path).is_absolute() || own.empty() || fs::exists(path, error))
-    return path;
-  fs::path candidate = fs::path(own).parent_path() / path;
-  return fs::exists(candidate, error) ? candidate.string() : path;
-}
-
 } // namespace primus::config

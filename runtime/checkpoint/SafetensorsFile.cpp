@@ -33,5 +33,5 @@ std::span<const std::byte> SafetensorsFile::getBytes(const StoredTensor &tensor)
 }
 
 void SafetensorsFile::release(const StoredTensor &tensor) const {
-  file.release(header.dataBegin + tensor.begin, tensor.end - tensor.begin);
+  file.release(file.getBytes().substr(header.dataBegin + tensor.begin, tensor.end - tensor.begin));
 }

@@ -27,8 +27,10 @@ public:
   /// The whole file.
   std::string_view getFileBytes() const { return file.getBytes(); }
 
-  /// Gives back the memory that holds a tensor's bytes after they were read. They can be read again.
+  /// Gives back the memory that holds a tensor's bytes, or a part of the file's, after they were read. They can be read
+  /// again.
   void release(const StoredTensor &tensor) const;
+  void release(std::string_view part) const { file.release(part); }
 
 private:
   SafetensorsFile(std::string path, MappedFile file, SafetensorsHeader header);

@@ -2,20 +2,12 @@
 
 #include "runtime/compiler/CompilerLibrary.h"
 
+#include "runtime/support/OwnFolder.h"
+
 #include <dlfcn.h>
-#include <filesystem>
 #include <fmt/format.h>
 
 using namespace primus::runtime;
-
-/// The folder of this library, or nothing if the linker does not say.
-static std::filesystem::path getLibraryFolder() {
-  Dl_info info;
-  // Any symbol of this library will do.
-  if (dladdr(reinterpret_cast<void *>(&compileForTraining), &info) == 0 || !info.dli_fname)
-    return {};
-  return std::filesystem::path(info.dli_fname).parent_path();
-}
 
 static Expected<PrimusCompileForTraining> openCompiler() {
   constexpr const char *name = "libprimus_compiler.so";

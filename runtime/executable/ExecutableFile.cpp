@@ -3,6 +3,7 @@
 #include "runtime/executable/ExecutableFile.h"
 
 #include "runtime/executable/Validation.h"
+#include "runtime/support/Checksum.h"
 #include "runtime/support/MappedFile.h"
 #include "runtime/support/WriteFile.h"
 
@@ -14,17 +15,21 @@
 
 using namespace primus;
 using namespace primus::runtime;
+using executable::Executable;
 
-uint64_t runtime::getCodeChecksum(std::string_view code) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (unsigned char byte : code)
-    hash = (hash ^ byte) * 0x100000001b3;
-  return hash;
+/// A file ends with its field `checksum`: the field's tag, then 4 bytes, little-endian.
+static constexpr std::string_view checksumTag("\x85\x01", 2);
+static constexpr size_t sealBytes = checksumTag.size() + sizeof(uint32_t);
+static_assert(Executable::kChecksumFieldNumber == 16, "its tag is 16 << 3 | 5 as a varint");
+
+static std::string makeSeal(std::string_view bytes) {
+  uint32_t checksum = addToChecksum(0, bytes);
+  return std::string(checksumTag) + std::string(reinterpret_cast<const char *>(&checksum), sizeof(checksum));
 }
 
-std::string runtime::serializeExecutable(executable::Executable executable) {
+std::string runtime::serializeExecutable(Executable executable) {
   executable.set_format_version(executableFormatVersion);
-  executable.set_code_checksum(getCodeChecksum(executable.code()));
+  executable.clear_checksum();
   std::string bytes;
   {
     google::protobuf::io::StringOutputStream stream(&bytes);
@@ -33,11 +38,12 @@ std::string runtime::serializeExecutable(executable::Executable executable) {
     coded.SetSerializationDeterministic(true);
     executable.SerializeToCodedStream(&coded);
   }
-  return bytes;
+  return bytes + makeSeal(bytes);
 }
 
-Expected<executable::Executable> runtime::parseExecutable(std::string_view bytes, const std::string &name) {
-  executable::Executable executable;
+/// Parses, without a look at what it says.
+static Expected<Executable> parseMessage(std::string_view bytes, const std::string &name) {
+  Executable executable;
   if (bytes.empty())
     return Error::failure(fmt::format("'{}' is empty, not an executable", name));
   if (bytes.size() > INT_MAX)
@@ -46,18 +52,40 @@ Expected<executable::Executable> runtime::parseExecutable(std::string_view bytes
   google::protobuf::LogSilencer silencer;
   if (!executable.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
     return Error::failure(fmt::format("'{}' is not an executable, or it is truncated or damaged", name));
+  return executable;
+}
+
+static Expected<Executable> validate(Executable executable, const std::string &name) {
   if (Error error = validateExecutable(executable))
     return Error::failure(fmt::format("'{}': {}", name, error.getMessage()));
   return executable;
 }
 
-Expected<executable::Executable> runtime::loadExecutable(const std::string &path) {
+Expected<Executable> runtime::parseUnsealedExecutable(std::string_view bytes, const std::string &name) {
+  Expected<Executable> executable = parseMessage(bytes, name);
+  if (!executable)
+    return executable;
+  return validate(std::move(*executable), name);
+}
+
+Expected<Executable> runtime::parseExecutable(std::string_view bytes, const std::string &name) {
+  Expected<Executable> executable = parseMessage(bytes, name);
+  if (!executable)
+    return executable;
+  // Another version may be sealed in another way, so that it is judged first.
+  bool isSealed = bytes.size() >= sealBytes && bytes.ends_with(makeSeal(bytes.substr(0, bytes.size() - sealBytes)));
+  if (executable->format_version() == executableFormatVersion && !isSealed)
+    return Error::failure(fmt::format("'{}' is truncated or damaged: its checksum does not match", name));
+  return validate(std::move(*executable), name);
+}
+
+Expected<Executable> runtime::loadExecutable(const std::string &path) {
   Expected<MappedFile> file = MappedFile::open(path);
   if (!file)
     return file.takeError();
   return parseExecutable(file->getBytes(), path);
 }
 
-Error runtime::saveExecutable(const executable::Executable &executable, const std::string &path) {
+Error runtime::saveExecutable(const Executable &executable, const std::string &path) {
   return writeFileAtomically(path, serializeExecutable(executable));
 }

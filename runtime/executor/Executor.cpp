@@ -85,8 +85,12 @@ Expected<Tensor> Executor::findOutput(int program, std::string_view name, execut
 Expected<Tensor> Executor::findVariable(std::string_view name) const {
   for (const executable::Variable &variable : executable.variables())
     if (variable.name() == name)
-      return Tensor{arena + variable.offset(), *getByteSize(variable.type())};
+      return getTensor(variable);
   return Error::failure(fmt::format("there is no variable '{}'", name));
+}
+
+Tensor Executor::getTensor(const executable::Variable &variable) const {
+  return {arena + variable.offset(), *getByteSize(variable.type())};
 }
 
 float Executor::readScalar(const Tensor &tensor) {

@@ -44,6 +44,8 @@ public:
   Expected<Tensor> findOutput(int program, std::string_view name, executable::DataType type,
                               std::vector<int64_t> shape) const;
   Expected<Tensor> findVariable(std::string_view name) const;
+  /// The tensor of one of the executable's variables.
+  Tensor getTensor(const executable::Variable &variable) const;
 
   /// Runs a program once, with the inputs that were written last.
   void run(int program) { device->run(*programs[static_cast<size_t>(program)].list); }

@@ -2,6 +2,7 @@
 
 #include "runtime/metrics/MetricsFile.h"
 
+#include "runtime/support/MappedFile.h"
 #include "runtime/support/WriteFile.h"
 
 #include <cerrno>
@@ -9,6 +10,8 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
@@ -34,6 +37,37 @@ Expected<MetricsFile> MetricsFile::create(const std::string &path) {
   return MetricsFile(path, descriptor);
 }
 
+/// Bytes of the rows before and including that of `step`.
+static size_t findEndOfStep(std::string_view text, int64_t step) {
+  size_t end = 0;
+  for (size_t next; (next = text.find('\n', end)) != std::string_view::npos; end = next + 1) {
+    auto row = nlohmann::json::parse(text.substr(end, next - end), nullptr, /*allow_exceptions=*/false);
+    auto number = row.is_object() ? row.find("step") : row.end();
+    if (number == row.end() || !number->is_number_integer() || number->get<int64_t>() > step)
+      break;
+  }
+  return end;
+}
+
+Expected<MetricsFile> MetricsFile::resume(const std::string &path, int64_t step) {
+  struct stat status;
+  // A pipe holds no rows, and an empty file cannot be mapped.
+  bool hasRows = stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
+  if (!hasRows)
+    return create(path);
+  size_t end;
+  {
+    Expected<MappedFile> rows = MappedFile::open(path);
+    if (!rows)
+      return rows.takeError();
+    end = findEndOfStep(rows->getBytes(), step);
+  }
+  MetricsFile file(path, open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  if (file.descriptor < 0 || ftruncate(file.descriptor, static_cast<off_t>(end)) != 0)
+    return file.fail();
+  return file;
+}
+
 MetricsFile::MetricsFile(MetricsFile &&other) noexcept
     : path(std::move(other.path)), descriptor(std::exchange(other.descriptor, -1)) {}
 
@@ -49,7 +83,14 @@ MetricsFile::~MetricsFile() {
 }
 
 Error MetricsFile::append(const StepMetrics &metrics) {
-  if (writeAll(descriptor, toJsonLine(metrics)))
-    return Error::success();
+  return writeAll(descriptor, toJsonLine(metrics)) ? Error::success() : fail();
+}
+
+Error MetricsFile::sync() {
+  // Pipes and terminals cannot be synced, and say so.
+  return fsync(descriptor) == 0 || errno == EINVAL || errno == EROFS ? Error::success() : fail();
+}
+
+Error MetricsFile::fail() const {
   return Error::failure(fmt::format("cannot write '{}': {}", path, std::strerror(errno)));
 }

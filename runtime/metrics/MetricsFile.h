@@ -32,7 +32,11 @@ std::string toJsonLine(const StepMetrics &metrics);
 /// A file of JSON lines, whole after every line.
 class MetricsFile {
 public:
+  /// Starts a new file.
   static Expected<MetricsFile> create(const std::string &path);
+  /// Goes on after the row of `step`: rows that follow it, and one that was cut off, are dropped. Starts a new file where
+  /// there is none.
+  static Expected<MetricsFile> resume(const std::string &path, int64_t step);
 
   MetricsFile(MetricsFile &&other) noexcept;
   MetricsFile &operator=(MetricsFile &&other) noexcept;
@@ -40,8 +44,12 @@ public:
 
   Error append(const StepMetrics &metrics);
 
+  /// Makes the rows survive a crash of the machine.
+  Error sync();
+
 private:
   MetricsFile(std::string path, int descriptor) : path(std::move(path)), descriptor(descriptor) {}
+  Error fail() const;
 
   std::string path;
   int descriptor;

@@ -2,7 +2,6 @@
 
 #include "runtime/support/MappedFile.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -46,10 +45,12 @@ MappedFile::~MappedFile() {
     munmap(data, size);
 }
 
-void MappedFile::release(size_t begin, size_t bytes) const {
-  auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  size_t first = begin / page * page, end = std::min(begin + bytes, size);
-  // Without effect on the result, so that a failure does not matter.
-  if (first < end)
-    madvise(static_cast<char *>(data) + first, end - first, MADV_DONTNEED);
+void MappedFile::release(std::string_view part) const {
+  if (part.empty())
+    return;
+  auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  uintptr_t begin = reinterpret_cast<uintptr_t>(part.data()) / page * page;
+  // Without effect on the bytes, so that a failure does not matter.
+  madvise(reinterpret_cast<void *>(begin), reinterpret_cast<uintptr_t>(part.data()) + part.size() - begin,
+          MADV_DONTNEED);
 }

@@ -23,8 +23,8 @@ public:
 
   std::string_view getBytes() const { return {static_cast<const char *>(data), size}; }
 
-  /// Gives the memory of a part back to the system. Its bytes can be read again.
-  void release(size_t begin, size_t bytes) const;
+  /// Gives the memory of a part of the bytes back to the system. They can be read again.
+  void release(std::string_view part) const;
 
 private:
   MappedFile(void *data, size_t size) : data(data), size(size) {}

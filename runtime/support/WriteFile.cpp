@@ -45,3 +45,15 @@ Error primus::runtime::writeFileAtomically(const std::string &path, std::string_
     unlink(temporary.c_str());
   return Error::failure(fmt::format("cannot write '{}': {}", path, std::strerror(writeError)));
 }
+
+Error primus::runtime::syncFolder(const std::string &path) {
+  std::string folder = path.empty() ? "." : path;
+  int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  // Some file systems cannot sync folders, and say so.
+  bool synced = descriptor >= 0 && (fsync(descriptor) == 0 || errno == EINVAL);
+  int code = errno;
+  if (descriptor >= 0)
+    close(descriptor);
+  return synced ? Error::success()
+                : Error::failure(fmt::format("cannot write '{}': {}", folder, std::strerror(code)));
+}

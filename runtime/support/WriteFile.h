@@ -17,6 +17,9 @@ bool writeAll(int descriptor, std::string_view bytes);
 /// leaves nothing behind. Devices and pipes are written in place.
 Error writeFileAtomically(const std::string &path, std::string_view bytes);
 
+/// Makes a folder's entries survive a crash of the machine. Empty means the working folder.
+Error syncFolder(const std::string &path);
+
 } // namespace primus::runtime
 
 #endif // PRIMUS_RUNTIME_SUPPORT_WRITEFILE_H

@@ -45,9 +45,9 @@ Error Trainer::close() {
   }
   double elapsed = getElapsedSeconds();
   double tokensPerSecond =
-      stepSeconds > 0 ? static_cast<double>(stepsDone) * static_cast<double>(tokens.size()) / stepSeconds : 0;
-  spdlog::info("done: {} steps, {} tokens in {} ({:.0f} tokens/s while stepping)", stepsDone,
-               stepsDone * static_cast<int64_t>(tokens.size()), formatDuration(elapsed), tokensPerSecond);
+      stepSeconds > 0 ? static_cast<double>(getOwnSteps()) * static_cast<double>(tokens.size()) / stepSeconds : 0;
+  spdlog::info("done: {} steps, {} tokens in {} ({:.0f} tokens/s while stepping)", getOwnSteps(),
+               getOwnSteps() * static_cast<int64_t>(tokens.size()), formatDuration(elapsed), tokensPerSecond);
   bool isText = data.training.getSource().isText();
   if (validationLoss) {
     spdlog::info("validation loss {:.4f} ({} held-out sequences of {} tokens)", *validationLoss,

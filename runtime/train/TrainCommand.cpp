@@ -8,13 +8,18 @@
 #include "runtime/metrics/Progress.h"
 #include "runtime/metrics/Report.h"
 #include "runtime/support/Logging.h"
+#include "runtime/support/OwnFolder.h"
 #include "runtime/support/WriteFile.h"
+#include "runtime/train/Resume.h"
 #include "runtime/train/TrainOptions.h"
 #include "runtime/train/Trainer.h"
 
+#include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fmt/format.h>
+#include <iterator>
 #include <new>
 #include <spdlog/sinks/sink.h>
 #include <spdlog/spdlog.h>
@@ -62,11 +67,21 @@ static Expected<Executable> loadInput(const std::string &path) {
   return executable;
 }
 
+/// A path of an experiment: as it is where it exists from here, else below the folder that holds our configs, so that our
+/// own experiments run from any folder. (It stays out of the executable, which is equal wherever it is compiled.)
+static std::string findData(const std::string &path) {
+  std::error_code code;
+  if (std::filesystem::path(path).is_absolute() || std::filesystem::exists(path, code))
+    return path;
+  std::filesystem::path own = findOwnTree() / path;
+  return own.is_absolute() && std::filesystem::exists(own, code) ? own.string() : path;
+}
+
 static Expected<DataSet> openRunData(const Run &run, const executable::Training &training) {
   DataConfig config;
   config.kind = training.data_kind();
-  config.paths.assign(training.data_paths().begin(), training.data_paths().end());
-  config.validationPaths.assign(training.validation_data_paths().begin(), training.validation_data_paths().end());
+  std::ranges::transform(training.data_paths(), std::back_inserter(config.paths), findData);
+  std::ranges::transform(training.validation_data_paths(), std::back_inserter(config.validationPaths), findData);
   config.split = training.split();
   config.sequenceLength = training.sequence_length();
   config.vocabulary = training.vocabulary();
@@ -124,18 +139,29 @@ static Error train(const Run &run, Executable executable) {
     log.stderrSinkLevel = run.compiled.stderrSinkLevel;
   if (Error error = setUpLogging(log))
     return error;
+  announce(executor.getExecutable(), *data, executor);
+  if (Error error = executor.initializeVariables(training.seed()))
+    return error;
+  CheckpointState state = makeInitialState(executor.getExecutable(), data->training.getEnd() - data->training.getBegin());
+  if (Error error = loadStart(executor, run.options.resume, state))
+    return error;
+  std::optional<CheckpointSaver> saver;
+  if (!training.checkpoint().save().empty() && !training.frozen()) {
+    Expected<CheckpointSaver> created = CheckpointSaver::create(executor);
+    if (!created)
+      return created.takeError();
+    saver.emplace(std::move(*created));
+  }
   std::optional<MetricsFile> metrics;
   if (!run.options.metricsPath.empty()) {
-    Expected<MetricsFile> file = MetricsFile::create(run.options.metricsPath);
+    Expected<MetricsFile> file = state.step > 0 ? MetricsFile::resume(run.options.metricsPath, state.step)
+                                                : MetricsFile::create(run.options.metricsPath);
     if (!file)
       return file.takeError();
     metrics.emplace(std::move(*file));
   }
-
-  if (Error error = executor.initializeVariables(training.seed()))
-    return error;
-  announce(executor.getExecutable(), *data, executor);
-  Expected<std::unique_ptr<Trainer>> trainer = Trainer::create(executor, *data, metrics ? &*metrics : nullptr);
+  Expected<std::unique_ptr<Trainer>> trainer =
+      Trainer::create(executor, *data, metrics ? &*metrics : nullptr, std::move(state), saver ? &*saver : nullptr);
   if (!trainer)
     return trainer.takeError();
   if (training.frozen())
@@ -172,6 +198,8 @@ static Error runCommand(int argc, const char *const *argv) {
 }
 
 int primus::runtime::runTrainCommand(int argc, const char *const *argv) {
+  // A file that grows beyond its limit is an error like a full disk, not a reason to be killed.
+  signal(SIGXFSZ, SIG_IGN);
   Error error = Error::success();
   try {
     error = runCommand(argc, argv);

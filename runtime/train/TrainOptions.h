@@ -19,6 +19,7 @@ struct TrainOptions {
   std::string dataPath;
   std::string metricsPath;
   std::string reportPath;
+  std::string resume; ///< empty, "auto", or a checkpoint or folder of checkpoints
   int threads = 0; ///< 0: as many as there are processors
   bool isExecutable() const { return input.ends_with(".primus"); }
 };

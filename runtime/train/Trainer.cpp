@@ -27,6 +27,11 @@ Error primus::runtime::checkTraining(const executable::Training &training) {
       {"eval_interval", training.eval_interval(), 0, INT64_MAX},
       {"eval_steps", training.eval_steps(), 0, 1 << 24},
       {"log_interval", training.log_interval(), 0, INT64_MAX},
+      {"exit_interval", training.exit_interval(), 0, INT64_MAX},
+      {"checkpoint.interval", training.checkpoint().interval(), 0, INT64_MAX},
+      {"checkpoint.keep", training.checkpoint().keep(), 0, INT64_MAX},
+      {"checkpoint.retain_interval", training.checkpoint().retain_interval(), 0, INT64_MAX},
+      {"checkpoint.load_step", training.checkpoint().load_step(), 0, INT64_MAX},
       {"sample_bytes", training.sample_bytes(), 0, 1 << 24},
   };
   for (const auto &figure : figures)
@@ -39,14 +44,15 @@ Error primus::runtime::checkTraining(const executable::Training &training) {
   return Error::success();
 }
 
-Expected<std::unique_ptr<Trainer>> Trainer::create(Executor &executor, DataSet &data, MetricsFile *metrics) {
+Expected<std::unique_ptr<Trainer>> Trainer::create(Executor &executor, DataSet &data, MetricsFile *metrics,
+                                                   CheckpointState state, CheckpointSaver *saver) {
   const executable::Training &training = executor.getExecutable().training();
   if (Error error = checkTraining(training))
     return error;
   Expected<LearningRateSchedule> schedule = LearningRateSchedule::create(training);
   if (!schedule)
     return schedule.takeError();
-  std::unique_ptr<Trainer> trainer(new Trainer(executor, data, metrics, *schedule));
+  std::unique_ptr<Trainer> trainer(new Trainer(executor, data, metrics, std::move(state), saver, *schedule));
   if (Error error = trainer->findPorts())
     return error;
   if (data.validation && training.eval_steps() > 0) {
@@ -94,10 +100,11 @@ Error Trainer::readSamples() {
   int64_t samplesPerStep = training.microbatches() * training.micro_batch_size();
   for (int64_t i = 0; i < samplesPerStep; ++i) {
     size_t offset = static_cast<size_t>(i) * length;
-    if (Error error = data.training.read(stepsDone * samplesPerStep + i, std::span(tokens).subspan(offset, length),
+    if (Error error = data.training.read(state.samples + i, std::span(tokens).subspan(offset, length),
                                          std::span(labels).subspan(offset, length)))
       return error;
   }
+  state.samples += samplesPerStep;
   return Error::success();
 }
 
@@ -105,8 +112,8 @@ Error Trainer::runStep(StepMetrics &metrics) {
   Clock::time_point begin = Clock::now();
   if (Error error = readSamples())
     return error;
-  auto step = static_cast<double>(stepsDone + 1);
-  metrics.learningRate = schedule.get(stepsDone);
+  auto step = static_cast<double>(++state.optimizerSteps);
+  metrics.learningRate = schedule.get(state.step);
   auto learningRate = static_cast<float>(metrics.learningRate);
   float biasCorrections[2] = {static_cast<float>(1 - std::pow(training.adam_beta1(), step)),
                               static_cast<float>(1 - std::pow(training.adam_beta2(), step))};
@@ -116,7 +123,7 @@ Error Trainer::runStep(StepMetrics &metrics) {
   executor.write(biasCorrectionInputs[0], &biasCorrections[0]);
   executor.write(biasCorrectionInputs[1], &biasCorrections[1]);
   executor.run(program);
-  metrics.step = ++stepsDone;
+  metrics.step = ++state.step;
   metrics.loss = executor.readScalar(lossOutput);
   metrics.gradNorm = executor.readScalar(gradNormOutput);
   metrics.tokens = static_cast<int64_t>(tokens.size());
@@ -146,7 +153,7 @@ double Trainer::getElapsedSeconds() const { return std::chrono::duration<double>
 
 double Trainer::getSecondsLeft() const {
   double elapsed = getElapsedSeconds();
-  double left = elapsed / static_cast<double>(stepsDone) * static_cast<double>(training.train_steps() - stepsDone);
+  double left = elapsed / static_cast<double>(getOwnSteps()) * static_cast<double>(training.train_steps() - state.step);
   if (training.time_limit_seconds() > 0)
     left = std::min(left, training.time_limit_seconds() - elapsed);
   return left;
@@ -154,13 +161,24 @@ double Trainer::getSecondsLeft() const {
 
 bool Trainer::isTimeOver() const {
   // Another step like the average one would end too late.
-  double step = stepSeconds / static_cast<double>(std::max<int64_t>(stepsDone, 1));
+  double step = stepSeconds / static_cast<double>(std::max<int64_t>(getOwnSteps(), 1));
   return training.time_limit_seconds() > 0 && getElapsedSeconds() + step > training.time_limit_seconds();
+}
+
+Trainer::Stop Trainer::findStop() const {
+  if (InterruptHandler::getSignal())
+    return Stop::Signal;
+  if (isDone())
+    return Stop::None;
+  if (isTimeOver())
+    return Stop::TimeLimit;
+  bool isExit = training.exit_interval() > 0 && state.step % training.exit_interval() == 0;
+  return isExit ? Stop::ExitInterval : Stop::None;
 }
 
 Error Trainer::evaluateAfterStep(StepMetrics &metrics) {
   validationLoss.reset();
-  if (!evaluator || training.eval_interval() == 0 || stepsDone % training.eval_interval() != 0)
+  if (!evaluator || training.eval_interval() == 0 || state.step % training.eval_interval() != 0)
     return Error::success();
   Expected<double> loss = evaluator->run();
   if (!loss)
@@ -169,12 +187,33 @@ Error Trainer::evaluateAfterStep(StepMetrics &metrics) {
   return Error::success();
 }
 
+Error Trainer::save() {
+  if (!saver)
+    return Error::success();
+  // A checkpoint's run has all its rows.
+  if (metricsFile)
+    if (Error error = metricsFile->sync())
+      return error;
+  return saver->save(state);
+}
+
+void Trainer::logStop(Stop stop) const {
+  std::string place = fmt::format("after step {} of {}", state.step, training.train_steps());
+  std::string howOn = saver ? "; --resume auto goes on from there" : "; nothing is saved (save is not set)";
+  if (stop == Stop::Signal)
+    spdlog::info("stopped by {} {}{}", InterruptHandler::getSignal() == SIGINT ? "SIGINT" : "SIGTERM", place, howOn);
+  else if (stop == Stop::TimeLimit)
+    spdlog::info("stopped {}: the time limit of {} is reached", place, formatDuration(training.time_limit_seconds()));
+  else if (stop == Stop::ExitInterval)
+    spdlog::info("stopped {}: exit_interval is {}{}", place, training.exit_interval(), howOn);
+}
+
 Error Trainer::run() {
   InterruptHandler interrupts;
   start = Clock::now();
   StepMetrics previous;
-  bool timeIsOver = false;
-  while (stepsDone < training.train_steps() && !timeIsOver && !InterruptHandler::getSignal()) {
+  Stop stop = Stop::None;
+  while (!isDone() && stop == Stop::None) {
     StepMetrics metrics;
     if (Error error = runStep(metrics))
       return error;
@@ -187,21 +226,24 @@ Error Trainer::run() {
         return error;
     if (diverged)
       return diverged;
-    timeIsOver = stepsDone < training.train_steps() && isTimeOver();
-    bool isLast = timeIsOver || stepsDone == training.train_steps();
-    if (isLast || (training.log_interval() > 0 && stepsDone % training.log_interval() == 0))
+    stop = findStop();
+    bool isLast = stop != Stop::None || isDone();
+    if (isLast || (training.log_interval() > 0 && state.step % training.log_interval() == 0))
       spdlog::info(formatProgress(metrics, training.train_steps(), isLast ? 0 : getSecondsLeft()));
     if (metrics.validationLoss)
-      spdlog::info("step {}  validation loss {:.4f}", stepsDone, *metrics.validationLoss);
+      spdlog::info("step {}  validation loss {:.4f}", state.step, *metrics.validationLoss);
     previous = metrics;
+    if ((saver && saver->isDue(state.step)) || (isDone() && !training.checkpoint().skip_last()))
+      if (Error error = save())
+        return error;
+    // Saving takes time, in which a signal may come.
+    if (stop == Stop::None)
+      stop = findStop();
   }
-  if (int signal = InterruptHandler::getSignal()) {
-    spdlog::info("stopped by {} after step {} of {}", signal == SIGINT ? "SIGINT" : "SIGTERM", stepsDone,
-                 training.train_steps());
-    return Error::success();
-  }
-  if (timeIsOver)
-    spdlog::info("stopped after step {} of {}: the time limit of {} is reached", stepsDone, training.train_steps(),
-                 formatDuration(training.time_limit_seconds()));
-  return close();
+  if (stop != Stop::None)
+    if (Error error = save())
+      return error;
+  logStop(stop);
+  // Whoever sends a signal wants the process to end now.
+  return stop == Stop::Signal ? Error::success() : close();
 }

@@ -6,6 +6,7 @@
 #include "runtime/data/DataSet.h"
 #include "runtime/executor/Executor.h"
 #include "runtime/metrics/MetricsFile.h"
+#include "runtime/train/CheckpointSaver.h"
 #include "runtime/train/Evaluator.h"
 #include "runtime/train/LearningRate.h"
 
@@ -21,27 +22,37 @@ Error checkTraining(const executable::Training &training);
 class Trainer {
 public:
   /// `executor` has initialised variables and outlives the trainer, like `data` and `metrics` (null: no file).
-  static Expected<std::unique_ptr<Trainer>> create(Executor &executor, DataSet &data, MetricsFile *metrics);
+  /// Training goes on from `state`. `saver` is null where no checkpoints are written.
+  static Expected<std::unique_ptr<Trainer>> create(Executor &executor, DataSet &data, MetricsFile *metrics,
+                                                   CheckpointState state = {}, CheckpointSaver *saver = nullptr);
 
-  /// Trains until all steps are done, the time is over or a signal comes.
+  /// Trains until all steps are done, the time is over, exit_interval says so, or a signal comes.
   Error run();
 
   /// One step, with its samples read from the data. Allocates nothing.
   Error runStep(StepMetrics &metrics);
 
-  /// Steps done so far.
-  int64_t getStepsDone() const { return stepsDone; }
+  /// Steps done so far, with those before a checkpoint.
+  int64_t getStepsDone() const { return state.step; }
 
 private:
   using Clock = std::chrono::steady_clock;
 
-  Trainer(Executor &executor, DataSet &data, MetricsFile *metrics, LearningRateSchedule schedule)
-      : executor(executor), data(data), metricsFile(metrics), training(executor.getExecutable().training()),
-        schedule(schedule) {}
+  /// Why training ends before all steps are done.
+  enum class Stop { None, Signal, TimeLimit, ExitInterval };
+
+  Trainer(Executor &executor, DataSet &data, MetricsFile *metrics, CheckpointState state, CheckpointSaver *saver,
+          LearningRateSchedule schedule)
+      : executor(executor), data(data), metricsFile(metrics), saver(saver),
+        training(executor.getExecutable().training()), schedule(schedule), state(std::move(state)),
+        firstStep(this->state.step) {}
 
   Error findPorts();
   Error readSamples();
   Error evaluateAfterStep(StepMetrics &metrics);
+  /// Saves this step, unless that has been done or is not wanted at all.
+  Error save();
+  void logStop(Stop stop) const;
   Error close();
   Error compareWithByteModel(double loss);
 
@@ -49,10 +60,15 @@ private:
   /// By the pace so far, and no longer than the time limit allows.
   double getSecondsLeft() const;
   bool isTimeOver() const;
+  bool isDone() const { return state.step >= training.train_steps(); }
+  Stop findStop() const;
+  /// By this process.
+  int64_t getOwnSteps() const { return state.step - firstStep; }
 
   Executor &executor;
   DataSet &data;
   MetricsFile *metricsFile;
+  CheckpointSaver *saver;
   const executable::Training &training;
   LearningRateSchedule schedule;
   std::optional<Evaluator> evaluator;
@@ -61,8 +77,9 @@ private:
   Tensor tokensInput, labelsInput, learningRateInput, biasCorrectionInputs[2], lossOutput, gradNormOutput;
   std::vector<int32_t> tokens, labels;
 
-  int64_t stepsDone = 0;
-  double stepSeconds = 0; ///< of all steps, without evaluations
+  CheckpointState state;
+  int64_t firstStep;
+  double stepSeconds = 0; ///< of all own steps, without evaluations
   std::optional<double> validationLoss; ///< after the last step, if it was evaluated then
   Clock::time_point start;
 };

@@ -22,7 +22,7 @@ static void checkInside(const void *address, int64_t bytes, const std::byte *are
 }
 
 bool test::fuzzExecutable(std::string_view bytes) {
-  Expected<executable::Executable> executable = parseExecutable(bytes, "input");
+  Expected<executable::Executable> executable = parseUnsealedExecutable(bytes, "input");
   if (!executable) {
     if (executable.takeError().getMessage().empty())
       std::abort();

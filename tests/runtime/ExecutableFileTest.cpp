@@ -45,6 +45,26 @@ TEST(ExecutableFile, EveryTruncationIsRefused) {
   }
 }
 
+TEST(ExecutableFile, EveryChangedBitIsRefused) {
+  std::string bytes = serializeExecutable(makeBigramExecutable());
+  for (size_t i = 0; i < bytes.size(); i += 1 + bytes.size() / 2000) {
+    std::string damaged = bytes;
+    damaged[i] ^= static_cast<char>(1 << i % 8);
+    Expected<executable::Executable> parsed = parseExecutable(damaged, "a.primus");
+    ASSERT_FALSE(parsed) << i;
+    EXPECT_EQ(parsed.takeError().getExitCode(), 3);
+  }
+}
+
+TEST(ExecutableFile, AnotherVersionIsNamed) {
+  executable::Executable executable = makeBigramExecutable();
+  executable.set_format_version(99);
+  Expected<executable::Executable> parsed = parseExecutable(executable.SerializeAsString(), "a.primus");
+  ASSERT_FALSE(parsed);
+  EXPECT_NE(parsed.takeError().getMessage().find("'a.primus': format version 99, but this program reads version"),
+            std::string::npos);
+}
+
 TEST(ExecutableFile, FailuresNameThePath) {
   TemporaryFolder folder;
   Error error = saveExecutable(makeBigramExecutable(), folder / "no/such/folder/a.primus");

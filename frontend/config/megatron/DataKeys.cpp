@@ -23,7 +23,7 @@ static std::string indexedPrefix(const std::string &path) {
   return found ? prefix.string() : std::string();
 }
 
-/// The paths of a key, with those of our own tree found from any folder. Megatron's weights before paths are refused.
+/// The paths of a key as they are written. Megatron's weights before paths are refused.
 static std::optional<Paths> readPaths(Mapping &m, const std::string &key) {
   std::optional<Paths> paths = m.keys.tryTexts(key);
   if (!paths || paths->value.empty())
@@ -34,8 +34,8 @@ static std::optional<Paths> readPaths(Mapping &m, const std::string &key) {
       m.diagnostics.error(paths->origin.location,
                           fmt::format("'{}' holds the weight {}, and blending by weight is not supported", key, path),
                           "name the paths without weights; they are read one after the other");
-    std::string prefix = indexedPrefix(path);
-    path = prefix.empty() ? resolvePath(path) : prefix;
+    if (std::string prefix = indexedPrefix(path); !prefix.empty())
+      path = prefix;
   }
   return paths;
 }

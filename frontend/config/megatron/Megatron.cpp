@@ -27,6 +27,7 @@ void map(Mapping &mapping) {
   mapTraining(mapping);
   mapParallelism(mapping);
   mapPipeline(mapping);
+  mapCheckpoint(mapping);
   mapData(mapping);
   mapHardware(mapping);
 }

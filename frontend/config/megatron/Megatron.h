@@ -28,6 +28,8 @@ void mapTraining(Mapping &mapping);
 void mapParallelism(Mapping &mapping);
 /// What each pipeline stage holds.
 void mapPipeline(Mapping &mapping);
+/// Checkpoints that are saved and loaded, and the steps at which a run ends early.
+void mapCheckpoint(Mapping &mapping);
 /// Training and validation data.
 void mapData(Mapping &mapping);
 

@@ -207,8 +207,9 @@ TEST(Negative, WhatIsNotSupportedIsNeverIgnored) {
        "command line: error: fp16 is not supported: loss scaling is missing; use bf16: true"},
       {"checkpoint",
        experiment(data),
-       {"save=out"},
-       "command line: error: 'save: \"out\"' is not supported: checkpoints; set save=None"},
+       {"use_checkpoint_args=true"},
+       "command line: error: 'use_checkpoint_args: true' is not supported: a model described by a checkpoint; set "
+       "use_checkpoint_args=false"},
   });
 }
 
@@ -246,6 +247,10 @@ TEST(Negative, Rules) {
        {"lr=1e-6"},
        "<own>/modules/megatron/trainer_base.yaml:21:9: error: min_lr 2.5e-05 is above lr 1e-06; "
        "lower it too (lr stands at command line)"},
+      {"save interval",
+       experiment(data),
+       {"save_interval=-1"},
+       "command line: error: 'save_interval' must be at least 0, but is -1"},
       {"beta",
        experiment(data),
        {"adam_beta2=1"},
