@@ -15,9 +15,18 @@ using google::protobuf::Message;
 
 /// Fields that may change from run to run without changing what is learned in a step.
 static constexpr std::string_view free[] = {
-    "model.name",          "model.family",       "model.init_std",         "model.output_init_std",
-    "training.steps",      "training.trainable", "training.eval_interval", "training.eval_steps",
-    "training.log_interval", "training.sample_bytes", "training.exit_interval", "training.time_limit_seconds",
+    "model.name",
+    "model.family",
+    "model.init_std",
+    "model.output_init_std",
+    "training.steps",
+    "training.trainable",
+    "training.eval_interval",
+    "training.eval_steps",
+    "training.log_interval",
+    "training.sample_bytes",
+    "training.exit_interval",
+    "training.time_limit_seconds",
 };
 
 /// Adds every field that is set below `message`.

@@ -15,8 +15,6 @@ public:
   /// Opens it for writing: creates it where it is missing, and clears away what a killed run has left unfinished.
   static Expected<CheckpointFolder> openForWriting(const std::string &path);
 
-  const std::string &getPath() const { return path; }
-
   /// Starts the next checkpoint; its bytes follow as for any CheckpointWriter. `written` is its path.
   Expected<CheckpointWriter> create(const CheckpointState &state, std::vector<CheckpointTensor> tensors,
                                     std::string &written);

@@ -54,7 +54,7 @@ Error CheckpointSaver::write(const CheckpointState &state, std::string &path) {
   std::vector<CheckpointTensor> tensors;
   std::vector<const executable::Variable *> variables;
   for (const executable::Variable &variable : executor.getExecutable().variables())
-    if (variable.role() == "parameter" || (variable.role() == "optimizer" && config.save_optimizer())) {
+    if (variable.role() == "parameter" || (variable.role() == "optimizer" && !config.parameters_only())) {
       tensors.push_back(describeVariable(variable));
       variables.push_back(&variable);
     }

@@ -21,8 +21,6 @@ public:
   /// Saves, then deletes old checkpoints as configured. Nothing happens if this step was saved last.
   Error save(const CheckpointState &state);
 
-  const std::string &getFolder() const { return folder.getPath(); }
-
 private:
   CheckpointSaver(Executor &executor, CheckpointFolder folder)
       : executor(executor), config(executor.getExecutable().training().checkpoint()), folder(std::move(folder)) {}

@@ -63,7 +63,7 @@ Error Loader::checkOptimizer() {
   if (part != Part::All || checkpoint.getIndex().hasRole("optimizer"))
     return Error::success();
   bool isStart = checkpoint.getState().step == 0;
-  if (!isStart && executor.getExecutable().training().checkpoint().load_optimizer())
+  if (!isStart && !executor.getExecutable().training().checkpoint().fresh_optimizer())
     return Error::failure(fmt::format("the checkpoint '{}' of step {} has no optimizer state; no_load_optim: true goes "
                                       "on from there with a fresh one, finetune: true begins a new run with its "
                                       "parameters",
@@ -164,7 +164,7 @@ static Error tryLoad(Executor &executor, const std::string &path, int64_t step, 
 static Part getPart(const executable::Checkpoint &config) {
   if (config.finetune())
     return Part::Parameters;
-  return config.load_optimizer() ? Part::All : Part::AllButOptimizer;
+  return config.fresh_optimizer() ? Part::AllButOptimizer : Part::All;
 }
 
 /// Loads what the keys load and pretrained_checkpoint name.

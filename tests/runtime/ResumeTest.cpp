@@ -18,8 +18,6 @@ protected:
     TrainFixture::SetUp();
     addOptimizerState();
     config().set_save(checkpoints());
-    config().set_save_optimizer(true);
-    config().set_load_optimizer(true);
     *executable.add_settings() = makeSetting("model.width", "256");
     *executable.add_settings() = makeSetting("optimizer.learning_rate", "0.5");
   }
@@ -276,11 +274,11 @@ TEST_F(Resume, PretrainedStandsInForLoad) {
 }
 
 TEST_F(Resume, WithoutTheOptimizersStateItMustBeSaidHow) {
-  config().set_save_optimizer(false);
+  config().set_parameters_only(true);
   trainToEight();
   EXPECT_EQ(train({"--resume", "auto"}), 3);
   EXPECT_TRUE(says("of step 8 has no optimizer state; no_load_optim: true goes on")) << output;
-  config().set_load_optimizer(false);
+  config().set_fresh_optimizer(true);
   ASSERT_EQ(train({"--resume", "auto"}), 0) << output;
   EXPECT_TRUE(says("goes on after step 8 ")) << output;
 }

@@ -158,8 +158,8 @@ TEST(Megatron, TrainingAndOptimizer) {
                   {{"save=out", "save_interval=5"}, "checkpoint.interval", "5"},
                   {{"save=out"}, "checkpoint.save", "\"out\""},
                   {{"save=null"}, "checkpoint.save", "\"\""},
-                  {{"no_save_optim=true"}, "checkpoint.save_optimizer", "false"},
-                  {{}, "checkpoint.load_optimizer", "true"},
+                  {{"no_save_optim=true"}, "checkpoint.parameters_only", "true"},
+                  {{}, "checkpoint.fresh_optimizer", "false"},
                   {{"sink_level=WARNING"}, "output.sink_level", "\"WARNING\""},
                   {{"lr_decay_iters=null"}, "optimizer.decay_steps", "600"},
               });
