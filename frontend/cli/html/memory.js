@@ -132,7 +132,7 @@ function showMoment(section, program, index) {
   // Of tensors of several instances each lives from and to its own instance's call.
   const label = (action, several) => {
     const [kind, callee, instance] = program.actions[action].map(string);
-    return callee ? `${callee}${instance && !several ? ` ${instance}` : ""}` : kind;
+    return callee ? `${callee}${instance && !several && !callee.startsWith(`${instance}.`) ? ` ${instance}` : ""}` : kind;
   };
   const lifetime = ({ first, last, launches }, several) => {
     if (first === null) return "always";

@@ -8,13 +8,17 @@
   };
   find("#tab-memory").click();
   seen.peak = moment();
-  seen.keys = [press("ArrowRight"), press("ArrowLeft"), press("Home"), press("End"), press("p")];
+  seen.keys = [press("ArrowRight"), press("ArrowLeft"), press("Home")];
+  seen.firstLive = find("#moment").dataset.live;
+  seen.keys.push(press("End"), press("p"));
   seen.call = press("ArrowLeft", true);
   const { left, width } = find("svg").getBoundingClientRect();
   find("svg").dispatchEvent(new PointerEvent("pointermove", { clientX: left + width / 2, bubbles: true }));
   seen.pointed = moment();
   find("svg").dispatchEvent(new PointerEvent("pointerleave", { bubbles: true }));
   seen.kept = moment();
+  find("#check-fold").click();
+  seen.unfolded = find("#tensor-table").textContent.includes("layers.2.feed_forward.up.weight");
   find("#check-variables").click();
   seen.withoutVariables = find("#tensor-table").textContent.includes("optimizer");
 
