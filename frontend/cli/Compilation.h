@@ -29,6 +29,8 @@ public:
   bool hasExecutable() const { return complete; }
   const executable::Executable &getExecutable() const { return result; }
   const spec::TrainingSpec &getSpec() const { return spec; }
+  /// The module in the last phase that ran; null before the first IR phase.
+  mlir::ModuleOp getModule() const { return module ? *module : mlir::ModuleOp(); }
   /// What --report prints: parameters, FLOPs, memory, kernels and the figures of each phase; without an executable the phases alone.
   nlohmann::ordered_json makeReport() const;
 

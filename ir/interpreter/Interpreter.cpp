@@ -99,6 +99,8 @@ Interpreter::Results Interpreter::runBlock(Block &block, ArrayRef<TensorRef> arg
     Results results = runOp(&op, operands, frame);
     if (failed(results))
       return failure();
+    if (observer)
+      observer(&op, operands, *results);
     for (auto [value, result] : llvm::zip_equal(op.getResults(), *results))
       frame[value] = std::move(result);
     releaseOperands(op, frame);

@@ -13,6 +13,7 @@
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/StringMap.h"
 
+#include <functional>
 #include <memory>
 
 namespace primus::interpreter {
@@ -28,6 +29,14 @@ enum class Mode {
 /// change meanwhile. Errors are diagnostics at the op that they concern.
 class Interpreter {
 public:
+  /// Values are shared between variables, frames and calls, and never change.
+  using TensorRef = std::shared_ptr<const Tensor>;
+  /// Told of each op after it ran, with what it read and computed; an op with a body or callee comes after the ops in there. Ops
+  /// are those of the interpreter's own copies of functions, in which composites are decomposed; they live as long as it does. An
+  /// observer may replace results, by values of the same type.
+  using Observer = std::function<void(mlir::Operation *op, llvm::ArrayRef<TensorRef> operands,
+                                      llvm::MutableArrayRef<TensorRef> results)>;
+
   explicit Interpreter(mlir::ModuleOp module, Mode mode = Mode::Exact);
 
   /// Gives a variable a value, of its shape and element type.
@@ -36,13 +45,13 @@ public:
   const Tensor *getVariable(llvm::StringRef name) const;
   /// Gives every variable its first value, with the code that the runtime uses.
   mlir::LogicalResult initializeVariables(uint64_t seed);
+  /// Sets who is told of ops from now on; none if empty.
+  void setObserver(Observer newObserver) { observer = std::move(newObserver); }
 
   /// Runs a function of the module and returns its results.
   mlir::FailureOr<llvm::SmallVector<Tensor>> run(llvm::StringRef function, llvm::ArrayRef<Tensor> inputs);
 
 private:
-  /// Values are shared between variables, frames and calls, and never change.
-  using TensorRef = std::shared_ptr<const Tensor>;
   /// The values of one function's SSA values; schedules see those of the function around them.
   using Frame = llvm::DenseMap<mlir::Value, TensorRef>;
   using Results = mlir::FailureOr<llvm::SmallVector<TensorRef>>;
@@ -73,6 +82,7 @@ private:
   mlir::SymbolTable symbols;
   llvm::StringMap<mlir::OwningOpRef<mlir::func::FuncOp>> functions;
   llvm::StringMap<TensorRef> variables;
+  Observer observer;
   /// Calls in progress, to stop recursion.
   unsigned depth = 0;
 };
