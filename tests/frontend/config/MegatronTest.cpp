@@ -165,6 +165,47 @@ TEST(Megatron, TrainingAndOptimizer) {
               });
 }
 
+/// Read from the mapping itself: more than one rank is refused later.
+TEST(Megatron, PipelineStages) {
+  Workspace workspace;
+  workspace.write("exp.yaml", experiment("      mock_data: true\n", "llama3.1_405B"));
+  const struct {
+    std::vector<std::string> overrides;
+    const char *stages, *virtualStages;
+  } cases[] = {
+      {{"pipeline_model_parallel_size=6"}, "[]", "0"},
+      {{"pipeline_model_parallel_size=16", "decoder_first_pipeline_num_layers=7", "decoder_last_pipeline_num_layers=7"},
+       "[7, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 7]",
+       "0"},
+      {{"pipeline_model_parallel_size=4", "decoder_last_pipeline_num_layers=30"}, "[32, 32, 32, 30]", "0"},
+      {{"pipeline_model_parallel_size=8", "account_for_embedding_in_pipeline_split=true",
+        "account_for_loss_in_pipeline_split=true"},
+       "[15, 16, 16, 16, 16, 16, 16, 15]",
+       "0"},
+      // As upstream's own 405B experiment has it.
+      {{"pipeline_model_parallel_size=8", "allow_padding_num_layers=true"}, "[16, 16, 16, 16, 16, 16, 16, 14]", "0"},
+      {{"pipeline_model_parallel_size=6", "num_layers_per_virtual_pipeline_stage=7"}, "[]", "3"},
+      {{"pipeline_model_parallel_size=6", "num_virtual_stages_per_pipeline_rank=7"}, "[]", "7"},
+  };
+  for (const auto &c : cases) {
+    ConfigRequest request;
+    request.experiment = "exp.yaml";
+    request.overrides = c.overrides;
+    Diagnostics diagnostics;
+    std::optional<ResolvedConfig> config = resolveConfig(request, diagnostics);
+    ASSERT_TRUE(config) << diagnostics.str();
+    primus::spec::TrainingSpec spec;
+    SpecWriter writer(spec);
+    KeyReader reader(config->params, config->moduleLocation, diagnostics);
+    std::vector<std::string> notes;
+    Mapping mapping{*config, reader, writer, diagnostics, notes};
+    megatron::map(mapping);
+    EXPECT_FALSE(diagnostics.hasErrors()) << diagnostics.str();
+    EXPECT_EQ(printField(spec, "parallelism.stage_layers"), c.stages);
+    EXPECT_EQ(printField(spec, "parallelism.virtual_stages"), c.virtualStages);
+  }
+}
+
 TEST(Megatron, Data) {
   Workspace workspace;
   workspace.write("corpus/a.txt", "text");
