@@ -213,6 +213,8 @@ Error Trainer::run() {
   start = Clock::now();
   StepMetrics previous;
   Stop stop = Stop::None;
+  if (isDone())
+    spdlog::info("all {} steps are done already", training.train_steps());
   while (!isDone() && stop == Stop::None) {
     StepMetrics metrics;
     if (Error error = runStep(metrics))

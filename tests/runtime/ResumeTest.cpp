@@ -94,6 +94,7 @@ TEST_F(Resume, GoesOnToTheLastBit) {
   EXPECT_EQ(getResult("parts.jsonl"), expected);
   // Once more there is nothing to do, and nothing changes.
   ASSERT_EQ(train({"--metrics", folder / "parts.jsonl", "--resume", "auto"}), 0) << output;
+  EXPECT_TRUE(says("all 20 steps are done already")) << output;
   EXPECT_EQ(getResult("parts.jsonl"), expected);
   EXPECT_EQ(listCheckpoints(), (std::vector<std::string>{"step_00000007", "step_00000014", "step_00000020"}));
 }
