@@ -9,6 +9,7 @@
 #include "passes/Passes.h"
 #include "passes/Plan.h"
 #include "passes/Program.h"
+#include "passes/Remarks.h"
 #include "passes/autodiff/BackwardFunction.h"
 
 #include "llvm/ADT/MapVector.h"
@@ -77,6 +78,10 @@ LogicalResult Autodiff::differentiateLayer(func::FuncOp forward, StringRef name,
     addResiduals(copy, selectResiduals(copy, [&](Operation *op) {
                    return isCheap(op) || (selective && isa<graph::AttentionOp>(op));
                  }));
+  } else {
+    ForwardCopy &copy = builder.getCopy();
+    remarkPassed(kRecomputeRemark, copy.backward, forward.getLoc(), 0,
+                 [&] { return "all of " + forward.getName().str() + " is computed again, as the plan's recompute says"; });
   }
   builder.finish();
   return success();

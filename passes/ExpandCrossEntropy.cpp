@@ -7,6 +7,7 @@
 
 #include "ir/graph/GraphBuilder.h"
 #include "passes/Passes.h"
+#include "passes/Remarks.h"
 
 #include "mlir/Analysis/SliceAnalysis.h"
 
@@ -55,6 +56,12 @@ static LogicalResult hoist(Value value, Operation *op) {
 static void expand(CrossEntropyOp loss, int64_t limit, int64_t maxChunks) {
   int64_t tokens = getTensorType(loss.getX()).getDimSize(0), rows = getTensorType(loss.getWeight()).getDimSize(0);
   int64_t chunk = chooseChunk(tokens, rows, limit, maxChunks);
+  remarkPassed(kChunkingRemark, loss->getParentOfType<func::FuncOp>(), loss.getLoc(), std::min(chunk, tokens) * rows * 4, [&] {
+    int64_t chunks = llvm::divideCeil(tokens, chunk);
+    std::string whole = std::to_string(tokens * rows * 4) + " bytes of f32 logits";
+    return describe(loss) + (chunks > 1 ? " in " + std::to_string(chunks) + " chunks of " + std::to_string(chunk) + " tokens, instead of " + whole
+                                        : " in one piece: its " + whole + " are within " + std::to_string(limit));
+  });
   if (chunk == tokens)
     return;
 

@@ -1,11 +1,11 @@
 //===- FormFusions.cpp - Group ops into kernels ---------------------------===//
 
 #include "passes/Passes.h"
+#include "passes/Remarks.h"
 #include "passes/fusion/Grouping.h"
 #include "passes/fusion/NormalForm.h"
 
 #include "mlir/IR/IRMapping.h"
-#include "mlir/IR/Remarks.h"
 
 using namespace mlir;
 using namespace primus;
@@ -128,10 +128,14 @@ LogicalResult FormFusions::run(func::FuncOp function) {
   if (failed(grouping.run()))
     return failure();
   for (const fusion::MissedFusion &missed : grouping.getMissed())
-    remark::missed(missed.consumer->getLoc(),
-                   remark::RemarkOpts::name("fusion").category("fusion-missed").function(function.getName()))
-        << remark::reason("{0} is not computed with {1}: {2}", missed.consumer->getName().getStringRef().str(),
-                          missed.producer->getName().getStringRef().str(), missed.reason)
-        << remark::metric("bytes", missed.bytes);
+    remarkMissed(kFusionMissedRemark, function, missed.consumer->getLoc(), missed.bytes, [&] {
+      return describe(missed.consumer) + " is not computed with " + describe(missed.producer) + ": " + missed.reason;
+    });
+  bool isHeard = function.getContext()->getRemarkEngine();
+  for (const fusion::Group &group : isHeard ? grouping.getOrderedGroups() : SmallVector<fusion::Group>())
+    for (Operation *copy : group.copies)
+      remarkPassed(kFusionRecomputeRemark, function, copy->getLoc(), fusion::getBytes(copy->getResult(0)), [&] {
+        return describe(copy) + " is computed once more in the kernel of " + describe(getMainOp(group)) + ", which would read more";
+      });
   return FusionBuilder(function, grouping).run();
 }

@@ -47,7 +47,8 @@ def FormFusions : Pass<"graph-form-fusions", "::mlir::ModuleOp"> {
     group can compute from less than it would read are computed there once more. Each group becomes a
     `graph.fusion`. Views stay outside.
 
-    A merge that would save traffic and is refused leaves a remark (`fusion-missed`) with the reason.
+    A merge that would save traffic and is refused leaves a remark (`fusion-missed`) with the reason; a value that several kernels compute leaves one
+    (`fusion-recompute`), too.
 
     Before:
     ```mlir
@@ -57,13 +58,15 @@ def FormFusions : Pass<"graph-form-fusions", "::mlir::ModuleOp"> {
     After:
     ```mlir
     %2 = graph.reshape %x : tensor<2x64x32xf32> -> tensor<1x128x32xf32>
-    ...
-    %5 = graph.fusion "matmul" (%a = %2, %b = %3, %c = %4) : (...) -> tensor<128x48xf32> {
+    %3 = graph.reshape %w : tensor<48x32xf32> -> tensor<1x48x32xf32>
+    %4 = graph.reshape %r : tensor<2x64x48xf32> -> tensor<128x48xf32>
+    %5 = graph.fusion "matmul" (%a = %2, %b = %3, %c = %4) : (tensor<1x128x32xf32>, tensor<1x48x32xf32>, tensor<128x48xf32>) -> tensor<128x48xf32> {
       %6 = graph.matmul "bmk,bnk->bmn" %a, %b : (tensor<1x128x32xf32>, tensor<1x48x32xf32>) -> tensor<1x128x48xf32>
       %7 = graph.reshape %6 : tensor<1x128x48xf32> -> tensor<128x48xf32>
       %8 = graph.add %7, %c : tensor<128x48xf32>
       graph.yield %8 : tensor<128x48xf32>
     }
+    %9 = graph.reshape %5 : tensor<128x48xf32> -> tensor<2x64x48xf32>
     ```
   }];
   let dependentDialects = ["::primus::graph::GraphDialect"];
@@ -81,9 +84,9 @@ def PackOperands : Pass<"graph-pack-operands", "::mlir::ModuleOp"> {
       %0 = graph.pack %a width 32 group 1 {transposed} : tensor<1x48x32xf32> -> tensor<1x2x32x32x1xf32>
       graph.yield %0 : tensor<1x2x32x32x1xf32>
     }
-    %y = graph.fusion "matmul" (%a = %x, %b = %p) : (...) -> tensor<1x128x48xf32> {
+    %y = graph.fusion "matmul" (%a = %x, %b = %p) : (tensor<1x128x32xf32>, tensor<1x2x32x32x1xf32>) -> tensor<1x128x48xf32> {
       %0 = graph.reshape %a : tensor<1x128x32xf32> -> tensor<1x128x32x1xf32>
-      %1 = graph.matmul "bmkg,bpkwg->bmpw" %0, %b : (...) -> tensor<1x128x2x32xf32>
+      %1 = graph.matmul "bmkg,bpkwg->bmpw" %0, %b : (tensor<1x128x32x1xf32>, tensor<1x2x32x32x1xf32>) -> tensor<1x128x2x32xf32>
       %2 = graph.reshape %1 : tensor<1x128x2x32xf32> -> tensor<1x128x64xf32>
       %3 = graph.slice %2 at [0, 0, 0] : tensor<1x128x64xf32> -> tensor<1x128x48xf32>
       graph.yield %3 : tensor<1x128x48xf32>

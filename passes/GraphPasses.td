@@ -57,6 +57,25 @@ def Interpret : Pass<"graph-interpret", "::mlir::ModuleOp"> {
   ];
 }
 
+def VerifyPhase : Pass<"verify-phase", "::mlir::ModuleOp"> {
+  let summary = "check what a phase promises";
+  let description = [{
+    Last pass of each IR phase. Reports what keeps a module from being in that phase; changes nothing.
+
+    With `phase=model`, this is refused, as a layer's function holds no schedule:
+    ```mlir
+    func.func private @block.forward() attributes {graph.layer = {layer = "block", part = "forward"}} {
+      graph.schedule microbatches 2 () : () -> () {
+        graph.yield
+      }
+      return
+    }
+    ```
+  }];
+  let options = [Option<"phase", "phase", "std::string", "\"model\"", "an IR phase: model, train, fp8, sharded, placed, fused or step">];
+  let dependentDialects = ["::primus::graph::GraphDialect"];
+}
+
 def Autodiff : Pass<"graph-autodiff", "::mlir::ModuleOp"> {
   let summary = "derive each layer's backward function and its residuals";
   let description = [{

@@ -11,7 +11,7 @@ def LowerToStep : Pass<"lower-to-step", "::mlir::ModuleOp"> {
     First pass of phase `step`. Each layer function becomes a `step.function`: its fusions are handed to their kernel families (passes/kernels), equal
     kernels are shared, values become buffers without offsets. Each program becomes a `step.program` of calls. A value is computed where it is needed: in
     the function's output, in the variable that it is stored to, or over its operand (`graph.inplace`, and what a family
-    says of its own kernels), if nobody reads that any more.
+    says of its own kernels), if nobody reads that any more. Remarks (`in-place`, `in-place-missed`) say what came of it.
 
     ```mlir
     func.func private @f.forward(%x: tensor<4x8xf32>) -> tensor<4x8xf32> attributes {graph.layer = {layer = "f", part = "forward"}} {
@@ -23,9 +23,17 @@ def LowerToStep : Pass<"lower-to-step", "::mlir::ModuleOp"> {
     }
     ```
 
-    becomes a kernel and
+    becomes
 
     ```mlir
+    kernel.func @f.forward.rows(%x: memref<4x8xf32>, %y: memref<4x8xf32>) grid [4] attributes {kernel.defined_by = "f.forward"} {
+      %c0 = arith.constant 0 : index
+      %row = kernel.program_id 0
+      %t = kernel.load %x[%row, %c0] dims [1] : memref<4x8xf32> -> tensor<8xf32>
+      %e = math.exp %t : tensor<8xf32>
+      kernel.store %e, %y[%row, %c0] dims [1] : tensor<8xf32>, memref<4x8xf32>
+      kernel.return
+    }
     step.function @f.forward(%x: memref<4x8xf32>, %y: memref<4x8xf32>) scratch 0 {
       step.launch @f.forward.rows(%x, %y) : memref<4x8xf32>, memref<4x8xf32>
       step.return

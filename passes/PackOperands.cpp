@@ -1,7 +1,9 @@
 //===- PackOperands.cpp - Operands in the micro-kernel's order ------------===//
 
 #include "ir/graph/GraphBuilder.h"
+#include "passes/LayerFunction.h"
 #include "passes/Passes.h"
+#include "passes/Remarks.h"
 #include "passes/kernels/MatmulProblem.h"
 
 using namespace mlir;
@@ -62,7 +64,11 @@ Value FunctionPacker::createFusion(OpBuilder &builder, Value operand, StringRef 
   Value &result = known[{operand.getAsOpaquePointer(), what.str()}];
   if (result)
     return result;
-  Location loc = getLocation(operand.getLoc(), what);
+  // Called after what is packed, be it a view.
+  Value viewed = operand;
+  while (auto view = viewed.getDefiningOp<graph::ReshapeOp>())
+    viewed = view.getOperand();
+  Location loc = getLocation(viewed.getLoc(), what);
   auto body = std::make_unique<Block>();
   // The block has no parent yet to take the context from.
   OpBuilder bodyBuilder(builder.getContext());
@@ -73,6 +79,9 @@ Value FunctionPacker::createFusion(OpBuilder &builder, Value operand, StringRef 
   auto fusion = graph::FusionOp::create(builder, loc, inner.getType(), family, operand);
   fusion.getBody().push_back(body.release());
   result = fusion.getResult(0);
+  auto type = cast<RankedTensorType>(result.getType());
+  remarkPassed(kPackingRemark, fusion->getParentOfType<func::FuncOp>(), loc, type.getNumElements() * type.getElementTypeBitWidth() / 8,
+               [&] { return describe(operand) + " becomes %" + getValueName(result).str() + ", for products that read it so"; });
   return result;
 }
 

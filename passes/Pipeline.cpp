@@ -11,34 +11,45 @@
 using namespace mlir;
 using namespace primus;
 
-/// Folds and merges ops within each function. Merging keeps the first op's name.
-static void addCleanup(OpPassManager &passes) {
-  passes.addNestedPass<func::FuncOp>(createCanonicalizerPass());
-  passes.addNestedPass<func::FuncOp>(createCSEPass());
+bool PassList::accept(const Pass &pass, StringLiteral needed) {
+  if (log)
+    log->push_back({pass.getArgument().str(), "", needed});
+  return !needed.empty() || !llvm::is_contained(disabled, pass.getArgument());
 }
 
-static void buildTrain(OpPassManager &passes) {
-  passes.addPass(createAutodiff());
+void PassList::add(std::unique_ptr<Pass> pass, StringLiteral needed) {
+  if (accept(*pass, needed))
+    passes.addPass(std::move(pass));
+}
+
+/// Folds and merges ops within each function. Merging keeps the first op's name.
+static void addCleanup(PassList passes) {
+  passes.addNested<func::FuncOp>(createCanonicalizerPass());
+  passes.addNested<func::FuncOp>(createCSEPass());
+}
+
+static void buildTrain(PassList passes) {
+  passes.add(createAutodiff(), "nothing else makes gradients");
   addCleanup(passes);
-  passes.addPass(createBuildTrainStep());
+  passes.add(createBuildTrainStep(), "nothing else makes the step");
 }
 
 /// No recipe of fp8 exists, so that no precision changes.
-static void buildFp8(OpPassManager &) {}
+static void buildFp8(PassList) {}
 
-static void buildSharded(OpPassManager &passes) { passes.addPass(createShard()); }
+static void buildSharded(PassList passes) { passes.add(createShard(), "every value needs a layout"); }
 
-static void buildPlaced(OpPassManager &passes) { passes.addPass(createPlace()); }
+static void buildPlaced(PassList passes) { passes.add(createPlace(), "every shape must be a rank's own"); }
 
-static void buildFused(OpPassManager &passes) {
-  passes.addPass(createExpandCrossEntropy());
-  passes.addPass(createFormFusions());
-  passes.addPass(createPackOperands());
+static void buildFused(PassList passes) {
+  passes.add(createExpandCrossEntropy());
+  passes.add(createFormFusions(), "only fusions have kernels");
+  passes.add(createPackOperands(), "only packed operands have kernels");
 }
 
-static void buildStep(OpPassManager &passes) {
-  passes.addPass(createLowerToStep());
-  passes.addPass(createPlanMemory());
+static void buildStep(PassList passes) {
+  passes.add(createLowerToStep(), "nothing else makes kernels and launches");
+  passes.add(createPlanMemory(), "every buffer needs its place");
 }
 
 static constexpr Phase kPhases[] = {
@@ -64,19 +75,40 @@ std::optional<unsigned> primus::findPhase(StringRef name) {
   return std::nullopt;
 }
 
+/// The passes of a phase and, last, the check of what it promises.
+static void build(const Phase &phase, PassList passes) {
+  phase.build(passes);
+  passes.add(createVerifyPhase({phase.name.str()}), "it checks the others' work");
+}
+
+std::vector<PhasePass> primus::getPhasePasses() {
+  std::vector<PhasePass> result;
+  for (const Phase &phase : getPhases()) {
+    if (!phase.build)
+      continue;
+    OpPassManager passes(ModuleOp::getOperationName());
+    size_t first = result.size();
+    build(phase, PassList(passes, {}, &result));
+    for (PhasePass &pass : llvm::MutableArrayRef(result).drop_front(first))
+      pass.phase = phase.name;
+  }
+  return result;
+}
+
 LogicalResult primus::runPhases(ModuleOp module, unsigned from, unsigned to,
-                                llvm::function_ref<void(const Phase &, ModuleOp)> observe) {
+                                llvm::function_ref<void(const Phase &, ModuleOp)> observe, const PhaseOptions &options) {
   for (unsigned index = from; index <= to; ++index) {
     const Phase &phase = getPhases()[index];
     if (!phase.verify)
       continue;
-    if (index > from) {
-      PassManager passes(module.getContext(), ModuleOp::getOperationName());
-      phase.build(passes);
-      if (failed(passes.run(module)))
-        return failure();
-    }
-    if (failed(phase.verify(module)))
+    PassManager passes(module.getContext(), ModuleOp::getOperationName());
+    if (index > from)
+      build(phase, PassList(passes, options.disabledPasses));
+    else
+      passes.addPass(createVerifyPhase({phase.name.str()}));
+    if (options.prepare)
+      options.prepare(phase, passes);
+    if (failed(passes.run(module)))
       return failure();
     if (observe)
       observe(phase, module);

@@ -3,6 +3,7 @@
 #include "passes/Residuals.h"
 
 #include "passes/LayerFunction.h"
+#include "passes/Remarks.h"
 #include "passes/autodiff/MinCut.h"
 
 #include "mlir/IR/Builders.h"
@@ -95,6 +96,10 @@ static void sinkCopy(ForwardCopy &copy) {
       op->erase();
       continue;
     }
+    // Views and constants are nothing to compute.
+    if (!isa<graph::ReshapeOp, graph::ConstantOp>(op))
+      remarkPassed(kRecomputeRemark, copy.backward, op->getLoc(), getBytes(op->getResult(0).getType()),
+                   [&] { return describe(op) + " is computed again instead of being handed over"; });
     Operation *first = *op->user_begin();
     for (Operation *user : op->getUsers())
       if (user->isBeforeInBlock(first))
@@ -116,6 +121,8 @@ void primus::addResiduals(ForwardCopy &copy, ArrayRef<Value> values) {
                       getArgsOfKind(copy.backward, ArgKind::Residual).size();
   for (Value value : values) {
     std::string name = getResidualName(value);
+    remarkPassed(kResidualRemark, copy.backward, value.getLoc(), getBytes(value.getType()),
+                 [&] { return describe(value) + " is handed over by " + copy.forward.getName().str(); });
     unsigned result = returnValue(copy.forward, copy.original.lookup(value), name);
     (void)copy.backward.insertArgument(
         position, value.getType(), getArgAttrs(value.getContext(), name, ArgKind::Residual, result), value.getLoc());

@@ -30,7 +30,7 @@ llvm::SmallVector<mlir::Value> selectResiduals(ForwardCopy &copy,
 
 /// Hands over `values` (of the copy): results of the forward function, arguments of the backward function after its
 /// cotangents. What remains of the copy moves to its first use. Calls of the forward function are updated in the whole
-/// module.
+/// module. Remarks say what is handed over, and what is computed again instead.
 void addResiduals(ForwardCopy &copy, llvm::ArrayRef<mlir::Value> values);
 
 } // namespace primus

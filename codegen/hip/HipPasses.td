@@ -32,6 +32,17 @@ def PrintAmdgpuAssembly : Pass<"print-amdgpu-assembly", "::mlir::ModuleOp"> {
   let description = [{
     Runs `lower-kernels-to-amdgpu` and LLVM's code generator for the module's `primus.target` on the module's tile
     programs. The text goes to standard output.
+
+    ```mlir
+    module attributes {primus.target = "gfx942"} {
+      kernel.func @zero(%x: memref<64xf32>) grid [1] {
+        %c0 = arith.constant 0 : index
+        %t = arith.constant dense<0.0> : tensor<64xf32>
+        kernel.store %t, %x[%c0] dims [0] : tensor<64xf32>, memref<64xf32>
+        kernel.return
+      }
+    }
+    ```
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::cf::ControlFlowDialect", "::mlir::LLVM::LLVMDialect",
                            "::mlir::math::MathDialect", "::mlir::ROCDL::ROCDLDialect", "::mlir::scf::SCFDialect",

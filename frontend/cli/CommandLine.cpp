@@ -2,7 +2,10 @@
 
 #include "frontend/cli/CommandLine.h"
 
+#include "frontend/config/Suggestion.h"
 #include "passes/Pipeline.h"
+
+#include "llvm/Support/Regex.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -29,6 +32,35 @@ static std::string describePhases() {
   return text;
 }
 
+/// What is wrong with --disable-pass NAME; empty if nothing is.
+static std::string checkDisabledPass(const std::string &name) {
+  std::vector<std::string> names;
+  for (const PhasePass &pass : getPhasePasses()) {
+    if (pass.argument == name)
+      return pass.needed.empty() ? std::string()
+                                 : fmt::format("phase {} can't do without {}: {}", pass.phase.str(), name, pass.needed.str());
+    if (pass.needed.empty())
+      names.push_back(pass.argument);
+  }
+  return fmt::format("there is no pass '{}'; {}", name,
+                     config::didYouMean(name, names, fmt::format("those that can be left out are {}", fmt::join(names, ", "))));
+}
+
+/// What is wrong with --dump-passes REGEX; empty if nothing is.
+static std::string checkDumpedPasses(const std::string &text) {
+  llvm::Regex regex(text);
+  std::string error, names;
+  if (!regex.isValid(error))
+    return fmt::format("'{}' is no regular expression: {}", text, error);
+  for (const PhasePass &pass : getPhasePasses()) {
+    if (regex.match(pass.argument))
+      return {};
+    if (names.find(pass.argument) == std::string::npos)
+      names += (names.empty() ? "" : ", ") + pass.argument;
+  }
+  return fmt::format("no pass matches '{}'; the passes are {}", text, names);
+}
+
 std::optional<int> cli::parseCommandLine(int argc, const char *const *argv, bool forTraining, CompileOptions &options) {
   CLI::App app("Compiles a training experiment. Every key of the experiment can be given again as key=value.",
                forTraining ? "primus-train" : "primus-compile");
@@ -51,6 +83,13 @@ std::optional<int> cli::parseCommandLine(int argc, const char *const *argv, bool
     app.add_option("-o,--output", options.output, "write the executable to this file");
     app.add_option("--emit", options.emit, "print this phase to standard output and stop")->check(checkPhase)->type_name("PHASE");
     app.add_option("--stop-after", options.stopAfter, "stop after this phase")->check(checkPhase)->type_name("PHASE");
+    app.add_option("--dump-passes", options.dumpPasses, "with --dump: what each pass whose name matches changed, in DIR/passes")
+        ->check(checkDumpedPasses)
+        ->type_name("REGEX");
+    app.add_option("--disable-pass", options.disabledPasses, "leave out a pass that no phase needs (repeatable)")
+        ->allow_extra_args(false)
+        ->check(checkDisabledPass)
+        ->type_name("NAME");
     app.add_option("--start-from", options.startFrom, "continue from a dumped phase (spec or later)");
   }
   try {
@@ -80,6 +119,8 @@ std::optional<int> cli::parseCommandLine(int argc, const char *const *argv, bool
     return fail("--start-from continues a finished configuration: key=value has no effect there; change the dumped file, or start from the experiment");
   options.config.overrides = arguments;
   options.config.target = options.target;
+  if (!options.dumpPasses.empty() && options.dump.empty())
+    return fail("--dump-passes needs --dump DIR: it writes into DIR/passes");
   if (options.target != "cpu" && options.target != "gfx942" && options.target != "gfx950")
     return fail(fmt::format("there is no target '{}'; the targets are cpu, gfx942 and gfx950", options.target));
   if (options.target != "cpu")

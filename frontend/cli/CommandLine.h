@@ -26,6 +26,10 @@ struct CompileOptions {
   std::string cpuFeatures;
   int64_t ranks = 0;
   std::string output, emit, dump, stopAfter, startFrom, report;
+  /// A regular expression of passes' names, for --dump-passes; empty: none.
+  std::string dumpPasses;
+  /// Names of passes to leave out.
+  std::vector<std::string> disabledPasses;
   /// Set by --explain; empty: everything.
   std::optional<std::string> explain;
 };

@@ -5,6 +5,7 @@
 #include "codegen/common/EmitExecutable.h"
 #include "codegen/cpu/CompileKernels.h"
 #include "codegen/cpu/CpuTarget.h"
+#include "frontend/cli/CrashGuard.h"
 #include "frontend/cli/Dump.h"
 #include "frontend/cli/ModuleText.h"
 #include "frontend/models/ModelBuilder.h"
@@ -54,6 +55,8 @@ bool cli::writeFile(const std::string &path, const std::string &content) {
 Compilation::Compilation(CompileOptions optionsIn) : options(std::move(optionsIn)) {
   DialectRegistry registry;
   registerDialects(registry);
+  passDump.folder = options.dump + "/passes";
+  passDump.passes = llvm::Regex(options.dumpPasses);
   context = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
   context->loadAllAvailableDialects();
   last = getPhases().size() - 1;
@@ -151,16 +154,68 @@ int Compilation::startFrom() {
   return compileModule(*phase);
 }
 
+static void printDiagnostic(const Diagnostic &diagnostic) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  stream << diagnostic.getLocation() << ": " << diagnostic;
+  fmt::print(stderr, "{}: {}\n", diagnostic.getSeverity() == DiagnosticSeverity::Error ? "error" : "note", text);
+}
+
+LogicalResult Compilation::runPasses(unsigned from, unsigned to) {
+  // A dump remembers what its passes were, so that it goes on as it began; an executable depends on what they did alone.
+  std::vector<std::string> disabled = options.disabledPasses;
+  if (auto before = (*module)->getAttrOfType<ArrayAttr>("primus.disabled_passes"))
+    for (auto name : before.getAsRange<StringAttr>())
+      disabled.push_back(name.str());
+  std::sort(disabled.begin(), disabled.end());
+  disabled.erase(std::unique(disabled.begin(), disabled.end()), disabled.end());
+  if (!disabled.empty())
+    (*module)->setAttr("primus.disabled_passes",
+                       Builder(context.get()).getStrArrayAttr(SmallVector<StringRef>(disabled.begin(), disabled.end())));
+
+  auto observePhase = [&](const Phase &phase, ModuleOp present) {
+    lap(phase.name);
+    present->setAttr("primus.phase", StringAttr::get(context.get(), phase.name));
+    figures.push_back(PhaseFigures::of(present, phase.name));
+    figures.back().seconds = seconds.back().second;
+    unsigned index = *findPhase(phase.name);
+    if (wants(index))
+      observe(index, figures.back().describe(figures.size() > 1 ? &figures.end()[-2] : nullptr) + printModule(present));
+    if (!options.dump.empty())
+      page.addModule(index, present);
+    lapStart = std::chrono::steady_clock::now();
+  };
+
+  PhaseOptions phaseOptions;
+  phaseOptions.disabledPasses = disabled;
+  phaseOptions.prepare = [&](const Phase &phase, PassManager &passes) {
+    if (!options.dumpPasses.empty())
+      passes.addInstrumentation(createPassDump(passDump, phase.name));
+    enableReproducers(passes, options.dump.empty() ? getCacheFolder() + "/reproducers" : options.dump, phase.name);
+  };
+  bool explains = options.explain && options.explain->empty();
+  if (explains)
+    remarks.attach(*context);
+  if (succeeded(runPhases(*module, from, to, observePhase, phaseOptions))) {
+    if (explains)
+      fmt::print("{}", remarks.str());
+    return success();
+  }
+  // A pass that crashed may have left the module in no state to be destroyed.
+  (void)module.release();
+  (void)context.release();
+  return failure();
+}
+
 /// IR phases after `from` and the objects.
 int Compilation::compileModule(unsigned from) {
   auto target = options.cpuFeatures.empty() ? codegen::CpuTarget::host() : codegen::CpuTarget::parse(options.cpuFeatures);
   if (!target)
     return report(kConfiguration, llvm::toString(target.takeError()));
   ScopedDiagnosticHandler handler(context.get(), [&](Diagnostic &diagnostic) {
-    std::string text;
-    llvm::raw_string_ostream stream(text);
-    stream << diagnostic.getLocation() << ": " << diagnostic;
-    fmt::print(stderr, "{}: {}\n", diagnostic.getSeverity() == DiagnosticSeverity::Error ? "error" : "note", text);
+    printDiagnostic(diagnostic);
+    for (Diagnostic &note : diagnostic.getNotes())
+      printDiagnostic(note);
   });
   unsigned modelPhase = *findPhase("model"), objectsPhase = *findPhase("objects");
   lapStart = std::chrono::steady_clock::now();
@@ -179,20 +234,8 @@ int Compilation::compileModule(unsigned from) {
     (*module)->setAttr("primus.flops_per_step", builder.getI64IntegerAttr(models::countModelFlops(*module)));
     from = modelPhase;
   }
-  auto observePhase = [&](const Phase &phase, ModuleOp present) {
-    lap(phase.name);
-    present->setAttr("primus.phase", StringAttr::get(context.get(), phase.name));
-    figures.push_back(PhaseFigures::of(present, phase.name));
-    figures.back().seconds = seconds.back().second;
-    unsigned index = *findPhase(phase.name);
-    if (wants(index))
-      observe(index, figures.back().describe(figures.size() > 1 ? &figures.end()[-2] : nullptr) + printModule(present));
-    if (!options.dump.empty())
-      page.addModule(index, present);
-    lapStart = std::chrono::steady_clock::now();
-  };
   unsigned lastIr = std::min(last, objectsPhase - 1);
-  if (failed(runPhases(*module, from, lastIr, observePhase)))
+  if (failed(runPasses(from, lastIr)))
     return report(kDefect, "this is a defect of the compiler; --dump DIR shows the phases up to the failure");
   if (auto parameters = (*module)->getAttrOfType<IntegerAttr>("primus.parameters"))
     result.set_parameters(parameters.getInt());
@@ -318,7 +361,7 @@ int Compilation::finish() {
     if (runtime::Error error = runtime::saveExecutable(result, options.output))
       return report(kFailure, error.getMessage());
   }
-  return dumpFailed ? kFailure : kDone;
+  return dumpFailed || passDump.failed ? kFailure : kDone;
 }
 
 bool Compilation::writePage() {

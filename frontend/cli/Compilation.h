@@ -4,7 +4,9 @@
 
 #include "frontend/cli/CommandLine.h"
 #include "frontend/cli/HtmlPage.h"
+#include "frontend/cli/PassDump.h"
 #include "frontend/cli/PhaseFigures.h"
+#include "frontend/cli/RemarkLog.h"
 #include "runtime/executable/Executable.pb.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -38,6 +40,8 @@ private:
   int configure();
   int startFrom();
   int compileModule(unsigned from);
+  /// Runs the passes of the IR phases after `from`, and notes on the module what was left out.
+  mlir::LogicalResult runPasses(unsigned from, unsigned to);
   int finish();
   /// Called after each phase with its text: dumps it, or prints it for --emit.
   void observe(unsigned phase, const std::string &text);
@@ -49,10 +53,12 @@ private:
   void lap(llvm::StringRef phase);
 
   CompileOptions options;
+  RemarkLog remarks;
   std::unique_ptr<mlir::MLIRContext> context;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   spec::TrainingSpec spec;
   executable::Executable result;
+  PassDumpTarget passDump;
   /// Index of the last phase to run.
   unsigned last;
   bool complete = false;

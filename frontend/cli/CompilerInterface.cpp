@@ -3,6 +3,7 @@
 #include "runtime/compiler/CompilerInterface.h"
 
 #include "frontend/cli/Compilation.h"
+#include "frontend/cli/CrashGuard.h"
 #include "runtime/executable/ExecutableFile.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -21,6 +22,9 @@ static std::string cachePath(const executable::Executable &executable) {
   return getCacheFolder() + "/executables/" + llvm::toHex(llvm::ArrayRef(digest).take_front(16), /*LowerCase=*/true) + ".primus";
 }
 
+/// The phase that answers --explain: all remarks are there when the memory is planned, one key is the spec's.
+static std::string getLastExplained(const std::string &key) { return key.empty() ? "step" : "spec"; }
+
 static int compile(int argc, const char *const *argv, PrimusCompileResult &result) {
   CompileOptions options;
   if (std::optional<int> code = parseCommandLine(argc, argv, /*forTraining=*/true, options)) {
@@ -30,7 +34,7 @@ static int compile(int argc, const char *const *argv, PrimusCompileResult &resul
   }
   bool explains = options.explain.has_value();
   if (explains)
-    options.stopAfter = "spec";
+    options.stopAfter = getLastExplained(*options.explain);
   options.report.clear(); // the run's report, with what was allocated, is primus-train's to write
   Compilation compilation(options);
   if (int code = compilation.run()) {
@@ -63,17 +67,18 @@ static int compile(int argc, const char *const *argv, PrimusCompileResult &resul
 }
 
 int primus_compile_for_training(int argc, const char *const *argv, PrimusCompileResult *result) {
-  result->status = compile(argc, argv, *result);
+  result->message = "the compiler failed";
+  result->status = runGuarded([&] { return compile(argc, argv, *result); });
   return result->status;
 }
 
-int cli::compileMain(int argc, const char *const *argv) {
+static int runCompiler(int argc, const char *const *argv) {
   CompileOptions options;
   if (std::optional<int> code = parseCommandLine(argc, argv, /*forTraining=*/false, options))
     return *code;
   bool explains = options.explain.has_value();
-  if (explains && options.output.empty() && options.dump.empty() && options.emit.empty())
-    options.stopAfter = "spec";
+  if (explains && options.output.empty() && options.dump.empty() && options.emit.empty() && options.stopAfter.empty() && options.report.empty())
+    options.stopAfter = getLastExplained(*options.explain);
   Compilation compilation(options);
   int code = compilation.run();
   if (code == kDone && compilation.hasExecutable() && options.report != "-") {
@@ -82,4 +87,8 @@ int cli::compileMain(int argc, const char *const *argv) {
                executable.parameters(), executable.kernels_size(), static_cast<double>(executable.memory().arena()) / (1 << 20));
   }
   return code;
+}
+
+int cli::compileMain(int argc, const char *const *argv) {
+  return runGuarded([&] { return runCompiler(argc, argv); });
 }

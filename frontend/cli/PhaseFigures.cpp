@@ -238,7 +238,7 @@ static std::string scale(double value, const char *unit, double base) {
 }
 
 static std::string scaleFlops(int64_t value) { return scale(static_cast<double>(value), "FLOP", 1000); }
-static std::string scaleBytes(int64_t value) { return scale(static_cast<double>(value), "B", 1024); }
+std::string cli::formatBytes(int64_t value) { return scale(static_cast<double>(value), "B", 1024); }
 static std::string scaleCount(int64_t value) { return std::to_string(value); }
 
 /// "5 (+2)".
@@ -279,8 +279,8 @@ std::string PhaseFigures::describe(const PhaseFigures *before) const {
     text += line("kernels", scaleCount, &PhaseFigures::kernels, "");
   const char *scope = name == "model" ? " by one forward pass" : " by one step";
   text += line("FLOPs", scaleFlops, &PhaseFigures::flops, scope);
-  text += line("bytes moved", scaleBytes, &PhaseFigures::bytes, scope);
-  text += line("peak memory", scaleBytes, &PhaseFigures::peakBytes, peakIsPlanned ? " planned" : " estimated from liveness");
+  text += line("bytes moved", formatBytes, &PhaseFigures::bytes, scope);
+  text += line("peak memory", formatBytes, &PhaseFigures::peakBytes, peakIsPlanned ? " planned" : " estimated from liveness");
 
   std::vector<std::string> present, gone;
   for (const auto &[kind, number] : kinds) {

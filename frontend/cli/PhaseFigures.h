@@ -36,4 +36,7 @@ struct PhaseFigures {
   std::string describe(const PhaseFigures *before) const;
 };
 
+/// "1.50 MiB".
+std::string formatBytes(int64_t bytes);
+
 } // namespace primus::cli

@@ -139,7 +139,13 @@ def Graph_FusionOp : Graph_Op<"fusion", [IsolatedFromAbove, SingleBlockImplicitT
 
 def Graph_YieldOp : Graph_Op<"yield", [Pure, Terminator, ReturnLike, ParentOneOf<["ScheduleOp", "FusionOp"]>]> {
   let summary = "results of a schedule's or fusion's body";
-  let description = "See `graph.schedule` and `graph.fusion`.";
+  let description = [{
+    ```mlir
+    graph.schedule microbatches 2 (%t = %tokens) : (tensor<2x8xi32>) -> () {
+      graph.yield
+    }
+    ```
+  }];
   let arguments = (ins Variadic<Graph_Tensor>:$values);
   let builders = [OpBuilder<(ins), [{ /* Yields nothing. */ }]>];
   let assemblyFormat = "attr-dict ($values^ `:` type($values))?";

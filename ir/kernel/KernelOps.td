@@ -68,7 +68,13 @@ def Kernel_FuncOp : Kernel_Op<"func", [IsolatedFromAbove, FunctionOpInterface, H
 
 def Kernel_ReturnOp : Kernel_Op<"return", [Pure, Terminator, HasParent<"FuncOp">]> {
   let summary = "end of a tile program";
-  let description = "See `kernel.func`.";
+  let description = [{
+    ```mlir
+    kernel.func @nothing() grid [1] {
+      kernel.return
+    }
+    ```
+  }];
   let assemblyFormat = "attr-dict";
 }
 

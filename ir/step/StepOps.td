@@ -76,7 +76,14 @@ def Step_ProgramOp : Step_FunctionLike<"program"> {
 
 def Step_ReturnOp : Step_Op<"return", [Pure, Terminator]> {
   let summary = "end of a function, program or loop body";
-  let description = "See `step.function`.";
+  let description = [{
+    ```mlir
+    step.function @zero(%x: memref<4xf32>) scratch 0 {
+      step.fill %x : memref<4xf32>
+      step.return
+    }
+    ```
+  }];
   let assemblyFormat = "attr-dict";
 }
 
@@ -128,7 +135,17 @@ def Step_MicrobatchOp : Step_Op<"microbatch", [Pure, HasParent<"LoopOp">]> {
 def Step_LaunchOp : Step_Op<"launch", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "run all instances of a kernel";
   let description = [{
-    Operands have the types of the kernel's arguments. See `step.function`.
+    Operands have the types of the kernel's arguments.
+
+    ```mlir
+    kernel.func @copy(%x: memref<4x8xf32>, %y: memref<4x8xf32>) grid [4] {
+      kernel.return
+    }
+    step.function @f(%x: memref<4x8xf32>, %y: memref<4x8xf32>) scratch 0 {
+      step.launch @copy(%x, %y) : memref<4x8xf32>, memref<4x8xf32>
+      step.return
+    }
+    ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<AnyMemRef>:$operands);
   let assemblyFormat = "$kernel `(` $operands `)` attr-dict `:` type($operands)";

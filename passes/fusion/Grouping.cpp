@@ -13,7 +13,7 @@ static constexpr int64_t kSmallBytes = 4096;
 /// More would not fit in registers.
 static constexpr size_t kMostNodes = 64;
 
-static int64_t getBytes(Value value) {
+int64_t fusion::getBytes(Value value) {
   auto type = cast<RankedTensorType>(value.getType());
   return llvm::divideCeil(type.getNumElements() * type.getElementTypeBitWidth(), 8);
 }
@@ -292,11 +292,32 @@ bool Grouping::tryMerge(const Merge &merge, std::string &reason) {
   if (!findFamily(getKernel(united), reason)) {
     groups[merge.a] = first;
     groups[merge.b] = second;
+    reason.clear();
     return false;
   }
   for (Operation *op : united.nodes)
     groupOf[op] = merge.a;
   return true;
+}
+
+/// Of the many families that refuse, those of the two groups matter.
+std::string Grouping::explainRefusal(const Merge &merge) {
+  std::string text, ignored;
+  llvm::SmallSetVector<const kernels::KernelFamily *, 2> families;
+  for (unsigned index : {merge.a, merge.b})
+    families.insert(findFamily(getKernel(groups[index]), ignored));
+  Group united = unite(groups[merge.a], groups[merge.b]);
+  Group first = std::exchange(groups[merge.a], united), second = std::exchange(groups[merge.b], Group());
+  Kernel kernel = getKernel(united);
+  for (const kernels::KernelFamily *family : families) {
+    std::string reason;
+    if (!family || family->accepts({kernel.ops, kernel.outputs}, reason))
+      continue;
+    text += (text.empty() ? "" : "; ") + family->getName().str() + ": " + reason;
+  }
+  groups[merge.a] = first;
+  groups[merge.b] = second;
+  return text.empty() ? "no kernel family takes both" : text;
 }
 
 /// Values that another group can compute from no more bytes than it would read are not passed through memory.
@@ -393,10 +414,13 @@ LogicalResult Grouping::run() {
   }
   recompute();
 
-  // Only what passes between two groups is worth a remark.
+  // Only what passes between two groups is worth a remark, and only if someone listens.
+  if (!function.getContext()->getRemarkEngine())
+    return success();
   for (const Merge &merge : findMerges())
     if (auto entry = refused.find({merge.a, merge.b}); entry != refused.end() && merge.bytes >= kSmallBytes)
-      missed.push_back({groups[merge.a].nodes.back(), groups[merge.b].nodes.front(), merge.bytes, entry->second});
+      missed.push_back({groups[merge.a].nodes.back(), groups[merge.b].nodes.front(), merge.bytes,
+                        entry->second.empty() ? explainRefusal(merge) : entry->second});
   return success();
 }
 

@@ -21,6 +21,9 @@ using mlir::Value;
 /// Reshapes and rows of the leading dimension: the same bytes.
 bool isView(Operation *op);
 
+/// Bytes of a tensor.
+int64_t getBytes(Value value);
+
 /// Ops that become one fusion, in program order.
 struct Group {
   /// Ops whose results the group owns.
@@ -72,7 +75,10 @@ private:
     int64_t bytes;
   };
   llvm::SmallVector<Merge> findMerges() const;
+  /// Merges two groups, or says why not; the reason is empty where no kernel family takes both (see explainRefusal).
   bool tryMerge(const Merge &merge, std::string &reason);
+  /// What the two groups' own kernel families have against the other.
+  std::string explainRefusal(const Merge &merge);
   bool makesCycle(unsigned a, unsigned b) const;
   bool reaches(unsigned from, unsigned to) const;
   Group unite(const Group &a, const Group &b) const;

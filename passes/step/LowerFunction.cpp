@@ -1,6 +1,7 @@
 //===- LowerFunction.cpp - Layer functions to launch lists ----------------===//
 
 #include "passes/LayerFunction.h"
+#include "passes/Remarks.h"
 #include "passes/kernels/KernelFamily.h"
 #include "passes/step/KernelFigures.h"
 #include "passes/step/Lowering.h"
@@ -84,13 +85,31 @@ Value FunctionLowering::chooseBuffer(graph::FusionOp fusion, unsigned output, Ar
   MemRefType type = getBufferType(value.getType());
   unsigned numArguments = source.getNumArguments();
 
+  auto remarkInplace = [&](Value input) {
+    remarkPassed(kInplaceRemark, source, fusion.getLoc(), getByteSize(type),
+                 [&] { return describe(value) + " is computed over " + describe(input); });
+  };
+
   // Inputs that this output may overwrite: read by this fusion only, here for the last time.
-  SmallVector<Value> candidates;
+  SmallVector<std::pair<Value, Value>> candidates;
+  std::string refusals;
   for (auto [to, from] : inplace) {
-    Value input = buffers[fusion.getInputs()[from]], root = getRoot(input);
-    bool whole = getByteSize(cast<MemRefType>(root.getType())) == getByteSize(type);
-    if (to == output && whole && !taken.contains(root) && countInputs(fusion, root) == 1 && !isReadAfter(root, fusion))
-      candidates.push_back(root);
+    if (to != output)
+      continue;
+    Value input = fusion.getInputs()[from], root = getRoot(buffers[input]);
+    StringRef refusal;
+    if (getByteSize(cast<MemRefType>(root.getType())) != getByteSize(type))
+      refusal = "is of another size";
+    else if (taken.contains(root))
+      refusal = "is overwritten by another result";
+    else if (countInputs(fusion, root) != 1)
+      refusal = "is read through another view, too";
+    else if (isReadAfter(root, fusion))
+      refusal = "is read again later";
+    else
+      candidates.push_back({root, input});
+    if (!refusal.empty())
+      refusals += (refusals.empty() ? "" : "; ") + describe(input) + " " + refusal.str();
   }
 
   auto destination = destinations.find(value);
@@ -98,18 +117,26 @@ Value FunctionLowering::chooseBuffer(graph::FusionOp fusion, unsigned output, Ar
     unsigned index = destination->second;
     if (auto wanted = source.getResultAttrOfType<IntegerAttr>(index, graph::kInplaceAttr)) {
       Value argument = result.function.getBody().getArgument(wanted.getInt());
-      if (llvm::is_contained(candidates, argument)) {
-        result.inplace[index] = wanted.getInt();
-        taken.insert(argument);
-      }
+      for (auto [root, input] : candidates)
+        if (root == argument) {
+          result.inplace[index] = wanted.getInt();
+          taken.insert(argument);
+          remarkInplace(input);
+        }
     }
     return getView(builder, fusion.getLoc(), result.function.getBody().getArgument(numArguments + index), type);
   }
-  for (Value root : candidates)
+  for (auto [root, input] : candidates) {
     if (root.getDefiningOp<BufferOp>()) {
       taken.insert(root);
+      remarkInplace(input);
       return getView(builder, fusion.getLoc(), root, type);
     }
+    refusals += (refusals.empty() ? "" : "; ") + describe(input) + " belongs to the caller";
+  }
+  if (!refusals.empty())
+    remarkMissed(kInplaceMissedRemark, source, fusion.getLoc(), getByteSize(type),
+                 [&] { return describe(value) + " has a buffer of its own: " + refusals; });
   return newBuffer(type, fusion.getLoc());
 }
 

@@ -1,6 +1,8 @@
-"""Parses every ```mlir example of TableGen documentation with primus-opt.
+"""Parses every ```mlir example of the reference pages, which mlir-tblgen makes of the ODS documentation, with primus-opt.
 
-usage: DocumentationExamples.py PRIMUS_OPT FOLDER...
+usage: DocumentationExamples.py PRIMUS_OPT FOLDER
+
+Every op and pass must have a summary, a description and an example that shows it; every attribute of our own, too.
 
 An example of ops alone is put into a function. What it uses without defining it is defined by an unregistered op, whose type is learnt from
 primus-opt's own complaint about it; the example must then pass the verifier and survive printing and parsing.
@@ -42,18 +44,45 @@ class Example:
         return "\n".join([head, *definitions, self.text, "kernel.return" if kernel else "return", "}", ""])
 
 
-def examples_of(file):
-    text = file.read_text()
-    for match in re.finditer(r"^ *```mlir\n(.*?)^ *```", text, re.M | re.S):
-        line = text.count("\n", 0, match.start()) + 1
-        yield Example(f"{file}:{line}", match.group(1))
-    # Descriptions of classes of ops are TableGen expressions: put in each op's mnemonic.
-    for name, expression in re.findall(r'class (\w+)<string mnemonic.*?let description = (.*?);\n', text, re.S):
-        pieces = re.findall(r'"((?:[^"\\]|\\.)*)"|\b(mnemonic)\b', expression)
-        description = "".join("MNEMONIC" if mnemonic else string for string, mnemonic in pieces).replace("\\n", "\n")
-        for mnemonic in re.findall(rf'{name}<"(\w+)"', text):
-            for example in re.findall(r"```mlir\n(.*?)```", description, re.S):
-                yield Example(f"{file}: {mnemonic}", example.replace("MNEMONIC", mnemonic))
+problems = []
+
+
+def sections_of(page):
+    """Pairs of a heading (an op, an attribute or a pass) and its text."""
+    parts = re.split(r"^(##+ .*)\n", page.read_text(), flags=re.M)
+    chapter, heading, text = "", None, ""
+    for title, body in zip(parts[1::2], parts[2::2]):
+        if title.startswith("### "):
+            if heading:
+                yield chapter, heading, text
+            heading, text = title[4:], body
+        elif title.startswith("#### "):
+            text += title + "\n" + body
+        else:
+            if heading:
+                yield chapter, heading, text
+            chapter, heading = title[3:], None
+    if heading:
+        yield chapter, heading, text
+
+
+def examples_of(page):
+    """The examples of a page, after a check of what each section must have."""
+    for chapter, heading, text in sections_of(page):
+        origin = f"{page.name}: {heading}"
+        examples = re.findall(r"^```mlir\n(.*?)^```", text, re.M | re.S)
+        name = re.search(r"`-?([\w.-]+)`|^(\w+)", heading).group(1) or heading
+        isPass = heading.startswith("`-")
+        # Enums and the attributes made of them are documented by their cases.
+        if isPass or chapter == "Operations" or (chapter == "Attributes" and f"Enum" not in text and "enum" not in text):
+            if not re.search(r"^_.+_$", text, re.M):
+                problems.append(f"{origin} has no summary")
+            if not examples:
+                problems.append(f"{origin} has no example")
+            elif chapter == "Operations" and not any(re.search(rf"\b{re.escape(name)}\b", example) for example in examples):
+                problems.append(f"no example of {origin} shows it")
+        for example in examples:
+            yield Example(origin, example)
 
 
 def run(primus_opt, text, *options):
@@ -62,9 +91,11 @@ def run(primus_opt, text, *options):
 
 
 def main():
-    primus_opt, folders = sys.argv[1], sys.argv[2:]
-    examples = [example for folder in folders for file in sorted(pathlib.Path(folder).rglob("*.td"))
-                for example in examples_of(file)]
+    primus_opt, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+    pages = sorted(folder.glob("*.md"))
+    examples = [example for page in pages for example in examples_of(page)]
+    if problems:
+        sys.exit("\n".join(problems))
     separator = "\n// -----\n"
     while True:
         parts, starts, line = [], [], 1
@@ -88,7 +119,7 @@ def main():
     again = run(primus_opt, result.stdout)
     if again.returncode != 0 or again.stdout != result.stdout:
         sys.exit("printing and parsing the examples again changes them\n" + again.stderr)
-    print(f"{len(examples)} examples parse")
+    print(f"{len(examples)} examples of {len(pages)} pages parse")
 
 
 main()

@@ -39,9 +39,9 @@ struct DefectPass : PassWrapper<DefectPass, OperationPass<ModuleOp>> {
   void runOnOperation() override { defect(getOperation()); }
 };
 
-void buildBroken(OpPassManager &passes) {
+void buildBroken(PassList passes) {
   getPhases()[*findPhase(brokenPhase)].build(passes);
-  passes.addPass(std::make_unique<DefectPass>());
+  passes.add(std::make_unique<DefectPass>());
 }
 
 /// A phase's verifier that has missed the defect.
