@@ -86,7 +86,8 @@ static std::string diff(StringRef before, StringRef after) {
   SmallString<128> paths[3];
   std::string text = "the differences could not be found: no temporary files\n";
   bool isReady = true;
-  for (auto [path, contents] : llvm::zip(paths, ArrayRef<StringRef>{before, after, StringRef()})) {
+  const StringRef inputs[] = {before, after, StringRef()};
+  for (auto [path, contents] : llvm::zip(paths, inputs)) {
     int descriptor = -1;
     if (llvm::sys::fs::createTemporaryFile("primus", "txt", descriptor, path)) {
       isReady = false;
