@@ -61,13 +61,27 @@ static std::string checkDumpedPasses(const std::string &text) {
   return fmt::format("no pass matches '{}'; the passes are {}", text, names);
 }
 
+/// Upstream writes `train pretrain --config FILE`; its words come off the front. Gives the last of them.
+static std::string takeTask(std::vector<std::string> &arguments) {
+  std::string task;
+  auto take = [&](std::initializer_list<std::string_view> words) {
+    if (arguments.empty() || std::find(words.begin(), words.end(), arguments.front()) == words.end())
+      return;
+    task = arguments.front();
+    arguments.erase(arguments.begin());
+  };
+  take({"train"});
+  take({"pretrain", "posttrain"});
+  return task;
+}
+
 std::optional<int> cli::parseCommandLine(int argc, const char *const *argv, bool forTraining, CompileOptions &options) {
   CLI::App app("Compiles a training experiment. Every key of the experiment can be given again as key=value.",
                forTraining ? "primus-train" : "primus-compile");
   app.footer(describePhases());
   std::vector<std::string> arguments;
   std::string configFile, explain;
-  app.add_option("arguments", arguments, "EXPERIMENT.yaml, then key=value overrides")->type_name("");
+  app.add_option("arguments", arguments, "EXPERIMENT.yaml (or TorchTitan's JOB.toml), then key=value overrides")->type_name("");
   app.add_option("--config", configFile, "the experiment, instead of the first argument");
   app.add_option("--config-path", options.config.configPaths, "more roots for models/<framework>/ and modules/<framework>/ presets, searched first")
       ->allow_extra_args(false);
@@ -99,6 +113,7 @@ std::optional<int> cli::parseCommandLine(int argc, const char *const *argv, bool
   }
   if (explainOption->count())
     options.explain = explain;
+  options.config.postTraining = takeTask(arguments) == "posttrain";
   if (!configFile.empty())
     arguments.insert(arguments.begin(), configFile);
 

@@ -289,6 +289,7 @@ void Compilation::fillTraining() {
   to.set_min_learning_rate(optimizer.min_learning_rate());
   to.set_warmup_init_learning_rate(optimizer.warmup_init());
   to.set_warmup_steps(optimizer.warmup_steps());
+  to.set_stable_steps(optimizer.stable_steps());
   to.set_decay_steps(optimizer.decay_steps());
   to.set_decay_style(optimizer.decay_style());
   to.set_adam_beta1(optimizer.beta1());

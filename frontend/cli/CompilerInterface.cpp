@@ -53,8 +53,12 @@ static int compile(int argc, const char *const *argv, PrimusCompileResult &resul
     return error.getExitCode();
   }
   const spec::Output &output = compilation.getSpec().output();
-  result.outputFolder =
-      fmt::format("{}/{}/{}/{}", output.workspace(), output.work_group(), output.user_name(), output.experiment());
+  // A TorchTitan job has no group and no user.
+  std::filesystem::path folder = output.workspace();
+  for (const std::string &part : {output.work_group(), output.user_name(), output.experiment()})
+    if (!part.empty())
+      folder /= part;
+  result.outputFolder = folder.string();
   result.moduleName = compilation.getSpec().module();
   result.sinkLevel = output.sink_level();
   result.fileSinkLevel = output.file_sink_level();

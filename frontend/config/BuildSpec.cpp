@@ -2,8 +2,10 @@
 
 #include "frontend/config/Flavour.h"
 #include "frontend/config/Suggestion.h"
+#include "frontend/config/maxtext/MaxText.h"
 #include "frontend/config/megatron/Megatron.h"
 #include "frontend/config/megatron_bridge/MegatronBridge.h"
+#include "frontend/config/torchtitan/TorchTitan.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -14,6 +16,8 @@ std::span<const Flavour> flavours() {
   static constexpr Flavour list[] = {
       {"megatron", megatron::fates, megatron::map},
       {"megatron_bridge", megatron_bridge::fates, megatron_bridge::map},
+      {"torchtitan", torchtitan::fates, torchtitan::map},
+      {"maxtext", maxtext::fates, maxtext::map},
   };
   return list;
 }

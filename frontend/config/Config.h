@@ -33,6 +33,8 @@ struct ConfigRequest {
   bool allowUnknown = false;
   /// cpu, gfx942 or gfx950; a GPU's implies a `hardware` where no key names one.
   std::string target = "cpu";
+  /// Upstream's `train posttrain`: of several trainers, post_trainer is the default.
+  bool postTraining = false;
 };
 
 /// One module of an experiment with all layers merged.

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace primus::config {
 
 namespace {
@@ -21,7 +23,9 @@ public:
     for (const auto &[key, fate] : result.fates)
       if (fate.kind == KeyFate::Kind::Mapped)
         addKey(key, fate);
+    addFacts();
     section("Derived values:", "derived");
+    addAccumulation();
     section("Defaults of the flavour, set nowhere:", "default");
     addHidden(/*key=*/{});
     text += "\nKeys without effect:\n";
@@ -43,7 +47,8 @@ public:
     }
     for (const spec::Source &source : result.spec.sources()) {
       bool isField = source.field() == key || source.field().ends_with("." + key);
-      if (isField || (source.key() == key && source.layer() == "default")) {
+      bool isUnwrittenKey = source.key() == key && fate == result.fates.end();
+      if (isField || isUnwrittenKey || (source.key() == key && source.layer() == "default")) {
         addSource(source);
         found = true;
       }
@@ -73,8 +78,34 @@ private:
     for (const spec::Source &source : result.spec.sources())
       if (source.layer() != "default" && mentions(source.key(), key))
         fields += (fields.empty() ? "" : ", ") + source.field();
-    text += fmt::format("  {} = {}  [{}] {}\n", key, value(key), place(key),
-                        fields.empty() ? fmt::format("bears on: {}", fate.detail) : "-> " + fields);
+    text += fmt::format("  {} = {}  [{}] {}{}\n", key, value(key), place(key),
+                        fields.empty() ? fmt::format("bears on: {}", fate.detail) : "-> " + fields,
+                        findPath(config.params, key)->isUpstreamText() ? " (a number here; upstream keeps it as text)"
+                                                                       : "");
+  }
+
+  /// True if the key is in the experiment or its presets.
+  bool isWritten(const std::string &key) const { return findPath(config.params, key) != nullptr; }
+
+  /// What follows from the model's name: sources in files of facts.
+  void addFacts() {
+    bool titled = false;
+    for (const spec::Source &source : result.spec.sources()) {
+      if (source.layer() != layerName(Layer::ModelPreset) || isWritten(source.key()))
+        continue;
+      if (!titled)
+        text += "\nWhat the model's name stands for:\n";
+      titled = true;
+      addSource(source);
+    }
+  }
+
+  void addAccumulation() {
+    const spec::Training &training = result.spec.training();
+    int64_t data = std::max<int64_t>(result.spec.parallelism().data(), 1);
+    text += fmt::format("  gradient accumulation = {}: training.global_batch_size / (training.micro_batch_size * "
+                        "parallelism.data)\n",
+                        training.global_batch_size() / (training.micro_batch_size() * data));
   }
 
   /// True if `text` (a key, or what a derived value follows from) holds `key` as a whole word.

@@ -7,14 +7,23 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
+
 namespace primus::config {
 
 FateTable::FateTable(std::span<const Fate> fates) {
   for (const Fate &fate : fates)
     if (!index.emplace(fate.key, &fate).second)
       twice.emplace_back(fate.key);
-  for (const auto &[key, fate] : index)
+  std::set<std::string> all;
+  for (const auto &[key, fate] : index) {
     sorted.emplace_back(key);
+    all.emplace(key);
+    for (size_t dot = key.find('.'); dot != std::string_view::npos; dot = key.find('.', dot + 1))
+      all.emplace(key.substr(0, dot));
+  }
+  known.assign(all.begin(), all.end());
 }
 
 const Fate *FateTable::find(std::string_view key) const {
@@ -28,13 +37,15 @@ bool FateTable::isSection(std::string_view key) const {
   return it != index.end() && it->first.starts_with(prefix);
 }
 
-/// Null, what is empty, and each of the alternatives, ask for nothing.
+/// Null, what is empty, each of the alternatives, and a list of alternatives, ask for nothing.
 static bool isNeutral(const Value &value, std::string_view alternatives) {
   bool nullText = value.asString() && *value.asString() == "null" && value.location().layer == Layer::CommandLine;
   if (value.isNull() || nullText)
     return true;
-  if ((value.asList() && value.asList()->empty()) || (value.asMap() && value.asMap()->empty()) ||
-      (value.asString() && value.asString()->empty()))
+  if (const List *list = value.asList())
+    return std::all_of(list->begin(), list->end(),
+                       [&](const Value &element) { return isNeutral(element, alternatives); });
+  if ((value.asMap() && value.asMap()->empty()) || (value.asString() && value.asString()->empty()))
     return true;
   Diagnostics ignored;
   for (size_t begin = 0; begin <= alternatives.size();) {
@@ -87,7 +98,7 @@ private:
 
   void judgeUnknown(const std::string &key, const Location &location) {
     std::string message = fmt::format("unknown key '{}'", key);
-    std::string suggestion = didYouMean(key, table.keys(), "remove it, or pass --allow-unknown");
+    std::string suggestion = didYouMean(key, table.names(), "remove it, or pass --allow-unknown");
     fates[key] = {KeyFate::Kind::Unknown, "unknown to us"};
     if (config.allowUnknown)
       diagnostics.warning(location, message + " has no effect", suggestion);

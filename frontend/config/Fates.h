@@ -40,8 +40,8 @@ struct Fate {
   std::string_view detail;
   /// Unsupported: values (YAML scalars, separated by '|') that ask for nothing. Null and what is empty always do.
   std::string_view neutral;
-  /// Mapped: key=value arguments, separated by blanks, with which this key changes the spec. Where this key is not among
-  /// them (or there are none), any other value of the type that its presets give it does.
+  /// Mapped: key=value arguments, separated by blanks, with which this key changes the spec. Where this key is not
+  /// among them (or there are none), any other value of the type that its presets give it does.
   std::string_view example;
 };
 
@@ -56,12 +56,14 @@ public:
   bool isSection(std::string_view key) const;
   /// All keys that have a fate, sorted.
   const std::vector<std::string> &keys() const { return sorted; }
+  /// All keys and the sections that hold them, for suggestions.
+  const std::vector<std::string> &names() const { return known; }
   /// Keys that have more than one line, which is a mistake in the tables.
   const std::vector<std::string> &repeated() const { return twice; }
 
 private:
   std::map<std::string_view, const Fate *> index;
-  std::vector<std::string> sorted, twice;
+  std::vector<std::string> sorted, known, twice;
 };
 
 /// Gives every resolved key its fate; errors for those that cannot have one.

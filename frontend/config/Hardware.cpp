@@ -101,17 +101,20 @@ static std::optional<std::string> presetOfTarget(Mapping &m, const std::map<std:
   return std::nullopt;
 }
 
-void mapHardware(Mapping &m) {
-  std::optional<Setting<std::string>> name = m.keys.tryText("hardware");
-  if (!name && m.config.target == "cpu")
+void mapTargetHardware(Mapping &m) {
+  if (m.config.target == "cpu")
     return;
   std::map<std::string, std::string> presets = findPresets(m.config);
-  if (!name) {
-    Origin origin{"--target", {nullptr, 0, 0, Layer::CommandLine}};
-    if (std::optional<std::string> found = presetOfTarget(m, presets))
-      fill(m, presets[*found], {*found, origin});
-    return;
-  }
+  Origin origin{"--target", {nullptr, 0, 0, Layer::CommandLine}};
+  if (std::optional<std::string> found = presetOfTarget(m, presets))
+    fill(m, presets[*found], {*found, origin});
+}
+
+void mapHardware(Mapping &m) {
+  std::optional<Setting<std::string>> name = m.keys.tryText("hardware");
+  if (!name)
+    return mapTargetHardware(m);
+  std::map<std::string, std::string> presets = findPresets(m.config);
   if (auto found = presets.find(name->value); found != presets.end())
     return fill(m, found->second, *name);
   std::vector<std::string> names;

@@ -16,6 +16,8 @@ const Value *KeyReader::find(const std::string &key) {
   read.insert(key);
   const Value *found = findPath(params, key);
   if (!found || found->isNull())
+    found = findPath(defaults, key);
+  if (!found || found->isNull())
     return nullptr;
   const Value &value = *found;
   // Upstream keeps the text 'null' of a command line; the wish is clear.
@@ -31,6 +33,9 @@ bool KeyReader::isSet(const std::string &key) { return find(key) != nullptr; }
 
 Origin KeyReader::origin(const std::string &key) const {
   const Value *value = findPath(params, key);
+  if (!value || value->isNull())
+    if (const Value *fact = findPath(defaults, key))
+      value = fact;
   return value ? Origin{key, value->location()} : fallbackOrigin(key);
 }
 

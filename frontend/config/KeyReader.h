@@ -3,7 +3,7 @@
 #pragma once
 
 #include "frontend/config/SpecWriter.h"
-#include "frontend/config/yaml/Value.h"
+#include "frontend/config/yaml/Merge.h"
 
 #include <optional>
 #include <set>
@@ -12,13 +12,16 @@
 namespace primus::config {
 
 /// Reads resolved keys as typed settings. An absent key and null both mean "not set"; a wrong type is an error at the
-/// value. A key inside mappings is named by its dotted path. Keeps the set of keys that were asked for, so that a key cannot claim a meaning that nobody reads.
+/// value. A key inside mappings is named by its dotted path. Keeps the set of keys that were asked for, so that a key
+/// cannot claim a meaning that nobody reads.
 class KeyReader {
 public:
   /// `whole` is where a key that is missing would stand.
   KeyReader(const Map &params, Location whole, Diagnostics &diagnostics)
       : params(params), whole(std::move(whole)), diagnostics(diagnostics) {}
 
+  /// Adds values that count where the experiment says nothing: facts that follow from a model's name.
+  void addDefaults(Map facts) { mergeMap(defaults, facts); }
   /// The value of a key as it was written; null if it is absent or null.
   const Value *value(const std::string &key) { return find(key); }
   /// True if the key is present and not null.
@@ -56,6 +59,7 @@ private:
   static Origin fallbackOrigin(const std::string &key) { return {key, {nullptr, 0, 0, Layer::Default}}; }
 
   const Map &params;
+  Map defaults;
   Location whole;
   Diagnostics &diagnostics;
   std::set<std::string> read;

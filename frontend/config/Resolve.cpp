@@ -4,6 +4,7 @@
 #include "frontend/config/Overrides.h"
 #include "frontend/config/PresetFinder.h"
 #include "frontend/config/Suggestion.h"
+#include "frontend/config/toml/Toml.h"
 #include "frontend/config/yaml/Extends.h"
 #include "frontend/config/yaml/Merge.h"
 
@@ -33,17 +34,19 @@ public:
     if (!std::filesystem::exists(request.experiment)) {
       diagnostics.error({nullptr, 0, 0, Layer::CommandLine},
                         fmt::format("there is no experiment file '{}'", request.experiment),
-                        "name a YAML file, such as configs/experiments/cpu/llama-tiny.yaml");
+                        "name a file, such as configs/experiments/cpu/llama-tiny.yaml");
       return std::nullopt;
     }
-    std::optional<Value> experiment = loadWithExtends(request.experiment, diagnostics);
-    if (!experiment)
-      return std::nullopt;
-    experiment->setLayer(Layer::Experiment);
     config.experimentFile = request.experiment;
     config.allowUnknown = request.allowUnknown;
     config.configPaths = request.configPaths;
     config.target = request.target;
+    if (std::filesystem::path(request.experiment).extension() == ".toml")
+      return resolveJobFile();
+    std::optional<Value> experiment = loadWithExtends(request.experiment, diagnostics);
+    if (!experiment)
+      return std::nullopt;
+    experiment->setLayer(Layer::Experiment);
     config.experiment = *experiment->asMap();
     checkRequiredKeys();
     const Value *module = selectModule();
@@ -62,6 +65,26 @@ private:
     for (const Diagnostic &diagnostic : diagnostics.all())
       count += diagnostic.severity == Diagnostic::Severity::Error;
     return count;
+  }
+
+  /// TorchTitan's own job files hold its keys and nothing around them.
+  std::optional<ResolvedConfig> resolveJobFile() {
+    size_t errors = countErrors();
+    std::optional<Value> job = readToml(request.experiment, diagnostics);
+    if (!job)
+      return std::nullopt;
+    config.framework = "torchtitan";
+    config.module = request.module.empty() ? "pre_trainer" : request.module;
+    config.moduleLocation = inFile(request.experiment);
+    config.params = std::move(*job->asMap());
+    addCommandLine();
+    if (countErrors() != errors)
+      return std::nullopt;
+    return std::move(config);
+  }
+
+  void addCommandLine() {
+    mergeMap(config.params, parseOverrides(request.overrides, diagnostics), {/*nullStrings=*/false, &config.hidden});
   }
 
   const Value *topLevel(const char *key) const {
@@ -117,7 +140,7 @@ private:
       names.push_back(name);
     config.module = request.module;
     if (config.module.empty())
-      config.module = defaultModule(*modules);
+      config.module = defaultModule(*modules, request.postTraining);
     if (config.module.empty()) {
       diagnostics.error(modules->location(),
                         fmt::format("no module is a trainer (there is: {})", fmt::join(names, ", ")),
@@ -145,8 +168,10 @@ private:
     return module;
   }
 
-  static std::string defaultModule(const Value &modules) {
-    for (const char *name : {"pre_trainer", "post_trainer"})
+  static std::string defaultModule(const Value &modules, bool postTraining) {
+    const char *first = postTraining ? "post_trainer" : "pre_trainer";
+    const char *second = postTraining ? "pre_trainer" : "post_trainer";
+    for (const char *name : {first, second})
       if (modules.find(name))
         return name;
     for (const auto &[name, entry] : *modules.asMap())
@@ -205,8 +230,7 @@ private:
       convertNullStrings(config.params);
       addOverrides(module);
     }
-    Map commandLine = parseOverrides(request.overrides, diagnostics);
-    mergeMap(config.params, commandLine, {/*nullStrings=*/false, &config.hidden});
+    addCommandLine();
   }
 
   /// A module without a preset is taken as complete; its overrides stay where they are.

@@ -139,6 +139,7 @@ private:
                         name("optimizer.learning_rate"), optimizer.learning_rate()),
             fmt::format("lower it too ({})", place("optimizer.learning_rate")));
     atLeast("optimizer.decay_steps", optimizer.decay_steps(), 1);
+    atLeast("optimizer.stable_steps", optimizer.stable_steps(), 0);
     if (optimizer.warmup_steps() >= optimizer.decay_steps() && optimizer.warmup_steps() > 0)
       error("optimizer.warmup_steps",
             fmt::format("the warm-up of {} steps leaves nothing of the {} steps over which the learning rate decays",

@@ -30,10 +30,11 @@ Value models::buildScale(LayerFunction &f, Value x, double factor) {
   return graph::MulOp::create(f.builder, f.loc("scaled"), x, constant);
 }
 
-Value models::buildLinear(LayerFunction &f, Value x, const Twine &prefix, int64_t outputs, double std, bool bias) {
+Value models::buildLinear(LayerFunction &f, Value x, const Twine &prefix, int64_t outputs,
+                          const spec::WeightInit &init, bool bias) {
   std::string name = prefix.str();
   ArrayRef<int64_t> shape = shapeOf(x);
-  Value weight = f.parameter(name + ".weight", {outputs, shape.back()}, f.normal(std), /*decay=*/true);
+  Value weight = f.matrix(name + ".weight", {outputs, shape.back()}, init);
   SmallVector<int64_t> resultShape(shape.drop_back());
   resultShape.push_back(outputs);
   Value y = graph::MatmulOp::create(f.builder, f.loc(name), f.tensor(resultShape), "bsi,oi->bso", x, weight);
@@ -87,7 +88,8 @@ static Value buildRope(LayerFunction &f, Value x, const spec::Rope &rope, const 
 Value models::buildAttention(LayerFunction &f, Value x, const spec::Attention &attention, const Dimensions &dims) {
   int64_t size = attention.head_size(), heads = attention.heads(), groups = attention.groups();
   auto project = [&](StringRef name, int64_t count) {
-    Value flat = buildLinear(f, x, "attention." + name, count * size, dims.std, attention.qkv_bias());
+    const spec::WeightInit &init = name == "q" ? dims.init.query() : dims.init.key_value();
+    Value flat = buildLinear(f, x, "attention." + name, count * size, init, attention.qkv_bias());
     return reshape(f, flat, {dims.batch, dims.tokens, count, size}, "attention." + name + ".heads");
   };
   Value q = project("q", heads), k = project("k", groups), v = project("v", groups);
@@ -104,7 +106,7 @@ Value models::buildAttention(LayerFunction &f, Value x, const spec::Attention &a
       b.getF64FloatAttr(scale), attention.causal() ? b.getUnitAttr() : UnitAttr(),
       attention.window() ? b.getI64IntegerAttr(attention.window()) : IntegerAttr(), b.getF64FloatAttr(attention.softcap()));
   Value merged = reshape(f, op.getOut(), {dims.batch, dims.tokens, heads * size}, "attention.merged");
-  return buildLinear(f, merged, "attention.output", dims.width, dims.outputStd, attention.output_bias());
+  return buildLinear(f, merged, "attention.output", dims.width, dims.init.attention_output(), attention.output_bias());
 }
 
 Value models::buildFeedForward(LayerFunction &f, Value x, const spec::FeedForward &block, const Dimensions &dims) {
@@ -112,23 +114,23 @@ Value models::buildFeedForward(LayerFunction &f, Value x, const spec::FeedForwar
   auto activation = graph::ActivationAttr::get(f.builder.getContext(), kind.value_or(graph::Activation::Silu));
   Value hidden;
   if (block.kind() == spec::GATED) {
-    Value gate = buildLinear(f, x, "feed_forward.gate", block.width(), dims.std, block.bias());
-    Value up = buildLinear(f, x, "feed_forward.up", block.width(), dims.std, block.bias());
+    Value gate = buildLinear(f, x, "feed_forward.gate", block.width(), dims.init.gate(), block.bias());
+    Value up = buildLinear(f, x, "feed_forward.up", block.width(), dims.init.up(), block.bias());
     hidden = graph::GluOp::create(f.builder, f.loc("feed_forward.hidden"), gate.getType(), activation, gate, up);
   } else {
-    Value up = buildLinear(f, x, "feed_forward.up", block.width(), dims.std, block.bias());
+    Value up = buildLinear(f, x, "feed_forward.up", block.width(), dims.init.up(), block.bias());
     hidden = graph::ActivationOp::create(f.builder, f.loc("feed_forward.hidden"), up.getType(), activation, up);
   }
-  return buildLinear(f, hidden, "feed_forward.down", dims.width, dims.outputStd, block.bias());
+  return buildLinear(f, hidden, "feed_forward.down", dims.width, dims.init.down(), block.bias());
 }
 
 Value models::buildEmbedding(LayerFunction &f, Value tokens, const spec::Embedding &embedding, const Dimensions &dims) {
-  Value table = f.parameter("weight", {embedding.padded_vocabulary(), dims.width}, f.normal(dims.std), /*decay=*/true);
+  Value table = f.matrix("weight", {embedding.padded_vocabulary(), dims.width}, dims.init.embedding());
   RankedTensorType type = f.tensor({dims.batch, dims.tokens, dims.width});
   Value x = graph::GatherOp::create(f.builder, f.loc("embedding"), type, table, tokens);
   x = buildScale(f, x, embedding.scale());
   if (embedding.learned_positions()) {
-    Value positions = f.parameter("position.weight", {embedding.learned_positions(), dims.width}, f.normal(dims.std), /*decay=*/true);
+    Value positions = f.matrix("position.weight", {embedding.learned_positions(), dims.width}, dims.init.embedding());
     Value used = positions;
     if (embedding.learned_positions() != dims.tokens)
       used = graph::SliceOp::create(f.builder, f.loc("positions"), f.tensor({dims.tokens, dims.width}), positions,

@@ -15,12 +15,13 @@ namespace primus::models {
 /// Sizes that all blocks share.
 struct Dimensions {
   int64_t batch, tokens, width;
-  /// Standard deviations of initial weights: matrices, and projections back into the residual stream.
-  double std, outputStd;
+  /// Initial values of all matrices.
+  spec::Initialization init;
 };
 
 /// y = x weight^T + bias. `prefix` names the parameters.
-mlir::Value buildLinear(LayerFunction &f, mlir::Value x, const llvm::Twine &prefix, int64_t outputs, double std, bool bias);
+mlir::Value buildLinear(LayerFunction &f, mlir::Value x, const llvm::Twine &prefix, int64_t outputs,
+                        const spec::WeightInit &init, bool bias);
 
 /// The norm, or x itself where the kind is NORM_NONE.
 mlir::Value buildNorm(LayerFunction &f, mlir::Value x, const spec::Norm &norm, const llvm::Twine &prefix);

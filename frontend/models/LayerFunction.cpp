@@ -24,9 +24,11 @@ LayerFunction::LayerFunction(ModuleOp module, StringRef layer, StringRef part, F
 
 Location LayerFunction::loc(const Twine &name) { return NameLoc::get(builder.getStringAttr(name)); }
 
-graph::InitAttr LayerFunction::normal(double std) {
-  return graph::InitAttr::get(builder.getContext(), builder.getStringAttr("normal"),
-                              builder.getDictionaryAttr(builder.getNamedAttr("std", builder.getF64FloatAttr(std))));
+graph::InitAttr LayerFunction::normal(const spec::WeightInit &init) {
+  SmallVector<NamedAttribute> params = {builder.getNamedAttr("std", builder.getF64FloatAttr(init.std()))};
+  if (init.cutoff() > 0)
+    params.push_back(builder.getNamedAttr("cutoff", builder.getF64FloatAttr(init.cutoff())));
+  return graph::InitAttr::get(builder.getContext(), builder.getStringAttr("normal"), builder.getDictionaryAttr(params));
 }
 
 graph::InitAttr LayerFunction::filled(double value) {
@@ -45,6 +47,12 @@ Value LayerFunction::addArgument(LayerArgument::Kind kind, VariableInfo info, Ty
 
 Value LayerFunction::activation(StringRef name, Type type) {
   return addArgument(LayerArgument::Activation, {name.str(), cast<RankedTensorType>(type), {}}, type);
+}
+
+Value LayerFunction::matrix(StringRef name, ArrayRef<int64_t> shape, const spec::WeightInit &init) {
+  Value value = parameter(name, shape, normal(init), /*decay=*/true);
+  arguments.back().info.initByDepth = init.by_depth();
+  return value;
 }
 
 Value LayerFunction::parameter(StringRef name, ArrayRef<int64_t> shape, graph::InitAttr init, bool decay) {

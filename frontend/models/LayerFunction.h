@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include "frontend/config/TrainingSpec.pb.h"
 #include "ir/graph/GraphDialect.h"
 
 #include "mlir/IR/Builders.h"
@@ -22,6 +23,8 @@ struct VariableInfo {
   graph::InitAttr init;
   /// Takes weight decay.
   bool decay = false;
+  /// The standard deviation of `init` falls with the layer's index (see WeightInit.by_depth).
+  bool initByDepth = false;
 
   bool isShared() const { return name.front() == '@'; }
   /// Name of the variable for an instance of the layer.
@@ -44,7 +47,10 @@ public:
   mlir::Value parameter(llvm::StringRef name, llvm::ArrayRef<int64_t> shape, graph::InitAttr init, bool decay);
   mlir::Value constant(llvm::StringRef name, llvm::ArrayRef<int64_t> shape, graph::InitAttr init);
 
-  graph::InitAttr normal(double std);
+  /// A matrix [out, in] with random initial values; it takes weight decay.
+  mlir::Value matrix(llvm::StringRef name, llvm::ArrayRef<int64_t> shape, const spec::WeightInit &init);
+
+  graph::InitAttr normal(const spec::WeightInit &init);
   graph::InitAttr filled(double value);
 
   /// Ends the function and orders its arguments.

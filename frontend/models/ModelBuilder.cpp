@@ -9,9 +9,24 @@
 
 #include <google/protobuf/text_format.h>
 
+#include <cmath>
+
 using namespace mlir;
 using namespace primus;
 using namespace primus::models;
+
+/// The initial values of every matrix: as the model says, or from its two standard deviations.
+static spec::Initialization getInitialization(const spec::Model &model) {
+  if (model.has_initialization())
+    return model.initialization();
+  spec::Initialization init;
+  for (spec::WeightInit *part : {init.mutable_embedding(), init.mutable_query(), init.mutable_key_value(),
+                                 init.mutable_gate(), init.mutable_up(), init.mutable_head()})
+    part->set_std(model.init_std());
+  init.mutable_attention_output()->set_std(model.output_init_std());
+  init.mutable_down()->set_std(model.output_init_std());
+  return init;
+}
 
 namespace {
 
@@ -28,7 +43,7 @@ public:
   ModelBuilder(const spec::TrainingSpec &spec, MLIRContext *context)
       : spec(spec), model(spec.model()), context(context), builder(context) {
     const spec::Training &training = spec.training();
-    dims = {training.micro_batch_size(), training.sequence_length(), model.width(), model.init_std(), model.output_init_std()};
+    dims = {training.micro_batch_size(), training.sequence_length(), model.width(), getInitialization(model)};
     computeType = training.precision() == spec::BF16  ? FloatType(builder.getBF16Type())
                   : training.precision() == spec::F16 ? FloatType(builder.getF16Type())
                                                       : FloatType(builder.getF32Type());
@@ -147,7 +162,7 @@ LayerKind ModelBuilder::buildHead(StringRef part) {
   if (!loss)
     flat = graph::GatherOp::create(f.builder, f.loc("x.row"), f.tensor({1, dims.width}), flat, second);
   flat = buildScale(f, buildNorm(f, flat, head.norm(), "norm"), head.logit_scale());
-  Value weight = f.parameter(head.tied() ? "@embedding.weight" : "weight", {rows, dims.width}, f.normal(dims.std), /*decay=*/true);
+  Value weight = f.matrix(head.tied() ? "@embedding.weight" : "weight", {rows, dims.width}, dims.init.head());
   if (!loss) {
     Value y = graph::MatmulOp::create(f.builder, f.loc("logits"), f32({1, rows}), "nd,vd->nv", flat, weight);
     return finishKind(f, y, {"logits"});
@@ -156,6 +171,16 @@ LayerKind ModelBuilder::buildHead(StringRef part) {
   auto op = graph::CrossEntropyOp::create(f.builder, f.loc("loss"), f32({}), f32({}), f32({tokens}), flat, weight, labels,
                                           builder.getI64IntegerAttr(model.embedding().vocabulary()));
   return finishKind(f, {op.getLoss(), op.getValid()}, {"loss_sum", "valid_tokens"});
+}
+
+/// `init` with its standard deviation divided by sqrt(2 (i + 1)), in the instance "layers.<i>".
+static graph::InitAttr scaleByDepth(graph::InitAttr init, StringRef instance) {
+  unsigned layer = 0;
+  instance.rsplit('.').second.getAsInteger(10, layer);
+  NamedAttrList params(init.getParams());
+  double std = cast<FloatAttr>(params.get("std")).getValueAsDouble() / std::sqrt(2.0 * (layer + 1));
+  params.set("std", FloatAttr::get(Float64Type::get(init.getContext()), std));
+  return graph::InitAttr::get(init.getContext(), init.getKind(), params.getDictionary(init.getContext()));
 }
 
 void ModelBuilder::declareVariables(const LayerKind &kind, StringRef instance) {
@@ -167,11 +192,13 @@ void ModelBuilder::declareVariables(const LayerKind &kind, StringRef instance) {
     if (module.lookupSymbol(name))
       continue;
     bool parameter = argument.kind == LayerArgument::Parameter;
+    bool decay = argument.info.decay || (parameter && spec.optimizer().decay_all());
     builder.setInsertionPoint(embedding.forward);
     graph::VariableOp::create(
         builder, NameLoc::get(builder.getStringAttr(name)), builder.getStringAttr(name), TypeAttr::get(argument.info.type),
-        graph::RoleAttr::get(context, parameter ? graph::Role::Parameter : graph::Role::Constant), argument.info.init,
-        builder.getI64IntegerAttr(parameter ? nextStream++ : 0), argument.info.decay ? builder.getUnitAttr() : UnitAttr());
+        graph::RoleAttr::get(context, parameter ? graph::Role::Parameter : graph::Role::Constant),
+        argument.info.initByDepth ? scaleByDepth(argument.info.init, instance) : argument.info.init,
+        builder.getI64IntegerAttr(parameter ? nextStream++ : 0), decay ? builder.getUnitAttr() : UnitAttr());
   }
 }
 

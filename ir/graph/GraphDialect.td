@@ -128,7 +128,7 @@ def Graph_InitAttr : AttrDef<Graph_Dialect, "Init"> {
   let summary = "how a variable's first value is made, by the runtime, from a global element index";
   let description = [{
     `kind` names an initialiser of runtime/init and `params` its parameters:
-    `zeros`, `ones`, `constant {value}`, `normal {std, mean}`,
+    `zeros`, `ones`, `constant {value}`, `normal {std, mean, cutoff}`,
     `rope_cos` / `rope_sin {inv_freq, scale}` (tables of positions x frequencies).
     Random kinds draw from Philox keyed by (seed, variable's stream, element index):
     values do not depend on the layout.

@@ -42,11 +42,25 @@ void fillConstant(const Request &request, double value) {
   std::fill(request.out, request.out + (request.end - request.begin), static_cast<float>(value));
 }
 
+/// Value `index` of a normal distribution without its tails beyond `cutoff` standard deviations (0: all of it). What is
+/// drawn again comes from far behind the elements of any variable.
+double truncatedNormal(uint64_t seed, uint64_t stream, uint64_t index, double cutoff) {
+  constexpr uint64_t redraws = 64;
+  double value = standardNormal(seed, stream, index);
+  for (uint64_t redraw = 1; cutoff > 0 && std::abs(value) > cutoff; ++redraw) {
+    if (redraw > redraws)
+      return std::copysign(cutoff, value);
+    value = standardNormal(seed, stream, index + (redraw << 48));
+  }
+  return value;
+}
+
 void fillNormal(const Request &request) {
   double std = request.parameter("std", 1.0), mean = request.parameter("mean", 0.0);
+  double cutoff = request.parameter("cutoff", 0.0);
   for (int64_t i = request.begin; i < request.end; ++i)
     request.out[i - request.begin] =
-        static_cast<float>(mean + std * standardNormal(request.seed, request.spec.stream, i));
+        static_cast<float>(mean + std * truncatedNormal(request.seed, request.spec.stream, i, cutoff));
 }
 
 /// Rounds to f32 wherever Hugging Face's implementation does: the frequency, the angle, its cosine, and the scaled
@@ -69,7 +83,7 @@ const std::map<std::string, Kind> &getKinds() {
         {"value"},
         false,
         [](const Request &request) { fillConstant(request, request.parameter("value", 0)); }}},
-      {"normal", {{"std", "mean"}, {}, false, fillNormal}},
+      {"normal", {{"std", "mean", "cutoff"}, {}, false, fillNormal}},
       {"rope_cos", {{"scale"}, {}, true, [](const Request &request) { fillRope(request, std::cos); }}},
       {"rope_sin", {{"scale"}, {}, true, [](const Request &request) { fillRope(request, std::sin); }}},
   };

@@ -18,7 +18,7 @@ namespace primus::runtime {
 
 /// What to fill a variable with. Mirrors the message of the same name in runtime/executable/Executable.proto.
 struct InitializerSpec {
-  /// `zeros`, `ones`, `constant` (parameter value), `normal` (std = 1, mean = 0), `rope_cos` and `rope_sin` (scale = 1,
+  /// `zeros`, `ones`, `constant` (parameter value), `normal` (std = 1, mean = 0, cutoff = 0: standard deviations, 0 = none), `rope_cos` and `rope_sin` (scale = 1,
   /// and one frequency per column of the table; rows are positions).
   std::string kind;
   std::map<std::string, double> parameters;

@@ -10,7 +10,7 @@
 
 namespace primus::runtime {
 
-/// Megatron's schedule (OptimizerParamScheduler): linear warm-up, then constant, linear or cosine decay.
+/// Megatron's schedule (OptimizerParamScheduler): linear warm-up, a stable phase, and decay.
 class LearningRateSchedule {
 public:
   static Expected<LearningRateSchedule> create(const executable::Training &training);
@@ -19,12 +19,15 @@ public:
   double get(int64_t stepsDone) const;
 
 private:
-  enum class Decay { Constant, Linear, Cosine };
+  enum class Decay { Constant, Linear, Cosine, Sqrt, Exponential };
+
+  double decayed(double progress) const;
 
   double maximum = 0;
   double minimum = 0;
   double warmupInit = 0;
   int64_t warmupSteps = 0;
+  int64_t stableSteps = 0;
   int64_t decaySteps = 0;
   Decay decay = Decay::Constant;
 };

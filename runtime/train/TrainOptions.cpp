@@ -14,6 +14,8 @@ namespace {
 /// Options as they are written, before they are judged.
 struct RawOptions {
   std::vector<std::string> positionals;
+  /// Upstream's word before the experiment, pretrain or posttrain; usually empty.
+  std::string task;
   std::string config;
   std::vector<std::string> configPaths;
   std::string module, target, dump, cpuFeatures;
@@ -97,9 +99,19 @@ static Expected<int> chooseThreads(int fromCommandLine) {
   return threads;
 }
 
+/// Upstream writes `train pretrain --config FILE`; the word comes off the front and goes to the compiler.
+static void takeTask(RawOptions &raw) {
+  if (raw.positionals.empty() || (raw.positionals.front() != "pretrain" && raw.positionals.front() != "posttrain"))
+    return;
+  raw.task = raw.positionals.front();
+  raw.positionals.erase(raw.positionals.begin());
+}
+
 static void collectCompileArguments(const RawOptions &raw, TrainOptions &options) {
   std::vector<std::string> &arguments = options.compileArguments;
-  arguments = {options.input};
+  if (!raw.task.empty())
+    arguments.push_back(raw.task);
+  arguments.push_back(options.input);
   for (const std::string &positional : raw.positionals)
     if (positional != options.input)
       arguments.push_back(positional);
@@ -134,6 +146,7 @@ Expected<std::optional<TrainOptions>> primus::runtime::parseTrainOptions(int arg
   }
 
   TrainOptions &options = raw.options;
+  takeTask(raw);
   options.input = raw.config;
   if (options.input.empty() && !raw.positionals.empty())
     options.input = raw.positionals.front();
@@ -146,8 +159,9 @@ Expected<std::optional<TrainOptions>> primus::runtime::parseTrainOptions(int arg
     return threads.takeError();
   options.threads = *threads;
   collectCompileArguments(raw, options);
-  if (options.isExecutable() && options.compileArguments.size() > 1)
+  size_t words = raw.task.empty() ? 1 : 2; // before what is only for experiments
+  if (options.isExecutable() && options.compileArguments.size() > words)
     return Error::configuration(fmt::format("'{}' is compiled already: {} needs the experiment", options.input,
-                                            options.compileArguments[1]));
+                                            options.compileArguments[words]));
   return std::optional<TrainOptions>(std::move(options));
 }

@@ -48,6 +48,21 @@ TEST(LearningRate, Decays) {
   }
 }
 
+TEST(LearningRate, StaysBeforeItDecays) {
+  executable::Training training = makeTraining("sqrt");
+  training.set_stable_steps(20);
+  for (int64_t step : {10, 20, 30})
+    EXPECT_DOUBLE_EQ(get(training, step), 1e-3);
+  // A quarter and all of the way from 30 to 110.
+  EXPECT_DOUBLE_EQ(get(training, 50), 1e-4 + (1 - std::sqrt(0.25)) * 9e-4);
+  EXPECT_DOUBLE_EQ(get(training, 110), 1e-4);
+  training.set_decay_style("exponential");
+  EXPECT_DOUBLE_EQ(get(training, 70), 1e-4 + (2 * std::sqrt(0.5) - 1) * 9e-4);
+  EXPECT_DOUBLE_EQ(get(training, 110), 1e-4);
+  training.set_stable_steps(100);
+  EXPECT_FALSE(LearningRateSchedule::create(training));
+}
+
 TEST(LearningRate, NoWarmupStartsAtTheMaximum) {
   executable::Training training = makeTraining("cosine");
   training.set_warmup_steps(0);
@@ -55,7 +70,7 @@ TEST(LearningRate, NoWarmupStartsAtTheMaximum) {
 }
 
 TEST(LearningRate, RefusesWhatIsNoSchedule) {
-  EXPECT_FALSE(LearningRateSchedule::create(makeTraining("exponential")));
+  EXPECT_FALSE(LearningRateSchedule::create(makeTraining("inverse")));
   executable::Training training = makeTraining("linear");
   training.set_decay_steps(10);
   EXPECT_FALSE(LearningRateSchedule::create(training));

@@ -1,27 +1,15 @@
 //===- DataKeys.cpp - What a Megatron experiment trains on ----------------===//
 
+#include "frontend/config/CommonKeys.h"
 #include "frontend/config/megatron/Megatron.h"
 
 #include <fmt/format.h>
 
 #include <charconv>
-#include <filesystem>
-
-namespace fs = std::filesystem;
 
 namespace primus::config::megatron {
 
 using Paths = Setting<std::vector<std::string>>;
-
-/// Megatron's prefix of a .bin/.idx pair, with either suffix taken off; empty if there is no such pair.
-static std::string indexedPrefix(const std::string &path) {
-  fs::path prefix = path;
-  if (prefix.extension() == ".bin" || prefix.extension() == ".idx")
-    prefix.replace_extension();
-  std::error_code error;
-  bool found = fs::exists(prefix.string() + ".bin", error) && fs::exists(prefix.string() + ".idx", error);
-  return found ? prefix.string() : std::string();
-}
 
 /// The paths of a key as they are written. Megatron's weights before paths are refused.
 static std::optional<Paths> readPaths(Mapping &m, const std::string &key) {

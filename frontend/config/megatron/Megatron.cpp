@@ -2,6 +2,7 @@
 
 #include "frontend/config/megatron/Megatron.h"
 
+#include "frontend/config/CommonKeys.h"
 #include "frontend/config/FateMacros.h"
 #include "frontend/config/Hardware.h"
 
@@ -30,6 +31,7 @@ void map(Mapping &mapping) {
   mapCheckpoint(mapping);
   mapData(mapping);
   mapHardware(mapping);
+  mapOutput(mapping);
 }
 
 } // namespace primus::config::megatron

@@ -178,7 +178,10 @@ static Setting<std::string> positionKind(Mapping &m) {
 void mapModel(Mapping &m) {
   Setting<int64_t> width = m.keys.requiredCount("hidden_size", "width of the residual stream");
   Setting<int64_t> depth = m.keys.requiredCount("num_layers", "number of layers");
-  m.keys.choice("model_type", "gpt", {"gpt"});
+  if (Setting<std::string> type = m.keys.text("model_type", "gpt"); type.value != "gpt")
+    m.diagnostics.error(type.origin.location,
+                        fmt::format("'model_type: \"{}\"' is not supported: {} models", type.value, type.value),
+                        "set model_type=gpt");
   Setting<std::string> position = positionKind(m);
   Setting<std::string> name = m.keys.text("model", "unnamed");
   m.spec.set("model.name", name.with(std::filesystem::path(name.value).replace_extension().string()));

@@ -1,5 +1,6 @@
 //===- TrainingKeys.cpp - Steps, batches, precision, optimizer -------------===//
 
+#include "frontend/config/CommonKeys.h"
 #include "frontend/config/megatron/Megatron.h"
 
 #include <fmt/format.h>
@@ -63,21 +64,29 @@ void mapTraining(Mapping &m) {
   m.spec.set("training.per_microbatch_mean", perToken.with(!perToken.value));
   mapPrecision(m);
   mapRecompute(m);
+}
 
-  auto output = [&](const char *field, const char *key) {
-    auto it = m.config.experiment.find(key);
-    if (it != m.config.experiment.end() && it->second.value.asString())
-      m.spec.set(field, Setting<std::string>{*it->second.value.asString(), {key, it->second.value.location()}});
-  };
-  output("output.work_group", "work_group");
-  output("output.user_name", "user_name");
-  output("output.experiment", "exp_name");
-  output("output.workspace", "workspace");
-  const std::vector<std::string> levels = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"};
-  if (m.keys.isSet("sink_level"))
-    m.spec.set("output.sink_level", m.keys.choice("sink_level", "INFO", levels));
-  m.spec.set("output.file_sink_level", m.keys.choice("file_sink_level", "DEBUG", levels));
-  m.spec.set("output.stderr_sink_level", m.keys.choice("stderr_sink_level", "INFO", levels));
+/// WSD (warm-up, stable, decay) keeps the highest rate until lr_wsd_decay_iters before the end of the schedule.
+static void mapDecayStyle(Mapping &m, const Setting<std::string> &style, const Setting<int64_t> &end,
+                          const Setting<int64_t> &warmup) {
+  Setting<std::string> wsdStyle =
+      m.keys.choice("lr_wsd_decay_style", "exponential", {"exponential", "linear", "cosine", "minus_sqrt"});
+  std::optional<Setting<int64_t>> decay = m.keys.tryInteger("lr_wsd_decay_iters");
+  if (style.value != "WSD") {
+    m.spec.set("optimizer.decay_style", style);
+    return;
+  }
+  m.spec.set("optimizer.decay_style", wsdStyle.value == "minus_sqrt" ? wsdStyle.with<std::string>("sqrt") : wsdStyle);
+  if (!decay)
+    return m.keys.missing("lr_wsd_decay_iters", "steps of decay with lr_decay_style WSD");
+  if (decay->value < 1 || decay->value > end.value - warmup.value)
+    m.diagnostics.error(decay->origin.location,
+                        fmt::format("lr_wsd_decay_iters {} does not lie between 1 and the {} steps after warm-up",
+                                    decay->value, end.value - warmup.value),
+                        "lower it, or raise lr_decay_iters");
+  m.spec.set("optimizer.stable_steps",
+             derived(end.value - warmup.value - decay->value, "decay steps - warm-up - lr_wsd_decay_iters",
+                     decay->origin));
 }
 
 void mapOptimizer(Mapping &m) {
@@ -90,7 +99,7 @@ void mapOptimizer(Mapping &m) {
     m.keys.missing("lr", "learning rate");
   m.spec.set("optimizer.learning_rate", rate.value_or(m.keys.real("lr", 0)));
   m.spec.set("optimizer.min_learning_rate", m.keys.real("min_lr", 0));
-  m.spec.set("optimizer.decay_style", m.keys.choice("lr_decay_style", "linear", {"constant", "linear", "cosine"}));
+  Setting<std::string> style = m.keys.choice("lr_decay_style", "linear", {"constant", "linear", "cosine", "WSD"});
 
   Setting<int64_t> steps = m.keys.count("train_iters", 1, 1);
   std::optional<Setting<int64_t>> decay = m.keys.tryInteger("lr_decay_iters");
@@ -111,6 +120,7 @@ void mapOptimizer(Mapping &m) {
         derived(int64_t(fraction->value * double(decay->value)), "lr_warmup_fraction * decay steps", fraction->origin);
   m.spec.set("optimizer.warmup_steps", warmup);
   m.spec.set("optimizer.warmup_init", m.keys.real("lr_warmup_init", 0));
+  mapDecayStyle(m, style, *decay, warmup);
   m.spec.set("optimizer.beta1", m.keys.real("adam_beta1", 0.9));
   m.spec.set("optimizer.beta2", m.keys.real("adam_beta2", 0.999));
   m.spec.set("optimizer.epsilon", m.keys.real("adam_eps", 1e-8));

@@ -263,10 +263,10 @@ std::optional<Value> parseYaml(const std::string &text, const std::string &name,
   return value ? value : Value::null(inFile(name));
 }
 
-std::optional<Value> readYaml(const std::string &path, const std::string &name, Diagnostics &diagnostics) {
+std::optional<std::string> readTextFile(const std::string &path, const std::string &name, Diagnostics &diagnostics) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
-    diagnostics.error(inFile(name), "is a folder, not a YAML file");
+    diagnostics.error(inFile(name), "is a folder, not a file");
     return std::nullopt;
   }
   errno = 0;
@@ -278,7 +278,12 @@ std::optional<Value> readYaml(const std::string &path, const std::string &name, 
     diagnostics.error(inFile(name), fmt::format("cannot be read: {}", errno ? std::strerror(errno) : "unknown error"));
     return std::nullopt;
   }
-  return parseYaml(text.str(), name, diagnostics);
+  return text.str();
+}
+
+std::optional<Value> readYaml(const std::string &path, const std::string &name, Diagnostics &diagnostics) {
+  std::optional<std::string> text = readTextFile(path, name, diagnostics);
+  return text ? parseYaml(*text, name, diagnostics) : std::nullopt;
 }
 
 } // namespace primus::config

@@ -157,10 +157,15 @@ Value plainScalar(std::string_view text, const Location &location, Diagnostics &
   // A leading zero without a dot is octal or text, never a float: 08 is a string.
   bool leadingZero = unsignedText.size() > 1 && unsignedText[0] == '0' && isDigit(unsignedText[1]) &&
                      unsignedText.find_first_of(".eE") == std::string_view::npos;
-  if (!leadingZero)
-    if (std::optional<double> value = parseFloat(text, /*underscores=*/true))
-      return Value(*value, location);
-  return Value(std::string(text), location);
+  std::optional<double> number = leadingZero ? std::nullopt : parseFloat(text, /*underscores=*/true);
+  if (!number)
+    return Value(std::string(text), location);
+  Value value(*number, location);
+  size_t exponent = text.find_first_of("eE");
+  bool signedExponent = exponent == std::string_view::npos || text[exponent + 1] == '-' || text[exponent + 1] == '+';
+  if (text.find('.') == std::string_view::npos || !signedExponent)
+    value.markUpstreamText();
+  return value;
 }
 
 Value substitutedScalar(const std::string &text, const Location &location, Diagnostics &diagnostics) {
@@ -196,9 +201,13 @@ Value commandLineScalar(const std::string &text, const Location &location, Diagn
   if (isInteger)
     return *parseDigits(digits, 10, text[0] == '-', location, diagnostics);
   bool hasFraction = text.find_first_of(".eE") != std::string::npos;
-  if (std::optional<double> value = hasFraction ? parseFloat(text, /*underscores=*/true) : std::nullopt)
-    return Value(*value, location);
-  return Value(text, location);
+  std::optional<double> number = hasFraction ? parseFloat(text, /*underscores=*/true) : std::nullopt;
+  if (!number)
+    return Value(text, location);
+  Value value(*number, location);
+  if (text.find('.') == std::string::npos)
+    value.markUpstreamText();
+  return value;
 }
 
 } // namespace primus::config

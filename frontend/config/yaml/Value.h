@@ -57,6 +57,10 @@ public:
   /// Moves this value and everything in it to one place.
   void setLocation(const Location &location);
 
+  /// Says that upstream keeps this number as text (see Scalar.h).
+  void markUpstreamText() { upstreamText = true; }
+  bool isUpstreamText() const { return upstreamText; }
+
   /// The entry of a map, or null where this is no map or has no such key.
   const Value *find(std::string_view key) const;
 
@@ -72,6 +76,7 @@ public:
 private:
   std::variant<std::monostate, bool, int64_t, double, std::string, List, Map> data;
   Location at;
+  bool upstreamText = false;
 };
 
 /// One key of a map.

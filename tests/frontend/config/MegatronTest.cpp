@@ -148,6 +148,11 @@ TEST(Megatron, TrainingAndOptimizer) {
                   {{"lr=1e-3"}, "optimizer.learning_rate", "0.001"},
                   {{"train_iters=40"}, "optimizer.decay_steps", "40"},
                   {{"lr_decay_iters=77"}, "optimizer.decay_steps", "77"},
+                  {{"lr_decay_style=WSD", "lr_wsd_decay_iters=70"}, "optimizer.stable_steps", "500"},
+                  {{"lr_decay_style=WSD", "lr_wsd_decay_iters=70"}, "optimizer.decay_style", "\"exponential\""},
+                  {{"lr_decay_style=WSD", "lr_wsd_decay_iters=70", "lr_wsd_decay_style=minus_sqrt"},
+                   "optimizer.decay_style",
+                   "\"sqrt\""},
                   {{"lr_warmup_fraction=0.25", "train_iters=40"}, "optimizer.warmup_steps", "10"},
                   {{"lr_warmup_fraction=None", "lr_warmup_iters=7"}, "optimizer.warmup_steps", "7"},
                   {{"optimizer=adam"}, "optimizer.kind", "\"adamw\""},
@@ -313,7 +318,7 @@ TEST(Megatron, ExplainSaysWhereAndWhy) {
   Outcome outcome = run("exp.yaml", {"lr=1e-3"});
   ASSERT_TRUE(outcome.result) << outcome.diagnostics.str();
   std::string all = explain(*outcome.config, *outcome.result);
-  EXPECT_NE(all.find("  lr = 0.001  [command line] -> optimizer.learning_rate\n"), std::string::npos) << all;
+  EXPECT_NE(all.find("  lr = 0.001  [command line] -> optimizer.learning_rate (a number here; upstream keeps it as text)\n"), std::string::npos) << all;
   EXPECT_NE(all.find("  wandb_project = \"mine\": logging service; use --metrics\n"), std::string::npos) << all;
   EXPECT_NE(all.find("model.layers[0].layer.attention.head_size = 16: from hidden_size / num_attention_heads"),
             std::string::npos)

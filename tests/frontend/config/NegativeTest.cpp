@@ -49,7 +49,7 @@ TEST(Negative, Files) {
   });
   Outcome missing = run("no-such.yaml");
   EXPECT_EQ(missing.firstError(),
-            "command line: error: there is no experiment file 'no-such.yaml'; name a YAML file, such as "
+            "command line: error: there is no experiment file 'no-such.yaml'; name a file, such as "
             "configs/experiments/cpu/llama-tiny.yaml");
 }
 

@@ -49,6 +49,23 @@ TEST(Initializer, NormalHasItsMoments) {
   EXPECT_NEAR(fourth / count, 3.0, 5 * std::sqrt(96.0 / count));
 }
 
+TEST(Initializer, CutNormalHasItsVariance) {
+  constexpr int64_t count = 200000;
+  std::vector<float> values = fill({"normal", {{"std", 0.5}, {"cutoff", 2.0}}, {}, 3}, {count}, 1234, 0, count);
+  double squares = 0;
+  for (float value : values) {
+    EXPECT_LE(std::abs(value), 1.0f);
+    squares += value * value / 0.25;
+  }
+  // Of a standard normal distribution cut at 2.
+  EXPECT_NEAR(squares / count, 0.7737413, 5 * std::sqrt(2.0 / count));
+  // Values within stay what they are.
+  std::vector<float> whole = fill({"normal", {{"std", 0.5}}, {}, 3}, {100}, 1234, 0, 100);
+  for (int i = 0; i < 100; ++i)
+    if (std::abs(whole[i]) <= 1.0f)
+      EXPECT_EQ(whole[i], values[i]);
+}
+
 TEST(Initializer, AnySplitGivesTheSameValues) {
   InitializerSpec spec{"normal", {{"std", 0.02}}, {}, 7};
   std::vector<float> whole = fill(spec, {13, 11}, 42, 0, 143);
@@ -92,7 +109,7 @@ TEST(Initializer, SaysWhatIsWrong) {
   EXPECT_EQ(problem({"gaussian", {}, {}, 0}, {4}),
             "unknown initializer 'gaussian'; known are: constant, normal, ones, rope_cos, rope_sin, zeros");
   EXPECT_EQ(problem({"normal", {{"variance", 1}}, {}, 0}, {4}),
-            "initializer 'normal' has no parameter 'variance'; it has: std, mean");
+            "initializer 'normal' has no parameter 'variance'; it has: std, mean, cutoff");
   EXPECT_EQ(problem({"constant", {}, {}, 0}, {4}), "initializer 'constant' needs the parameter 'value'");
   EXPECT_EQ(problem({"rope_cos", {}, {1.0}, 0}, {4, 2}),
             "initializer 'rope_cos' has 1 frequencies for a table of 2 columns");

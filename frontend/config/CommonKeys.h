@@ -1,0 +1,35 @@
+//===- CommonKeys.h - What all flavours have in common -----------*- C++ -*-===//
+
+#pragma once
+
+#include "frontend/config/Flavour.h"
+
+#include <optional>
+#include <string>
+
+namespace primus::config {
+
+/// Where results go and how much is logged: the experiment's own keys and sink_level, file_sink_level,
+/// stderr_sink_level.
+void mapOutput(Mapping &mapping);
+
+/// The product, or the largest number where that does not hold it.
+int64_t saturatingProduct(std::initializer_list<int64_t> factors);
+
+/// How many ranks share what; each at least 1.
+struct ParallelSizes {
+  Setting<int64_t> tensor, pipeline, context, expert, data;
+};
+
+/// Sets the sizes of `parallelism` and the world size.
+void setParallelSizes(Mapping &mapping, const ParallelSizes &sizes);
+
+/// The prefix of a pair of Megatron's .bin and .idx files, with either suffix taken off; empty if there is no such
+/// pair.
+std::string indexedPrefix(const std::string &path);
+
+/// What a model's name stands for: the mapping in a file of our own configs folder ("models/torchtitan/llama3.yaml").
+/// An error at `at` if it can't be read.
+std::optional<Map> readModelFacts(const std::string &file, const Location &at, Diagnostics &diagnostics);
+
+} // namespace primus::config

@@ -1,0 +1,173 @@
+//===- TrainingKeys.cpp - Training as MaxText does it ---------------------===//
+
+#include "frontend/config/CommonKeys.h"
+#include "frontend/config/maxtext/MaxText.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace primus::config::maxtext {
+
+/// `steps`, or the length of the schedule where it is -1.
+static Setting<int64_t> trainSteps(Mapping &m) {
+  Setting<int64_t> steps = m.keys.count("steps", 150001, -1);
+  std::optional<Setting<int64_t>> schedule = m.keys.tryInteger("learning_rate_schedule_steps");
+  if (steps.value == -1 && schedule)
+    return *schedule;
+  if (steps.value < 1)
+    m.diagnostics.error(steps.origin.location, fmt::format("'steps' must be at least 1, but is {}", steps.value),
+                        "or write -1 and give learning_rate_schedule_steps");
+  return steps.value < 1 ? steps.with<int64_t>(1) : steps;
+}
+
+/// A fraction of the schedule's steps, cut to a whole number.
+static int64_t fractionOf(Mapping &m, const Setting<double> &fraction, int64_t steps) {
+  if (fraction.value >= 0 && fraction.value <= 1)
+    return static_cast<int64_t>(static_cast<double>(steps) * fraction.value);
+  m.diagnostics.error(fraction.origin.location,
+                      fmt::format("'{}' must be from 0 to 1, but is {}", fraction.origin.key, fraction.value));
+  return 0;
+}
+
+/// create_learning_rate_schedule of src/maxtext/utils/maxtext_utils.py: from 0 to the highest rate, a stable phase (wsd
+/// only), and a decay that ends with the last step of the schedule.
+static void mapSchedule(Mapping &m, const Setting<double> &rate) {
+  Setting<int64_t> steps = trainSteps(m);
+  Setting<int64_t> given = m.keys.integer("learning_rate_schedule_steps", -1);
+  Setting<int64_t> length = given.value < 1 ? derived(steps.value, "steps", steps.origin) : given;
+  if (length.value < steps.value)
+    m.diagnostics.error(length.origin.location,
+                        fmt::format("learning_rate_schedule_steps {} is less than steps {}, which would train at rate "
+                                    "0",
+                                    length.value, steps.value),
+                        fmt::format("set learning_rate_schedule_steps={} or more", steps.value));
+  Setting<double> warmupFraction = m.keys.real("warmup_steps_fraction", 0.1);
+  int64_t warmup = fractionOf(m, warmupFraction, length.value);
+  Setting<std::string> type = m.keys.choice("lr_schedule_type", "cosine", {"cosine", "wsd"});
+  Setting<double> decayFraction = m.keys.real("wsd_decay_steps_fraction", 0.1);
+  Setting<std::string> wsdStyle = m.keys.choice("wsd_decay_style", "linear", {"linear", "cosine"});
+  bool wsd = type.value == "wsd";
+  int64_t decay = wsd ? std::min(fractionOf(m, decayFraction, length.value), length.value - warmup)
+                      : length.value - warmup;
+  m.spec.set("optimizer.warmup_steps", derived(warmup, "warmup_steps_fraction * steps", warmupFraction.origin));
+  m.spec.set("optimizer.warmup_init", derived(0.0, "warm-up starts at 0", warmupFraction.origin));
+  if (wsd)
+    m.spec.set("optimizer.stable_steps",
+               derived(length.value - warmup - decay, "the steps between warm-up and decay", decayFraction.origin));
+  m.spec.set("optimizer.decay_steps",
+             derived(std::max<int64_t>(length.value - 1, 1), "the last step of the schedule", length.origin));
+  Setting<std::string> style = wsd ? wsdStyle : type;
+  m.spec.set("optimizer.decay_style", decay > 1 ? style
+                                                : derived<std::string>("constant", "no steps are left for decay",
+                                                                       warmupFraction.origin));
+  Setting<double> fraction = m.keys.real("learning_rate_final_fraction", 0.1);
+  m.spec.set("optimizer.min_learning_rate",
+             derived(rate.value * fraction.value, "learning_rate * learning_rate_final_fraction", fraction.origin));
+}
+
+void mapOptimizer(Mapping &m) {
+  Setting<std::string> kind = m.keys.choice("opt_type", "adamw", {"adamw"});
+  m.spec.set("optimizer.kind", kind);
+  Setting<double> rate = m.keys.real("learning_rate", 3e-5);
+  m.spec.set("optimizer.learning_rate", rate);
+  m.spec.set("optimizer.beta1", m.keys.real("adam_b1", 0.9));
+  m.spec.set("optimizer.beta2", m.keys.real("adam_b2", 0.95));
+  m.spec.set("optimizer.epsilon", m.keys.real("adam_eps", 1e-8));
+  Setting<double> decay = m.keys.real("adam_weight_decay", 0.1);
+  m.spec.set("optimizer.weight_decay", decay);
+  m.spec.set("optimizer.decay_all", derived(true, "MaxText's weight decay has no mask", decay.origin));
+  m.spec.set("optimizer.clip", m.keys.real("gradient_clipping_threshold", 1.0));
+  mapSchedule(m, rate);
+}
+
+/// The product of the sizes within nodes (ici) and among them (dcn); -1 takes the ranks that are left, which are none
+/// unless they are asked for.
+static Setting<int64_t> meshSize(Mapping &m, const std::vector<std::string> &axes) {
+  std::optional<Setting<int64_t>> size;
+  for (const std::string &axis : axes) {
+    for (const char *level : {"ici_", "dcn_"}) {
+      Setting<int64_t> part = m.keys.count(level + axis + "_parallelism", 1, -1);
+      if (part.value == 0)
+        m.diagnostics.error(part.origin.location, fmt::format("'{}' must not be 0", part.origin.key),
+                            "write 1, or -1 for the ranks that are left");
+      if (part.value < 1)
+        part = derived(int64_t(1), part.origin.key + ": the ranks that are left", part.origin);
+      if (!size || size->value == 1)
+        size = part;
+      else if (part.value != 1)
+        size = size->with(saturatingProduct({size->value, part.value}));
+    }
+  }
+  return *size;
+}
+
+/// What is stored instead of computed twice changes memory, never results.
+static void mapRemat(Mapping &m) {
+  Setting<std::string> policy = m.keys.text("remat_policy", "full");
+  bool all = policy.value == "full", none = policy.value == "none" || policy.value == "minimal_flash";
+  m.spec.set("training.recompute", policy.with<std::string>(all    ? "RECOMPUTE_FULL"
+                                                            : none ? "RECOMPUTE_NONE"
+                                                                   : "RECOMPUTE_SELECTIVE"));
+}
+
+/// A batch has per_device_batch_size sequences for each rank; ranks that share sequences hold those of all of them.
+static void mapBatch(Mapping &m, const ParallelSizes &sizes) {
+  Setting<double> batch = m.keys.real("per_device_batch_size", 12);
+  if (batch.value < 1 || batch.value != std::floor(batch.value) || batch.value > 1e9)
+    m.diagnostics.error(batch.origin.location,
+                        fmt::format("'per_device_batch_size: {}' is not supported: a sequence that several ranks share",
+                                    batch.value),
+                        "write a whole number of sequences");
+  Setting<int64_t> sequences = batch.with(std::max<int64_t>(1, static_cast<int64_t>(std::min(batch.value, 1e9))));
+  Setting<int64_t> accumulation = m.keys.count("gradient_accumulation_steps", 1, 1);
+  int64_t micro =
+      saturatingProduct({sequences.value, sizes.tensor.value, sizes.pipeline.value, sizes.context.value});
+  m.spec.set("training.micro_batch_size", sequences.with(micro));
+  m.spec.set("training.global_batch_size",
+             derived(saturatingProduct({micro, sizes.data.value, accumulation.value}),
+                     "per_device_batch_size * ranks * gradient_accumulation_steps",
+                     accumulation.value > 1 ? accumulation.origin : sequences.origin));
+}
+
+static void mapEvaluation(Mapping &m) {
+  Setting<int64_t> interval = m.keys.integer("eval_interval", -1), steps = m.keys.integer("eval_steps", -1);
+  if (interval.value < 1)
+    return;
+  m.spec.set("training.eval_interval", interval);
+  if (steps.value < 1)
+    m.diagnostics.error(interval.origin.location,
+                        "'eval_interval' without 'eval_steps' would never end on synthetic data",
+                        "set eval_steps=10, or eval_interval=-1");
+  else
+    m.spec.set("training.eval_steps", steps);
+}
+
+void mapTraining(Mapping &m) {
+  m.spec.set("training.steps", trainSteps(m));
+  ParallelSizes sizes{meshSize(m, {"tensor", "tensor_sequence"}), meshSize(m, {"pipeline"}),
+                      meshSize(m, {"context", "sequence"}), meshSize(m, {"expert"}),
+                      meshSize(m, {"fsdp", "fsdp_transpose", "data"})};
+  setParallelSizes(m, sizes);
+  mapBatch(m, sizes);
+  m.spec.set("training.sequence_length", m.keys.count("max_target_length", 2048, 1));
+  m.spec.set("training.seed", m.keys.count("init_weights_seed", 0, 0));
+  Setting<std::string> precision = m.keys.choice("dtype", "bfloat16", {"bfloat16", "float32"});
+  m.spec.set("training.precision", precision.with<std::string>(precision.value == "float32" ? "F32" : "BF16"));
+  m.spec.set("training.log_interval", derived(int64_t(1), "MaxText logs each step", precision.origin));
+  m.spec.set("training.trainable", derived(true, "MaxText always trains", precision.origin));
+  mapEvaluation(m);
+  mapRemat(m);
+  Setting<std::string> dataset = m.keys.text("dataset_type", "tfds");
+  if (dataset.value == "synthetic") {
+    m.spec.set("data.kind", dataset.with<std::string>("mock"));
+    m.notes.push_back("dataset_type synthetic draws new tokens for each step; MaxText repeats one batch.");
+  } else {
+    m.diagnostics.error(dataset.origin.location,
+                        fmt::format("'dataset_type: \"{}\"' is not supported: turning text into tokens while training",
+                                    dataset.value),
+                        "set dataset_type=synthetic");
+  }
+}
+
+} // namespace primus::config::maxtext
