@@ -207,9 +207,25 @@ LogicalResult Compilation::runPasses(unsigned from, unsigned to) {
   return failure();
 }
 
+/// The processor that was asked for, else this machine's. A dump goes on as it began: its tiles have the processor's sizes.
+static llvm::Expected<codegen::CpuTarget> chooseTarget(const std::string &asked, ModuleOp dump) {
+  auto target = asked.empty() ? codegen::CpuTarget::host() : codegen::CpuTarget::parse(asked);
+  auto attribute = dump ? dump->getAttrOfType<ArrayAttr>("primus.cpu_features") : ArrayAttr();
+  if (!target || !attribute)
+    return target;
+  SmallVector<StringRef> names;
+  for (auto name : attribute.getAsRange<StringAttr>())
+    names.push_back(name.getValue());
+  auto begun = codegen::CpuTarget::parse(llvm::join(names, ","));
+  if (begun && !asked.empty() && begun->features != target->features)
+    return llvm::createStringError("--cpu-features %s: the dump was made for %s; leave the option out, or start from the experiment",
+                                   asked.c_str(), llvm::join(begun->features, ",").c_str());
+  return begun;
+}
+
 /// IR phases after `from` and the objects.
 int Compilation::compileModule(unsigned from) {
-  auto target = options.cpuFeatures.empty() ? codegen::CpuTarget::host() : codegen::CpuTarget::parse(options.cpuFeatures);
+  auto target = chooseTarget(options.cpuFeatures, module ? *module : ModuleOp());
   if (!target)
     return report(kConfiguration, llvm::toString(target.takeError()));
   ScopedDiagnosticHandler handler(context.get(), [&](Diagnostic &diagnostic) {

@@ -79,3 +79,12 @@ for path in (dump / "kernels").glob("*.json"):
 run("primus-train", folder / "x.primus", "--report", folder / "report.json")
 report = json.loads((folder / "report.json").read_text())
 assert report["allocated_bytes"] == report["ranks"][0]["peak_bytes"] > 0, report
+
+# A dump goes on for the processor that it was made for.
+other = folder / "avx2"
+run("primus-compile", experiment, *keys, "--cpu-features", "avx2", "-o", folder / "x.primus", "--dump", other)
+run("primus-compile", "--start-from", other / "07-fused.mlir", "-o", folder / "y.primus")
+assert (folder / "x.primus").read_bytes() == (folder / "y.primus").read_bytes()
+refused = subprocess.run(["primus-compile", "--start-from", other / "07-fused.mlir", "--cpu-features", "avx512f"], env=environment,
+                         text=True, stderr=subprocess.PIPE)
+assert refused.returncode == 2 and "the dump was made for avx2,bmi2,f16c,fma" in refused.stderr, refused
