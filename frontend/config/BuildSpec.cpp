@@ -2,6 +2,7 @@
 
 #include "frontend/config/Flavour.h"
 #include "frontend/config/Suggestion.h"
+#include "frontend/config/huggingface/HuggingFace.h"
 #include "frontend/config/maxtext/MaxText.h"
 #include "frontend/config/megatron/Megatron.h"
 #include "frontend/config/megatron_bridge/MegatronBridge.h"
@@ -14,6 +15,7 @@ namespace primus::config {
 
 std::span<const Flavour> flavours() {
   static constexpr Flavour list[] = {
+      {"huggingface", nullptr, huggingface::map, huggingface::selectFates},
       {"megatron", megatron::fates, megatron::map},
       {"megatron_bridge", megatron_bridge::fates, megatron_bridge::map},
       {"torchtitan", torchtitan::fates, torchtitan::map},
@@ -55,7 +57,10 @@ static void warnOfHiddenPresets(const ResolvedConfig &config, Diagnostics &diagn
 /// Judges every key, maps those that have a meaning, and checks what comes out.
 static SpecResult applyFlavour(const Flavour &flavour, const ResolvedConfig &config, Diagnostics &diagnostics) {
   SpecResult result;
-  result.fates = judgeKeys(config, flavour.fates(), diagnostics);
+  const FateTable *table = flavour.findFates(config, diagnostics);
+  if (!table)
+    return result;
+  result.fates = judgeKeys(config, *table, diagnostics);
   // Keys that are refused leave a whole spec behind, whose rules can be checked; values that could not be read do not.
   Diagnostics own;
   KeyReader keys(config.params, config.moduleLocation, own);

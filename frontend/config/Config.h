@@ -21,7 +21,7 @@ namespace primus::config {
 
 /// What the command line asks for.
 struct ConfigRequest {
-  /// The experiment's YAML file.
+  /// The experiment's YAML file, or a Hugging Face model: its folder or its config.json.
   std::string experiment;
   /// key=value arguments, in order.
   std::vector<std::string> overrides;
@@ -35,6 +35,8 @@ struct ConfigRequest {
   std::string target = "cpu";
   /// Upstream's `train posttrain`: of several trainers, post_trainer is the default.
   bool postTraining = false;
+  /// Of a Hugging Face model: nothing will be trained, so that dropout is off.
+  bool evaluation = false;
 };
 
 /// One module of an experiment with all layers merged.

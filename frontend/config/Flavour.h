@@ -27,10 +27,16 @@ struct Mapping {
 struct Flavour {
   /// As `framework:` names it.
   const char *framework;
-  /// The fate of each of its keys.
+  /// The fate of each of its keys; null where the table depends on the model.
   const FateTable &(*fates)();
   /// Reads every mapped key, with the framework's own defaults where one is absent, and fills the spec.
   void (*map)(Mapping &mapping);
+  /// In place of `fates`: the table for these keys, or null after an error.
+  const FateTable *(*selectFates)(const ResolvedConfig &config, Diagnostics &diagnostics) = nullptr;
+
+  const FateTable *findFates(const ResolvedConfig &config, Diagnostics &diagnostics) const {
+    return selectFates ? selectFates(config, diagnostics) : &fates();
+  }
 };
 
 /// All flavours.

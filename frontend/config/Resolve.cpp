@@ -4,6 +4,7 @@
 #include "frontend/config/Overrides.h"
 #include "frontend/config/PresetFinder.h"
 #include "frontend/config/Suggestion.h"
+#include "frontend/config/huggingface/HuggingFace.h"
 #include "frontend/config/toml/Toml.h"
 #include "frontend/config/yaml/Extends.h"
 #include "frontend/config/yaml/Merge.h"
@@ -43,7 +44,9 @@ public:
     config.target = request.target;
     if (std::filesystem::path(request.experiment).extension() == ".toml")
       return resolveJobFile();
-    std::optional<Value> experiment = loadWithExtends(request.experiment, diagnostics);
+    std::optional<Value> experiment = huggingface::isModel(request.experiment)
+                                          ? huggingface::makeExperiment(request.experiment)
+                                          : loadWithExtends(request.experiment, diagnostics);
     if (!experiment)
       return std::nullopt;
     experiment->setLayer(Layer::Experiment);
@@ -204,6 +207,8 @@ private:
   void layerModule(const Value &module) {
     size_t errors = countErrors();
     const std::string *framework = moduleText(module, "framework");
+    if (framework && *framework == "huggingface")
+      return layerModelFolder(module);
     const std::string *modulePreset = moduleText(module, "config"), *modelPreset = moduleText(module, "model");
     if (!framework && countErrors() == errors)
       diagnostics.error(module.location(), fmt::format("module '{}' has no 'framework'", config.module),
@@ -231,6 +236,37 @@ private:
       addOverrides(module);
     }
     addCommandLine();
+  }
+
+  /// A Hugging Face model instead of a model preset: its config.json takes that place.
+  void layerModelFolder(const Value &module) {
+    config.framework = "huggingface";
+    const Value *model = module.find("model");
+    const Value *path = model ? model->find("hf_path") : nullptr;
+    if (!path || !path->asString() || model->asMap()->size() != 1) {
+      diagnostics.error(model ? model->location() : module.location(),
+                        fmt::format("module '{}' must name a model's folder", config.module),
+                        "write 'model: {hf_path: FOLDER}'");
+      return;
+    }
+    Value preset = module;
+    if (!module.find("config"))
+      preset.asMap()->emplace(
+          "config", Entry{module.location(), Value(std::string("pre_trainer.yaml"), module.location())});
+    if (!moduleText(preset, "config"))
+      return;
+    std::optional<Value> base = loadPreset(preset, "config", "modules", Layer::ModulePreset);
+    std::optional<Value> keys = huggingface::readModelConfig(*path->asString(), path->location(), diagnostics);
+    if (!base || !keys)
+      return;
+    keys->setLayer(Layer::ModelPreset);
+    config.params = std::move(*base->asMap());
+    addFreeAttributes(module);
+    addModelPreset(*keys);
+    convertNullStrings(config.params);
+    addOverrides(module);
+    addCommandLine();
+    huggingface::addDefaults(config, request.evaluation);
   }
 
   /// A module without a preset is taken as complete; its overrides stay where they are.

@@ -39,6 +39,9 @@ class SpecWriter {
 public:
   explicit SpecWriter(spec::TrainingSpec &spec) : spec(spec) {}
 
+  /// What has been set so far.
+  const spec::TrainingSpec &get() const { return spec; }
+
   void set(const std::string &path, const Setting<bool> &setting);
   void set(const std::string &path, const Setting<int64_t> &setting);
   void set(const std::string &path, const Setting<double> &setting);

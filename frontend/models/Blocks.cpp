@@ -127,7 +127,10 @@ Value models::buildFeedForward(LayerFunction &f, Value x, const spec::FeedForwar
 Value models::buildEmbedding(LayerFunction &f, Value tokens, const spec::Embedding &embedding, const Dimensions &dims) {
   Value table = f.matrix("weight", {embedding.padded_vocabulary(), dims.width}, dims.init.embedding());
   RankedTensorType type = f.tensor({dims.batch, dims.tokens, dims.width});
-  Value x = graph::GatherOp::create(f.builder, f.loc("embedding"), type, table, tokens);
+  IntegerAttr untrained;
+  if (embedding.has_padding_token())
+    untrained = f.builder.getI64IntegerAttr(embedding.padding_token());
+  Value x = graph::GatherOp::create(f.builder, f.loc("embedding"), type, table, tokens, untrained);
   x = buildScale(f, x, embedding.scale());
   if (embedding.learned_positions()) {
     Value positions = f.matrix("position.weight", {embedding.learned_positions(), dims.width}, dims.init.embedding());

@@ -292,15 +292,18 @@ def Graph_GatherOp : Graph_PureOp<"gather", [DeclareOpInterfaceMethods<Different
   let summary = "rows of a table, by index";
   let description = [{
     `result[i..., :] = table[indices[i...], :]`. An index outside the table gives a row of zeros.
-    Its vjp is `graph.scatter`. (C1) the result has the indices' shape and then a row's.
+    Its vjp is `graph.scatter`, which leaves out row `untrained`, if there is one: that of a padding token, for which the
+    derivative counts as zero. (C1) the result has the indices' shape and then a row's.
 
     ```mlir
     %y = graph.gather %table, %i : (tensor<97x8xf32>, tensor<2x4xi32>) -> tensor<2x4x8xf32>
     ```
   }];
-  let arguments = (ins Graph_Tensor:$table, Graph_IntTensor:$indices);
+  let arguments = (ins Graph_Tensor:$table, Graph_IntTensor:$indices, OptionalAttr<I64Attr>:$untrained);
   let results = (outs Graph_Tensor:$result);
-  let assemblyFormat = "$table `,` $indices attr-dict `:` functional-type(operands, $result)";
+  let builders = [OpBuilder<(ins "::mlir::Type":$type, "::mlir::Value":$table, "::mlir::Value":$indices),
+                            [{ build($_builder, $_state, type, table, indices, ::mlir::IntegerAttr()); }]>];
+  let assemblyFormat = "$table `,` $indices (`untrained` $untrained^)? attr-dict `:` functional-type(operands, $result)";
   let hasVerifier = 1;
 }
 

@@ -35,8 +35,15 @@ SmallVector<Value> GatherOp::buildVjp(OpBuilder &builder, ValueRange cotangents)
   RankedTensorType table = getTensorType(getTable());
   if (!cotangents[0] || !isa<FloatType>(table.getElementType()))
     return {Value(), Value()};
+  Value indices = getIndices();
+  if (std::optional<uint64_t> row = getUntrained()) {
+    // Rows outside the table are dropped.
+    GraphBuilder b(builder, getLoc());
+    Value isUntrained = b.compare(Predicate::EQ, indices, static_cast<double>(*row));
+    indices = b.select(isUntrained, b.splatLike(indices, -1), indices);
+  }
   RankedTensorType type = table.clone(builder.getF32Type());
-  return {ScatterOp::create(builder, getLoc(), type, getIndices(), cotangents[0]), Value()};
+  return {ScatterOp::create(builder, getLoc(), type, indices, cotangents[0]), Value()};
 }
 
 ShardingRule GatherOp::getShardingRule() {

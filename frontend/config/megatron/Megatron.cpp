@@ -24,6 +24,10 @@ const FateTable &fates() {
 
 void map(Mapping &mapping) {
   mapModel(mapping);
+  mapRun(mapping);
+}
+
+void mapRun(Mapping &mapping) {
   mapOptimizer(mapping);
   mapTraining(mapping);
   mapParallelism(mapping);

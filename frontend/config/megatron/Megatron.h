@@ -15,6 +15,8 @@ namespace primus::config::megatron {
 const FateTable &fates();
 /// Reads every mapped key: all of the functions below.
 void map(Mapping &mapping);
+/// All of them but mapModel: keys that say nothing of the model.
+void mapRun(Mapping &mapping);
 
 /// Architecture, positions, normalisation, vocabulary, initial weights.
 void mapModel(Mapping &mapping);

@@ -39,9 +39,17 @@ static void uneven(Mapping &m, const Origin &origin, int64_t layers, const Setti
                       suggestion);
 }
 
+/// The depth of the model, whichever key gave it.
+static int64_t countLayers(const Mapping &m) {
+  int64_t layers = 0;
+  for (const spec::LayerGroup &group : m.spec.get().model().layers())
+    layers += group.count();
+  return layers;
+}
+
 /// Stages that do not all have the same number of layers, in Megatron's ways of asking for them.
 static void mapStages(Mapping &m, const Setting<int64_t> &pipeline) {
-  int64_t layers = m.keys.requiredCount("num_layers", "number of layers").value, stages = pipeline.value;
+  int64_t layers = countLayers(m), stages = pipeline.value;
   std::optional<Setting<int64_t>> first = m.keys.tryInteger("decoder_first_pipeline_num_layers");
   std::optional<Setting<int64_t>> last = m.keys.tryInteger("decoder_last_pipeline_num_layers");
   Setting<bool> embedding = m.keys.boolean("account_for_embedding_in_pipeline_split", false);
@@ -89,7 +97,7 @@ static void mapStages(Mapping &m, const Setting<int64_t> &pipeline) {
 
 /// The three keys say the same in different ways; the strongest is the one that upstream reads last.
 static void mapVirtualStages(Mapping &m, const Setting<int64_t> &pipeline) {
-  int64_t layers = m.keys.requiredCount("num_layers", "number of layers").value;
+  int64_t layers = countLayers(m);
   std::optional<Setting<int64_t>> stages;
   for (const char *key : {"virtual_pipeline_model_parallel_size", "num_virtual_stages_per_pipeline_rank"})
     if (m.keys.isSet(key))

@@ -7,6 +7,7 @@
 
 #include "frontend/config/Flavour.h"
 #include "frontend/config/Overrides.h"
+#include "frontend/config/huggingface/Architecture.h"
 
 #include "tests/frontend/config/ConfigTestHelper.h"
 
@@ -22,13 +23,16 @@ namespace {
 
 const std::string experiments = std::string(PRIMUS_SOURCE_DIR) + "/configs/experiments/";
 
-/// A flavour and the experiment on which its keys are tried.
+/// A flavour and the experiment on which its keys are tried; its name here, where it has several tables.
 struct FlavourCase {
   const char *framework;
   std::string experiment;
+  const char *name = framework;
 };
 
-void PrintTo(const FlavourCase &flavour, std::ostream *stream) { *stream << flavour.framework; }
+void PrintTo(const FlavourCase &flavour, std::ostream *stream) { *stream << flavour.name; }
+
+const std::string inputs = std::string(PRIMUS_SOURCE_DIR) + "/tests/frontend/config/Inputs/";
 
 class FateTest : public ::testing::TestWithParam<FlavourCase> {
 protected:
@@ -46,6 +50,7 @@ protected:
     base = resolveConfig(request, diagnostics);
     ASSERT_TRUE(base) << diagnostics.str();
     ASSERT_TRUE(build({}, diagnostics)) << diagnostics.str();
+    fates = flavour->findFates(*base, diagnostics);
   }
 
   /// The spec's text without sources, with key=value arguments over the experiment; nullopt if it is refused.
@@ -91,12 +96,13 @@ protected:
 
   Workspace workspace;
   const Flavour *flavour = nullptr;
+  const FateTable *fates = nullptr;
   std::optional<ResolvedConfig> base;
 };
 
 /// Or are refused by name: a mapped key may have values that are not supported.
 TEST_P(FateTest, MappedKeysChangeTheSpec) {
-  const FateTable &table = flavour->fates();
+  const FateTable &table = *fates;
   size_t changed = 0, refused = 0;
   for (const std::string &key : table.keys()) {
     const Fate &fate = *table.find(key);
@@ -124,13 +130,13 @@ TEST_P(FateTest, MappedKeysChangeTheSpec) {
       ++refused;
     }
   }
-  fmt::print("{}: {} mapped keys change the spec, {} are refused with another value\n", GetParam().framework, changed,
+  fmt::print("{}: {} mapped keys change the spec, {} are refused with another value\n", GetParam().name, changed,
              refused);
   EXPECT_GT(changed, refused);
 }
 
 TEST_P(FateTest, KeysWithoutEffectChangeNothing) {
-  const FateTable &table = flavour->fates();
+  const FateTable &table = *fates;
   Diagnostics diagnostics;
   std::optional<std::string> before = build({}, diagnostics);
   for (const std::string &key : table.keys()) {
@@ -148,7 +154,7 @@ TEST_P(FateTest, KeysWithoutEffectChangeNothing) {
 }
 
 TEST_P(FateTest, UnsupportedKeysAreRefusedUnlessNeutral) {
-  const FateTable &table = flavour->fates();
+  const FateTable &table = *fates;
   for (const std::string &key : table.keys()) {
     const Fate &fate = *table.find(key);
     if (fate.kind != Fate::Kind::Unsupported)
@@ -164,7 +170,7 @@ TEST_P(FateTest, UnsupportedKeysAreRefusedUnlessNeutral) {
 
 /// A key is mapped exactly if the code reads it, and no key has two fates.
 TEST_P(FateTest, TheTableSaysWhatTheCodeReads) {
-  const FateTable &table = flavour->fates();
+  const FateTable &table = *fates;
   std::set<std::string> mapped, read;
   std::vector<std::vector<std::string>> variants = {{}};
   for (const std::string &key : table.keys()) {
@@ -196,13 +202,20 @@ INSTANTIATE_TEST_SUITE_P(Flavours, FateTest,
                                            FlavourCase{"megatron_bridge",
                                                        experiments + "mi300x/qwen3_600m-BF16-bridge-pretrain.yaml"},
                                            FlavourCase{"torchtitan", experiments + "cpu/llama3-debugmodel.toml"},
-                                           FlavourCase{"maxtext", experiments + "cpu/llama-tiny-maxtext.yaml"}),
-                         [](const auto &info) { return std::string(info.param.framework); });
+                                           FlavourCase{"maxtext", experiments + "cpu/llama-tiny-maxtext.yaml"},
+                                           FlavourCase{"huggingface", inputs + "llama.yaml", "huggingface_llama"},
+                                           FlavourCase{"huggingface", inputs + "gpt2.yaml", "huggingface_gpt2"}),
+                         [](const auto &info) { return std::string(info.param.name); });
 
 /// Two lines for one key would hide one of them.
 TEST(FateTable, EveryKeyHasOneFate) {
-  for (const Flavour &flavour : flavours())
+  for (const Flavour &flavour : flavours()) {
+    if (!flavour.fates)
+      continue;
     EXPECT_EQ(flavour.fates().repeated(), std::vector<std::string>()) << flavour.framework;
+  }
+  for (const huggingface::Architecture *architecture : huggingface::architectures())
+    EXPECT_EQ(architecture->fates().repeated(), std::vector<std::string>()) << architecture->name;
 }
 
 } // namespace
