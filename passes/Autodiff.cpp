@@ -93,6 +93,8 @@ LogicalResult Autodiff::run() {
   if (failed(found))
     return failure();
   plan = *found;
+  if (plan.goal == Goal::Forward)
+    return success();
   FailureOr<ForwardProgram> program = ForwardProgram::get(module);
   if (failed(program))
     return failure();

@@ -1,7 +1,8 @@
 //===- BuildTrainStep.cpp - The program of a whole training step -----------===//
 //
 // Follows the program @forward, whose layers autodiff has linked to their backward functions: compute copies of the
-// parameters once, all microbatches, then one reduction and one update of each parameter.
+// parameters once, all microbatches, then one reduction and one update of each parameter. Where the plan wants
+// gradients only, the program ends after the reductions and leaves them in their variables.
 //
 //===----------------------------------------------------------------------===//
 
@@ -29,7 +30,8 @@ class TrainStepBuilder {
 public:
   TrainStepBuilder(ModuleOp module, const Plan &plan, ForwardProgram program)
       : module(module), plan(plan), program(std::move(program)), builder(module.getContext()),
-        loc(NameLoc::get(builder.getStringAttr(kTrainStepProgram))) {}
+        name(plan.goal == Goal::Training ? kTrainStepProgram : kGradientsProgram),
+        loc(NameLoc::get(builder.getStringAttr(name))) {}
 
   LogicalResult build();
 
@@ -71,6 +73,7 @@ private:
   ForwardProgram program;
   SymbolTableCollection symbols;
   OpBuilder builder;
+  StringRef name;
   Location loc;
   /// From values of @forward to those of the step, outside of the schedule.
   IRMapping outer;
@@ -83,6 +86,8 @@ struct BuildTrainStep : primus::impl::BuildTrainStepBase<BuildTrainStep> {
     FailureOr<Plan> plan = Plan::get(getOperation());
     if (failed(plan))
       return signalPassFailure();
+    if (plan->goal == Goal::Forward)
+      return;
     FailureOr<ForwardProgram> program = ForwardProgram::get(getOperation());
     if (failed(program) || failed(TrainStepBuilder(getOperation(), *plan, *program).build()))
       signalPassFailure();
@@ -104,7 +109,9 @@ const TrainStepBuilder::LayerParts &TrainStepBuilder::getParts(OwnedParameters &
   builder.setInsertionPoint(program.function);
   Location layerLoc = owned.layer.forward.getLoc();
   func::FuncOp reduce = buildReduce(builder, layerLoc, layer, layer + ".reduce" + suffix, owned.parameters);
-  func::FuncOp update = buildUpdate(builder, layerLoc, layer, layer + ".update" + suffix, owned.parameters, plan);
+  func::FuncOp update;
+  if (plan.goal == Goal::Training)
+    update = buildUpdate(builder, layerLoc, layer, layer + ".update" + suffix, owned.parameters, plan);
   parts.push_back({layer, owned.parameters, reduce, update});
   return parts.back();
 }
@@ -123,19 +130,24 @@ func::FuncOp TrainStepBuilder::startProgram() {
     types.push_back(RankedTensorType::get(shape, type.getElementType()));
     names.push_back(getArgName(program.function, argument.getArgNumber()));
   }
-  for (StringRef name : {"learning_rate", "bias_correction1", "bias_correction2"}) {
-    types.push_back(wide());
-    names.push_back(name.str());
+  SmallVector<StringRef> results = {"loss"};
+  if (plan.goal == Goal::Training) {
+    for (StringRef scalar : {"learning_rate", "bias_correction1", "bias_correction2"}) {
+      types.push_back(wide());
+      names.push_back(scalar.str());
+    }
+    results.push_back("grad_norm");
   }
   builder.setInsertionPointToEnd(module.getBody());
-  auto step = func::FuncOp::create(builder, loc, kTrainStepProgram, builder.getFunctionType(types, {wide(), wide()}));
+  SmallVector<Type> resultTypes(results.size(), wide());
+  auto step = func::FuncOp::create(builder, loc, name, builder.getFunctionType(types, resultTypes));
   Block &body = step.getBody().emplaceBlock();
-  for (auto [index, type, name] : llvm::enumerate(types, names)) {
-    body.addArgument(type, locOf(name));
-    step.setArgAttr(index, kNameAttr, builder.getStringAttr(name));
+  for (auto [index, type, argument] : llvm::enumerate(types, names)) {
+    body.addArgument(type, locOf(argument));
+    step.setArgAttr(index, kNameAttr, builder.getStringAttr(argument));
   }
-  step.setResultAttr(0, kNameAttr, builder.getStringAttr("loss"));
-  step.setResultAttr(1, kNameAttr, builder.getStringAttr("grad_norm"));
+  for (auto [index, result] : llvm::enumerate(results))
+    step.setResultAttr(index, kNameAttr, builder.getStringAttr(result));
   builder.setInsertionPointToStart(&body);
   return step;
 }
@@ -289,8 +301,8 @@ void TrainStepBuilder::addUpdates(ValueRange scalars) {
 }
 
 LogicalResult TrainStepBuilder::build() {
-  if (module.lookupSymbol(kTrainStepProgram))
-    return module.emitError() << "already has a program '" << kTrainStepProgram << "'";
+  if (module.lookupSymbol(name))
+    return module.emitError() << "already has a program '" << name << "'";
   if (!getBackward(program.lossForward, symbols))
     return program.loss.emitOpError() << "calls '" << program.loss.getCallee() << "', which has no " << kBackwardAttr
                                       << ": run graph-autodiff first";
@@ -298,10 +310,12 @@ LogicalResult TrainStepBuilder::build() {
   if (failed(found))
     return failure();
   owners = std::move(*found);
-  addStateVariables(owners);
+  addStateVariables(owners, /*moments=*/plan.goal == Goal::Training);
   builder.setInsertionPoint(program.function);
   func::FuncOp normalise = buildNormalise(builder, loc);
-  func::FuncOp clip = buildClip(builder, loc, plan.clip);
+  func::FuncOp clip;
+  if (plan.goal == Goal::Training)
+    clip = buildClip(builder, loc, plan.clip);
 
   func::FuncOp step = startProgram();
   buildUnshard();
@@ -312,6 +326,10 @@ LogicalResult TrainStepBuilder::build() {
 
   graph::CallOp normalised = call(normalise, {lossSum, valid}, "step");
   Value sumOfSquares = addReductions(normalised.getResult(1));
+  if (plan.goal == Goal::Gradients) {
+    func::ReturnOp::create(builder, loc, normalised.getResult(0));
+    return success();
+  }
   graph::CallOp clipped = call(clip, sumOfSquares, "step");
   SmallVector<Value> scalars = {clipped.getResult(1)};
   llvm::append_range(scalars, step.getArguments().take_back(3));

@@ -55,6 +55,24 @@ public:
       fail() << "entry '" << key << "' is \"" << attribute.getValue() << "\", but must be none, selective or full";
   }
 
+  void readOptional(StringRef key, Goal &value) {
+    if (!entries.contains(key))
+      return;
+    auto attribute = find<StringAttr>(key, "a string");
+    if (!attribute)
+      return;
+    auto parsed = llvm::StringSwitch<std::optional<Goal>>(attribute.getValue())
+                      .Case("training", Goal::Training)
+                      .Case("gradients", Goal::Gradients)
+                      .Case("forward", Goal::Forward)
+                      .Default(std::nullopt);
+    if (parsed)
+      value = *parsed;
+    else
+      fail() << "entry '" << key << "' is \"" << attribute.getValue()
+             << "\", but must be training, gradients or forward";
+  }
+
   LogicalResult result() const { return failure(failed); }
 
 private:
@@ -102,6 +120,7 @@ FailureOr<Plan> Plan::get(ModuleOp module) {
   }
   Plan plan;
   PlanReader reader(module, entries);
+  reader.readOptional("goal", plan.goal);
   reader.read("microbatches", plan.microbatches, 1);
   reader.read("micro_batch_size", plan.microBatchSize, 1);
   reader.read("sequence_length", plan.sequenceLength, 1);
@@ -120,17 +139,20 @@ FailureOr<Plan> Plan::get(ModuleOp module) {
 
 void Plan::set(ModuleOp module) const {
   Builder b(module.getContext());
-  module->setAttr(graph::kPlanAttr, b.getDictionaryAttr({
-                                        b.getNamedAttr("microbatches", b.getI64IntegerAttr(microbatches)),
-                                        b.getNamedAttr("micro_batch_size", b.getI64IntegerAttr(microBatchSize)),
-                                        b.getNamedAttr("sequence_length", b.getI64IntegerAttr(sequenceLength)),
-                                        b.getNamedAttr("recompute", b.getStringAttr(stringify(recompute))),
-                                        b.getNamedAttr("recompute_layers", b.getI64IntegerAttr(recomputeLayers)),
-                                        b.getNamedAttr("per_microbatch_mean", b.getBoolAttr(perMicrobatchMean)),
-                                        b.getNamedAttr("clip", b.getF64FloatAttr(clip)),
-                                        b.getNamedAttr("beta1", b.getF64FloatAttr(beta1)),
-                                        b.getNamedAttr("beta2", b.getF64FloatAttr(beta2)),
-                                        b.getNamedAttr("epsilon", b.getF64FloatAttr(epsilon)),
-                                        b.getNamedAttr("weight_decay", b.getF64FloatAttr(weightDecay)),
-                                    }));
+  SmallVector<NamedAttribute> entries = {
+      b.getNamedAttr("microbatches", b.getI64IntegerAttr(microbatches)),
+      b.getNamedAttr("micro_batch_size", b.getI64IntegerAttr(microBatchSize)),
+      b.getNamedAttr("sequence_length", b.getI64IntegerAttr(sequenceLength)),
+      b.getNamedAttr("recompute", b.getStringAttr(stringify(recompute))),
+      b.getNamedAttr("recompute_layers", b.getI64IntegerAttr(recomputeLayers)),
+      b.getNamedAttr("per_microbatch_mean", b.getBoolAttr(perMicrobatchMean)),
+      b.getNamedAttr("clip", b.getF64FloatAttr(clip)),
+      b.getNamedAttr("beta1", b.getF64FloatAttr(beta1)),
+      b.getNamedAttr("beta2", b.getF64FloatAttr(beta2)),
+      b.getNamedAttr("epsilon", b.getF64FloatAttr(epsilon)),
+      b.getNamedAttr("weight_decay", b.getF64FloatAttr(weightDecay)),
+  };
+  if (goal != Goal::Training)
+    entries.push_back(b.getNamedAttr("goal", b.getStringAttr(goal == Goal::Gradients ? "gradients" : "forward")));
+  module->setAttr(graph::kPlanAttr, b.getDictionaryAttr(entries));
 }

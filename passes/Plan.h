@@ -12,7 +12,19 @@ namespace primus {
 
 enum class Recompute { None, Selective, Full };
 
+/// What follows the forward pass.
+enum class Goal {
+  /// Gradients and the optimizer: the program @train_step.
+  Training,
+  /// Gradients, neither clipped nor applied: the program @gradients.
+  Gradients,
+  /// Nothing.
+  Forward
+};
+
 struct Plan {
+  /// The attribute has no entry for Training, which is the usual.
+  Goal goal = Goal::Training;
   /// Microbatches per step on one rank.
   int64_t microbatches = 1;
   /// Sequences per microbatch and tokens per sequence.

@@ -8,6 +8,7 @@ namespace primus {
 
 inline constexpr llvm::StringLiteral kForwardProgram = "forward";
 inline constexpr llvm::StringLiteral kTrainStepProgram = "train_step";
+inline constexpr llvm::StringLiteral kGradientsProgram = "gradients";
 
 /// One layer of the forward program.
 struct LayerCall {

@@ -8,7 +8,6 @@
 #include "frontend/cli/CrashGuard.h"
 #include "frontend/cli/Dump.h"
 #include "frontend/cli/ModuleText.h"
-#include "frontend/models/ModelBuilder.h"
 #include "passes/Passes.h"
 #include "passes/Pipeline.h"
 #include "passes/Plan.h"
@@ -236,7 +235,7 @@ int Compilation::compileModule(unsigned from) {
   unsigned modelPhase = *findPhase("model"), objectsPhase = *findPhase("objects");
   lapStart = std::chrono::steady_clock::now();
   if (!module) {
-    auto built = models::buildModel(spec, context.get());
+    auto built = models::buildModel(spec, context.get(), programs);
     if (failed(built))
       return kConfiguration;
     module = std::move(*built);
@@ -386,6 +385,12 @@ bool Compilation::writePage() {
     return true;
   page.setFacts(spec, options);
   return writeFile(options.dump + "/index.html", page.render(makeReport()));
+}
+
+int Compilation::compile(const spec::TrainingSpec &experiment, const models::ModelPrograms &wanted) {
+  spec = experiment;
+  programs = wanted;
+  return compileModule(*findPhase("spec"));
 }
 
 int Compilation::run() {

@@ -6,6 +6,7 @@
 #include "frontend/cli/HtmlPage.h"
 #include "frontend/cli/PassDump.h"
 #include "frontend/cli/PhaseFigures.h"
+#include "frontend/models/ModelBuilder.h"
 #include "frontend/cli/RemarkLog.h"
 #include "runtime/executable/Executable.pb.h"
 
@@ -27,6 +28,9 @@ public:
 
   /// Everything; returns an exit code. The executable is complete if `hasExecutable()`.
   int run();
+
+  /// The phases after `spec`, for an experiment that is known already; returns an exit code.
+  int compile(const spec::TrainingSpec &spec, const models::ModelPrograms &programs);
 
   bool hasExecutable() const { return complete; }
   const executable::Executable &getExecutable() const { return result; }
@@ -57,6 +61,7 @@ private:
   std::unique_ptr<mlir::MLIRContext> context;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   spec::TrainingSpec spec;
+  models::ModelPrograms programs;
   executable::Executable result;
   PassDumpTarget passDump;
   /// Index of the last phase to run.

@@ -40,8 +40,8 @@ struct LayerKind {
 
 class ModelBuilder {
 public:
-  ModelBuilder(const spec::TrainingSpec &spec, MLIRContext *context)
-      : spec(spec), model(spec.model()), context(context), builder(context) {
+  ModelBuilder(const spec::TrainingSpec &spec, MLIRContext *context, const ModelPrograms &programs)
+      : spec(spec), model(spec.model()), programs(programs), context(context), builder(context) {
     const spec::Training &training = spec.training();
     dims = {training.micro_batch_size(), training.sequence_length(), model.width(), getInitialization(model)};
     computeType = training.precision() == spec::BF16  ? FloatType(builder.getBF16Type())
@@ -55,7 +55,12 @@ private:
   void setAttributes();
   LayerKind finishKind(LayerFunction &function, ValueRange results, ArrayRef<StringRef> resultNames = {});
   func::FuncOp buildUnshard(StringRef layer, const LayerKind &kind);
-  LayerKind buildHead(StringRef part);
+  /// The parts of the last layer: the loss, and the logits of one position of the first sequence or of all.
+  enum class HeadPart { Loss, SampleLogits, AllLogits };
+  LayerKind buildHead(HeadPart part);
+  void buildForward();
+  void buildSample();
+  void buildLogits();
   func::FuncOp startProgram(StringRef name, ArrayRef<std::pair<StringRef, Type>> inputs);
   void finishProgram(func::FuncOp program, ValueRange results, ArrayRef<StringRef> names);
   void declareVariables(const LayerKind &kind, StringRef instance);
@@ -67,12 +72,13 @@ private:
 
   const spec::TrainingSpec &spec;
   const spec::Model &model;
+  const ModelPrograms &programs;
   MLIRContext *context;
   OpBuilder builder;
   Dimensions dims;
   FloatType computeType;
   ModuleOp module;
-  LayerKind embedding, head, logits;
+  LayerKind embedding, head;
   /// Per layer of the model: its kind.
   std::vector<unsigned> layers;
   std::vector<LayerKind> kinds;
@@ -98,6 +104,7 @@ void ModelBuilder::setAttributes() {
   module->setAttr(graph::kMeshAttr, graph::MeshAttr::get(context, names, sizes));
 
   Plan plan;
+  plan.goal = programs.goal;
   plan.microBatchSize = training.micro_batch_size();
   plan.sequenceLength = training.sequence_length();
   plan.microbatches = training.global_batch_size() / (training.micro_batch_size() * std::max<int64_t>(parallel.data(), 1));
@@ -147,27 +154,29 @@ func::FuncOp ModelBuilder::buildUnshard(StringRef layer, const LayerKind &kind) 
   return {};
 }
 
-/// `part` is "forward" (the loss) or "logits" (of one position of the first sequence, for sampling).
-LayerKind ModelBuilder::buildHead(StringRef part) {
-  const spec::Head &head = model.head();
+LayerKind ModelBuilder::buildHead(HeadPart part) {
+  const spec::Head &spec = model.head();
   int64_t rows = model.embedding().padded_vocabulary(), tokens = dims.batch * dims.tokens;
-  LayerFunction f(module, "head", part, computeType);
-  Value x = f.activation("x", activationType());
-  bool loss = part == "forward";
-  Value second = loss ? f.activation("labels", tokensType())
-                      : f.activation("position", RankedTensorType::get({1}, builder.getI32Type()));
+  bool loss = part == HeadPart::Loss, sample = part == HeadPart::SampleLogits;
+  LayerFunction f(module, "head", loss ? "forward" : sample ? "logits" : "all_logits", computeType);
+  Value x = f.activation("x", activationType()), labels, position;
+  if (loss)
+    labels = f.activation("labels", tokensType());
+  if (sample)
+    position = f.activation("position", RankedTensorType::get({1}, builder.getI32Type()));
   auto f32 = [&](ArrayRef<int64_t> shape) { return f.tensor(shape, builder.getF32Type()); };
 
   Value flat = graph::ReshapeOp::create(f.builder, f.loc("x.flat"), f.tensor({tokens, dims.width}), x);
-  if (!loss)
-    flat = graph::GatherOp::create(f.builder, f.loc("x.row"), f.tensor({1, dims.width}), flat, second);
-  flat = buildScale(f, buildNorm(f, flat, head.norm(), "norm"), head.logit_scale());
-  Value weight = f.matrix(head.tied() ? "@embedding.weight" : "weight", {rows, dims.width}, dims.init.head());
+  if (sample)
+    flat = graph::GatherOp::create(f.builder, f.loc("x.row"), f.tensor({1, dims.width}), flat, position);
+  flat = buildScale(f, buildNorm(f, flat, spec.norm(), "norm"), spec.logit_scale());
+  Value weight = f.matrix(spec.tied() ? "@embedding.weight" : "weight", {rows, dims.width}, dims.init.head());
   if (!loss) {
-    Value y = graph::MatmulOp::create(f.builder, f.loc("logits"), f32({1, rows}), "nd,vd->nv", flat, weight);
+    RankedTensorType type = f32({sample ? 1 : tokens, rows});
+    Value y = graph::MatmulOp::create(f.builder, f.loc("logits"), type, "nd,vd->nv", flat, weight);
     return finishKind(f, y, {"logits"});
   }
-  Value labels = graph::ReshapeOp::create(f.builder, f.loc("labels.flat"), RankedTensorType::get({tokens}, builder.getI32Type()), second);
+  labels = graph::ReshapeOp::create(f.builder, f.loc("labels.flat"), RankedTensorType::get({tokens}, builder.getI32Type()), labels);
   auto op = graph::CrossEntropyOp::create(f.builder, f.loc("loss"), f32({}), f32({}), f32({tokens}), flat, weight, labels,
                                           builder.getI64IntegerAttr(model.embedding().vocabulary()));
   return finishKind(f, {op.getLoss(), op.getValid()}, {"loss_sum", "valid_tokens"});
@@ -260,6 +269,27 @@ void ModelBuilder::finishProgram(func::FuncOp program, ValueRange results, Array
     program.setResultAttr(index, "graph.name", builder.getStringAttr(name));
 }
 
+void ModelBuilder::buildForward() {
+  func::FuncOp forward = startProgram("forward", {{"tokens", tokensType()}, {"labels", tokensType()}});
+  Value x = runTrunk(forward.getArgument(0));
+  finishProgram(forward, call(head, "head", {x, forward.getArgument(1)}), {"loss_sum", "valid_tokens"});
+}
+
+void ModelBuilder::buildSample() {
+  LayerKind logits = buildHead(HeadPart::SampleLogits);
+  logits.unshard = head.unshard;
+  func::FuncOp sample = startProgram("sample", {{"tokens", tokensType()}, {"position", RankedTensorType::get({1}, builder.getI32Type())}});
+  Value x = runTrunk(sample.getArgument(0));
+  finishProgram(sample, call(logits, "head", {x, sample.getArgument(1)}), {"logits"});
+}
+
+void ModelBuilder::buildLogits() {
+  LayerKind logits = buildHead(HeadPart::AllLogits);
+  logits.unshard = head.unshard;
+  func::FuncOp program = startProgram("logits", {{"tokens", tokensType()}});
+  finishProgram(program, call(logits, "head", runTrunk(program.getArgument(0))), {"logits"});
+}
+
 FailureOr<OwningOpRef<ModuleOp>> ModelBuilder::build() {
   std::string name = model.name().empty() ? "model" : model.name();
   module = ModuleOp::create(builder, NameLoc::get(builder.getStringAttr(name)), name);
@@ -286,26 +316,23 @@ FailureOr<OwningOpRef<ModuleOp>> ModelBuilder::build() {
     kinds.push_back(finishKind(f, buildLayer(f, x, group.layer(), dims)));
     kinds.back().unshard = buildUnshard(kindName, kinds.back());
   }
-  head = buildHead("forward");
+  head = buildHead(HeadPart::Loss);
   head.unshard = buildUnshard("head", head);
-  logits = buildHead("logits");
-  logits.unshard = head.unshard;
 
   declareVariables(embedding, "embedding");
   for (auto [index, kind] : llvm::enumerate(layers))
     declareVariables(kinds[kind], "layers." + std::to_string(index));
   declareVariables(head, "head");
 
-  func::FuncOp forward = startProgram("forward", {{"tokens", tokensType()}, {"labels", tokensType()}});
-  Value x = runTrunk(forward.getArgument(0));
-  finishProgram(forward, call(head, "head", {x, forward.getArgument(1)}), {"loss_sum", "valid_tokens"});
-
-  func::FuncOp sample = startProgram("sample", {{"tokens", tokensType()}, {"position", RankedTensorType::get({1}, builder.getI32Type())}});
-  x = runTrunk(sample.getArgument(0));
-  finishProgram(sample, call(logits, "head", {x, sample.getArgument(1)}), {"logits"});
+  buildForward();
+  if (programs.sample)
+    buildSample();
+  if (programs.logits)
+    buildLogits();
   return owner;
 }
 
-FailureOr<OwningOpRef<ModuleOp>> models::buildModel(const spec::TrainingSpec &spec, MLIRContext *context) {
-  return ModelBuilder(spec, context).build();
+FailureOr<OwningOpRef<ModuleOp>> models::buildModel(const spec::TrainingSpec &spec, MLIRContext *context,
+                                                    const ModelPrograms &programs) {
+  return ModelBuilder(spec, context, programs).build();
 }

@@ -3,15 +3,26 @@
 #pragma once
 
 #include "frontend/config/TrainingSpec.pb.h"
+#include "passes/Plan.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 
 namespace primus::models {
 
-/// Builds phase `model`: variables, one function per distinct layer and the programs @forward and @sample, for the tensors of one
-/// microbatch. A spec that asks for what no building block can do yet is reported on the context's diagnostics.
-mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> buildModel(const spec::TrainingSpec &spec, mlir::MLIRContext *context);
+/// What is built beside the program @forward, which computes the loss.
+struct ModelPrograms {
+  Goal goal = Goal::Training;
+  /// @sample(tokens, position): the logits of one position.
+  bool sample = true;
+  /// @logits(tokens): those of all positions, f32 [batch * tokens, padded vocabulary].
+  bool logits = false;
+};
+
+/// Builds phase `model`: variables, one function per distinct layer and the programs, for the tensors of one microbatch. A
+/// spec that asks for what no building block can do yet is reported on the context's diagnostics.
+mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>>
+buildModel(const spec::TrainingSpec &spec, mlir::MLIRContext *context, const ModelPrograms &programs = {});
 
 /// Model FLOPs of one training step of a module in phase `model`: the matrix products of all microbatches, forward and twice as much backward;
 /// causal attention counts half, recomputation not at all.

@@ -69,7 +69,7 @@ std::string primus::getFirstMomentName(graph::VariableOp parameter) { return (pa
 std::string primus::getSecondMomentName(graph::VariableOp parameter) { return (parameter.getSymName() + ".v").str(); }
 std::string primus::getGradientName(graph::VariableOp parameter) { return (parameter.getSymName() + ".grad").str(); }
 
-void primus::addStateVariables(ArrayRef<OwnedParameters> owners) {
+void primus::addStateVariables(ArrayRef<OwnedParameters> owners, bool moments) {
   for (const OwnedParameters &owned : owners) {
     for (graph::VariableOp parameter : owned.variables) {
       OpBuilder builder(parameter.getContext());
@@ -81,8 +81,10 @@ void primus::addStateVariables(ArrayRef<OwnedParameters> owners) {
                                   TypeAttr::get(type), roleAttr, zeros, builder.getI64IntegerAttr(0), UnitAttr());
       };
       RankedTensorType type = parameter.getTensorType();
-      add(getFirstMomentName(parameter), type, graph::Role::Optimizer);
-      add(getSecondMomentName(parameter), type, graph::Role::Optimizer);
+      if (moments) {
+        add(getFirstMomentName(parameter), type, graph::Role::Optimizer);
+        add(getSecondMomentName(parameter), type, graph::Role::Optimizer);
+      }
       add(getGradientName(parameter), withElementType(type, builder.getF32Type()), graph::Role::Gradient);
     }
   }

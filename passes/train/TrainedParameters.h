@@ -28,7 +28,7 @@ std::string getFirstMomentName(graph::VariableOp parameter);
 std::string getSecondMomentName(graph::VariableOp parameter);
 std::string getGradientName(graph::VariableOp parameter);
 
-/// Declares the moments and the accumulator of each parameter, beside it.
-void addStateVariables(llvm::ArrayRef<OwnedParameters> owners);
+/// Declares the moments (if wanted) and the accumulator of each parameter, beside it.
+void addStateVariables(llvm::ArrayRef<OwnedParameters> owners, bool moments);
 
 } // namespace primus

@@ -12,9 +12,10 @@ using namespace primus;
 
 /// Checks that the step has one schedule over the plan's microbatches, and stores what a step must change.
 static LogicalResult verifyTrainStep(ModuleOp module, const Plan &plan) {
-  auto step = module.lookupSymbol<func::FuncOp>(kTrainStepProgram);
+  StringRef name = plan.goal == Goal::Training ? kTrainStepProgram : kGradientsProgram;
+  auto step = module.lookupSymbol<func::FuncOp>(name);
   if (!step)
-    return module.emitError() << "has no program '" << kTrainStepProgram << "'";
+    return module.emitError() << "has no program '" << name << "'";
   auto schedules = llvm::to_vector(step.getOps<graph::ScheduleOp>());
   if (schedules.size() != 1)
     return step.emitOpError() << "has " << schedules.size() << " schedules instead of one";
@@ -28,12 +29,12 @@ static LogicalResult verifyTrainStep(ModuleOp module, const Plan &plan) {
   for (auto variable : module.getOps<graph::VariableOp>()) {
     bool changes = variable.getRole() == graph::Role::Gradient || variable.getRole() == graph::Role::Optimizer;
     if (changes && !stored.contains(variable.getSymName()))
-      return variable.emitOpError() << "is never stored by '" << kTrainStepProgram << "'";
-    if (variable.getRole() != graph::Role::Gradient)
+      return variable.emitOpError() << "is never stored by '" << name << "'";
+    if (variable.getRole() != graph::Role::Gradient || plan.goal != Goal::Training)
       continue;
     StringRef parameter = variable.getSymName();
     if (!parameter.consume_back(".grad") || !stored.contains(parameter))
-      return variable.emitOpError() << "accumulates the gradient of a parameter that '" << kTrainStepProgram
+      return variable.emitOpError() << "accumulates the gradient of a parameter that '" << name
                                     << "' does not update";
   }
   return success();
@@ -41,7 +42,8 @@ static LogicalResult verifyTrainStep(ModuleOp module, const Plan &plan) {
 
 LogicalResult primus::verifyTrain(ModuleOp module) {
   FailureOr<Plan> plan = Plan::get(module);
-  if (failed(plan) || failed(verifyStructure(module)) || failed(verifyTrainStep(module, *plan)))
+  if (failed(plan) || failed(verifyStructure(module)) ||
+      (plan->goal != Goal::Forward && failed(verifyTrainStep(module, *plan))))
     return failure();
   for (auto function : module.getOps<func::FuncOp>()) {
     auto backward = function->getAttrOfType<FlatSymbolRefAttr>(kBackwardAttr);

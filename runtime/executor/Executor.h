@@ -29,6 +29,8 @@ public:
 
   /// Gives every variable its first value. Values depend on the seed and the variable only.
   Error initializeVariables(uint64_t seed);
+  /// The same for constants only, where all else comes from a checkpoint.
+  Error initializeConstants();
 
   const executable::Executable &getExecutable() const { return executable; }
   Device &getDevice() { return *device; }

@@ -56,3 +56,11 @@ Error Executor::initializeVariables(uint64_t seed) {
       return error;
   return Error::success();
 }
+
+Error Executor::initializeConstants() {
+  for (const executable::Variable &variable : executable.variables())
+    if (variable.role() == "constant")
+      if (Error error = initializeVariable(variable, /*seed=*/0, arena + variable.offset(), *device))
+        return error;
+  return Error::success();
+}
