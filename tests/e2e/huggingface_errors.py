@@ -67,7 +67,7 @@ def edit(path, old, new):
 
 check("nothing wrong", 0, "loss ")
 
-with_config("class", r"config\.json:3:\d+: error: .*BertForMaskedLM.*GPT2LMHeadModel, LlamaForCausalLM", lambda c: c.update(architectures=["BertForMaskedLM"]))
+with_config("class", r"config\.json:3:\d+: error: .*BertForMaskedLM.*GPT2LMHeadModel, LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM", lambda c: c.update(architectures=["BertForMaskedLM"]))
 with_config("no class", r"LlamaForCausalLM", lambda c: (c.pop("architectures"), c.pop("model_type")))
 with_config("model type", r"model_type.*mamba.*gpt2, llama", lambda c: (c.pop("architectures"), c.update(model_type="mamba")))
 with_config("NaN", r"config\.json:2:\d+: error: not JSON", '{"architectures": ["LlamaForCausalLM"],\n "hidden_size": NaN}')

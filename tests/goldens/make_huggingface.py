@@ -54,6 +54,7 @@ def compute(case):
 PAD = make_inputs("llama-tied", 3, 7, 97, False)[0][4]
 LLAMA = dict(architectures=["LlamaForCausalLM"], model_type="llama", vocab_size=97, hidden_size=64, intermediate_size=96, num_hidden_layers=2,
              num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512, rms_norm_eps=1e-5, tie_word_embeddings=False)
+QWEN2 = dict(LLAMA, architectures=["Qwen2ForCausalLM"], model_type="qwen2", rope_theta=1000000.0)
 GPT2 = dict(architectures=["GPT2LMHeadModel"], model_type="gpt2", vocab_size=97, n_embd=64, n_layer=2, n_head=4, n_positions=32)
 LLAMA3 = dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=64)
 
@@ -74,6 +75,13 @@ def main():
              config=dict(GPT2, activation_function="gelu_new", attn_pdrop=0.1, embd_pdrop=0.1, resid_pdrop=0.1)),
         dict(name="gpt2-untied", batch=1, tokens=32, ignored=False, stored=dict(dtype="F64"),
              config=dict(GPT2, n_embd=60, n_head=5, n_inner=100, n_layer=3, tie_word_embeddings=False, scale_attn_by_inverse_layer_idx=True)),
+        # The first layer sees everything, the second a window.
+        dict(name="qwen2", batch=2, tokens=11, ignored=True, stored={},
+             config=dict(QWEN2, use_sliding_window=True, sliding_window=4, max_window_layers=1, tie_word_embeddings=True)),
+        dict(name="qwen3", batch=2, tokens=11, ignored=False, stored={},
+             config=dict(LLAMA, architectures=["Qwen3ForCausalLM"], model_type="qwen3", head_dim=24, rope_theta=1000000.0, rms_norm_eps=1e-6)),
+        dict(name="mistral", batch=2, tokens=11, ignored=False, stored={},
+             config=dict(LLAMA, architectures=["MistralForCausalLM"], model_type="mistral", sliding_window=4)),
     ]
     for case in cases:
         compute(case)

@@ -57,6 +57,6 @@ std::span<const Architecture *const> architectures();
 /// supported ones.
 const Architecture *findArchitecture(const Map &config, const Location &whole, Diagnostics &diagnostics);
 
-extern const Architecture llama, gpt2;
+extern const Architecture gpt2, llama, mistral, qwen2, qwen3;
 
 } // namespace primus::config::huggingface

@@ -9,7 +9,7 @@
 namespace primus::config::huggingface {
 
 std::span<const Architecture *const> architectures() {
-  static constexpr const Architecture *list[] = {&gpt2, &llama};
+  static constexpr const Architecture *list[] = {&gpt2, &llama, &mistral, &qwen2, &qwen3};
   return list;
 }
 

@@ -204,6 +204,9 @@ INSTANTIATE_TEST_SUITE_P(Flavours, FateTest,
                                            FlavourCase{"torchtitan", experiments + "cpu/llama3-debugmodel.toml"},
                                            FlavourCase{"maxtext", experiments + "cpu/llama-tiny-maxtext.yaml"},
                                            FlavourCase{"huggingface", inputs + "llama.yaml", "huggingface_llama"},
+                                           FlavourCase{"huggingface", inputs + "mistral.yaml", "huggingface_mistral"},
+                                           FlavourCase{"huggingface", inputs + "qwen2.yaml", "huggingface_qwen2"},
+                                           FlavourCase{"huggingface", inputs + "qwen3.yaml", "huggingface_qwen3"},
                                            FlavourCase{"huggingface", inputs + "gpt2.yaml", "huggingface_gpt2"}),
                          [](const auto &info) { return std::string(info.param.name); });
 
