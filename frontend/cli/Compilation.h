@@ -3,11 +3,11 @@
 #pragma once
 
 #include "frontend/cli/CommandLine.h"
-#include "frontend/cli/HtmlPage.h"
-#include "frontend/cli/PassDump.h"
-#include "frontend/cli/PhaseFigures.h"
+#include "frontend/dump/HtmlPage.h"
+#include "frontend/dump/PassDump.h"
+#include "frontend/dump/PhaseFigures.h"
+#include "frontend/dump/RemarkLog.h"
 #include "frontend/models/ModelBuilder.h"
-#include "frontend/cli/RemarkLog.h"
 #include "runtime/executable/Executable.pb.h"
 
 #include "mlir/IR/BuiltinOps.h"

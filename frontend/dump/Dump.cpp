@@ -1,6 +1,6 @@
 //===- Dump.cpp - What a person reads of a compilation --------------------===//
 
-#include "frontend/cli/Dump.h"
+#include "frontend/dump/Dump.h"
 
 #include "frontend/cli/Compilation.h"
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
 //===- PassDump.cpp - What each pass changed -------------------------------===//
 
-#include "frontend/cli/PassDump.h"
+#include "frontend/dump/PassDump.h"
 
 #include "frontend/cli/Compilation.h"
 

@@ -1,6 +1,6 @@
 //===- MemoryTimelineTest.cpp - What lies in the arena, and when ----------===//
 
-#include "frontend/cli/MemoryTimeline.h"
+#include "frontend/dump/MemoryTimeline.h"
 
 #include "passes/Passes.h"
 #include "passes/Pipeline.h"

@@ -1,6 +1,6 @@
 //===- ModuleText.cpp - Modules as people read them ------------------------===//
 
-#include "frontend/cli/ModuleText.h"
+#include "frontend/dump/ModuleText.h"
 
 #include "mlir/AsmParser/AsmParser.h"
 #include "mlir/AsmParser/AsmParserState.h"

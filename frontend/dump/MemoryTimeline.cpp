@@ -1,6 +1,6 @@
 //===- MemoryTimeline.cpp - What lies in the arena, and when --------------===//
 
-#include "frontend/cli/MemoryTimeline.h"
+#include "frontend/dump/MemoryTimeline.h"
 
 #include "passes/step/Liveness.h"
 #include "passes/step/Lowering.h"

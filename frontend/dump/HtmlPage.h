@@ -13,7 +13,7 @@
 namespace primus::cli {
 
 /// Collects what a compilation shows of itself and writes it as one HTML file that needs no other one and no network: the phases' texts with
-/// repeated layers folded, memory over the step, and kernels. The scripts and styles are the files of frontend/cli/html.
+/// repeated layers folded, memory over the step, and kernels. The scripts and styles are the files of frontend/dump/html.
 class HtmlPage {
 public:
   /// A phase without text (objects).

@@ -17,7 +17,7 @@ list(SORT scripts)
 read_escaped(page ${CMAKE_CURRENT_LIST_DIR}/page.html)
 read_escaped(style ${CMAKE_CURRENT_LIST_DIR}/style.css)
 read_escaped(script ${scripts})
-file(WRITE ${OUTPUT} "#include \"frontend/cli/PageAssets.h\"
+file(WRITE ${OUTPUT} "#include \"frontend/dump/PageAssets.h\"
 
 const llvm::StringRef primus::cli::assets::page = ${page};
 const llvm::StringRef primus::cli::assets::style = ${style};

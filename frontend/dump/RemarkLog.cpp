@@ -1,8 +1,8 @@
 //===- RemarkLog.cpp - What the passes chose, for people -------------------===//
 
-#include "frontend/cli/RemarkLog.h"
+#include "frontend/dump/RemarkLog.h"
 
-#include "frontend/cli/PhaseFigures.h"
+#include "frontend/dump/PhaseFigures.h"
 #include "passes/Remarks.h"
 
 #include <fmt/format.h>

@@ -1,10 +1,10 @@
 //===- HtmlPage.cpp - A dump as one page for a browser --------------------===//
 
-#include "frontend/cli/HtmlPage.h"
+#include "frontend/dump/HtmlPage.h"
 
-#include "frontend/cli/MemoryTimeline.h"
-#include "frontend/cli/PageAssets.h"
-#include "frontend/cli/PageSections.h"
+#include "frontend/dump/MemoryTimeline.h"
+#include "frontend/dump/PageAssets.h"
+#include "frontend/dump/PageSections.h"
 #include "ir/step/StepDialect.h"
 #include "passes/Pipeline.h"
 

@@ -1,6 +1,6 @@
 //===- PhaseFigures.cpp - How large a phase's module is --------------------===//
 
-#include "frontend/cli/PhaseFigures.h"
+#include "frontend/dump/PhaseFigures.h"
 
 #include "ir/graph/GraphDialect.h"
 #include "ir/kernel/KernelDialect.h"

@@ -1,4 +1,4 @@
-//===- PageAssets.h - The files of frontend/cli/html, embedded ----*- C++ -*-===//
+//===- PageAssets.h - The files of frontend/dump/html, embedded ---*- C++ -*-===//
 
 #pragma once
 

@@ -1,6 +1,6 @@
 //===- HtmlPageTest.cpp - A dump as one page ------------------------------===//
 
-#include "frontend/cli/HtmlPage.h"
+#include "frontend/dump/HtmlPage.h"
 
 #include "passes/Pipeline.h"
 

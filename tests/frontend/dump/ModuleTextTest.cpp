@@ -1,6 +1,6 @@
 //===- ModuleTextTest.cpp - Names survive printing and parsing -------------===//
 
-#include "frontend/cli/ModuleText.h"
+#include "frontend/dump/ModuleText.h"
 #include "passes/LayerFunction.h"
 #include "passes/Passes.h"
 

@@ -1,6 +1,6 @@
 //===- FoldLines.cpp - Repeated layers of a text, shown once --------------===//
 
-#include "frontend/cli/FoldLines.h"
+#include "frontend/dump/FoldLines.h"
 
 #include <cctype>
 #include <cstdint>

@@ -1,6 +1,6 @@
 //===- PhaseFiguresTest.cpp - Figures of small modules, by hand ------------===//
 
-#include "frontend/cli/PhaseFigures.h"
+#include "frontend/dump/PhaseFigures.h"
 #include "passes/Passes.h"
 #include "tests/ir/interpreter/Run.h"
 

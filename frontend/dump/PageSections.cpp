@@ -1,6 +1,6 @@
 //===- PageSections.cpp - A module, cut for the page ----------------------===//
 
-#include "frontend/cli/PageSections.h"
+#include "frontend/dump/PageSections.h"
 
 #include "ir/graph/GraphDialect.h"
 #include "ir/kernel/KernelDialect.h"

@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include "frontend/cli/FoldLines.h"
+#include "frontend/dump/FoldLines.h"
 
 #include "mlir/IR/BuiltinOps.h"
 
