@@ -4,6 +4,7 @@
 
 #include "frontend/bisect/Bisect.h"
 #include "frontend/cli/Compilation.h"
+#include "frontend/cli/CrashGuard.h"
 #include "passes/Pipeline.h"
 
 #include <CLI/CLI.hpp>
@@ -165,11 +166,7 @@ static int run(Arguments &arguments) {
     arguments.bisect.progress = [](const std::string &what) { fmt::print(stderr, "{}\n", what); };
   warnIfLarge(module, arguments);
 
-  ScopedDiagnosticHandler handler(module.getContext(), [](Diagnostic &diagnostic) {
-    std::string text;
-    llvm::raw_string_ostream(text) << diagnostic.getLocation() << ": " << diagnostic;
-    fmt::print(stderr, "{}: {}\n", diagnostic.getSeverity() == DiagnosticSeverity::Error ? "error" : "note", text);
-  });
+  ScopedDiagnosticHandler handler(module.getContext(), [](Diagnostic &diagnostic) { printDiagnostic(diagnostic); });
   if (failed(getPhases()[from].verify(module)))
     return fail(kConfiguration, fmt::format("{} does not keep what phase {} promises", arguments.compile.startFrom, phaseName.str()));
   FailureOr<bisect::BisectResult> result = bisect::bisectPhases(module, from, arguments.bisect);
@@ -190,8 +187,10 @@ static int run(Arguments &arguments) {
 }
 
 int cli::bisectMain(int argc, const char *const *argv) {
-  Arguments arguments;
-  if (std::optional<int> code = parse(argc, argv, arguments))
-    return *code;
-  return run(arguments);
+  return runGuarded([&]() -> int {
+    Arguments arguments;
+    if (std::optional<int> code = parse(argc, argv, arguments))
+      return *code;
+    return run(arguments);
+  });
 }

@@ -5,10 +5,10 @@
 #include "frontend/checkpoint/Export.h"
 #include "frontend/checkpoint/Import.h"
 #include "frontend/checkpoint/Inspect.h"
+#include "frontend/cli/CrashGuard.h"
 #include "frontend/cli/PrintError.h"
 
 #include <CLI/CLI.hpp>
-#include <new>
 
 using namespace primus;
 using namespace primus::checkpoint;
@@ -71,16 +71,11 @@ static Error runCommand(int argc, const char *const *argv) {
 }
 
 int cli::checkpointMain(int argc, const char *const *argv) {
-  Error error = Error::success();
-  try {
-    error = runCommand(argc, argv);
-  } catch (const std::bad_alloc &) {
-    error = Error::failure("out of memory");
-  } catch (const std::exception &exception) {
-    error = Error::defect(exception.what());
-  }
-  if (!error)
-    return 0;
-  printError("primus-checkpoint", error);
-  return error.getExitCode();
+  return runGuarded([&]() -> int {
+    Error error = runCommand(argc, argv);
+    if (!error)
+      return 0;
+    printError("primus-checkpoint", error);
+    return error.getExitCode();
+  });
 }

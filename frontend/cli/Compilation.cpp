@@ -5,9 +5,9 @@
 #include "codegen/common/EmitExecutable.h"
 #include "codegen/cpu/CompileKernels.h"
 #include "codegen/cpu/CpuTarget.h"
-#include "frontend/cli/CrashGuard.h"
 #include "frontend/dump/Dump.h"
 #include "frontend/dump/ModuleText.h"
+#include "frontend/dump/Reproducer.h"
 #include "passes/Passes.h"
 #include "passes/Pipeline.h"
 #include "passes/Plan.h"
@@ -153,11 +153,16 @@ int Compilation::startFrom() {
   return compileModule(*phase);
 }
 
-static void printDiagnostic(const Diagnostic &diagnostic) {
+static void printAlone(const Diagnostic &diagnostic) {
   std::string text;
-  llvm::raw_string_ostream stream(text);
-  stream << diagnostic.getLocation() << ": " << diagnostic;
+  llvm::raw_string_ostream(text) << diagnostic.getLocation() << ": " << diagnostic;
   fmt::print(stderr, "{}: {}\n", diagnostic.getSeverity() == DiagnosticSeverity::Error ? "error" : "note", text);
+}
+
+void cli::printDiagnostic(Diagnostic &diagnostic) {
+  printAlone(diagnostic);
+  for (const Diagnostic &note : diagnostic.getNotes())
+    printAlone(note);
 }
 
 LogicalResult Compilation::runPasses(unsigned from, unsigned to) {
@@ -227,11 +232,7 @@ int Compilation::compileModule(unsigned from) {
   auto target = chooseTarget(options.cpuFeatures, module ? *module : ModuleOp());
   if (!target)
     return report(kConfiguration, llvm::toString(target.takeError()));
-  ScopedDiagnosticHandler handler(context.get(), [&](Diagnostic &diagnostic) {
-    printDiagnostic(diagnostic);
-    for (Diagnostic &note : diagnostic.getNotes())
-      printDiagnostic(note);
-  });
+  ScopedDiagnosticHandler handler(context.get(), [](Diagnostic &diagnostic) { printDiagnostic(diagnostic); });
   unsigned modelPhase = *findPhase("model"), objectsPhase = *findPhase("objects");
   lapStart = std::chrono::steady_clock::now();
   if (!module) {

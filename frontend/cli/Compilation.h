@@ -78,6 +78,9 @@ private:
 /// Folder of compiled kernels and executables: $PRIMUS_CACHE, else primus in the user's cache folder.
 std::string getCacheFolder();
 
+/// Prints a diagnostic and its notes, with their places, to standard error.
+void printDiagnostic(mlir::Diagnostic &diagnostic);
+
 /// Writes a file and the folders above it; prints an error and returns false when it can't.
 bool writeFile(const std::string &path, const std::string &content);
 

@@ -3,6 +3,7 @@
 #include "frontend/cli/EvalCommand.h"
 
 #include "frontend/cli/Compilation.h"
+#include "frontend/cli/CrashGuard.h"
 #include "frontend/cli/PrintError.h"
 #include "frontend/evaluation/Evaluation.h"
 #include "runtime/devices/cpu/CpuDevice.h"
@@ -10,7 +11,6 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <fmt/format.h>
-#include <new>
 
 using namespace primus;
 using namespace primus::cli;
@@ -157,17 +157,12 @@ static Error evaluate(const EvalOptions &options) {
 }
 
 int cli::evalMain(int argc, const char *const *argv) {
-  Error error = Error::success();
-  try {
+  return runGuarded([&]() -> int {
     Expected<std::optional<EvalOptions>> options = parseOptions(argc, argv);
-    error = !options ? options.takeError() : *options ? evaluate(**options) : Error::success();
-  } catch (const std::bad_alloc &) {
-    error = Error::failure("out of memory");
-  } catch (const std::exception &exception) {
-    error = Error::defect(exception.what());
-  }
-  if (!error)
-    return kDone;
-  printError("primus-eval", error);
-  return error.getExitCode();
+    Error error = !options ? options.takeError() : *options ? evaluate(**options) : Error::success();
+    if (!error)
+      return kDone;
+    printError("primus-eval", error);
+    return error.getExitCode();
+  });
 }
