@@ -5,15 +5,15 @@
 #include "codegen/common/EmitExecutable.h"
 #include "codegen/cpu/CompileKernels.h"
 #include "codegen/cpu/CpuTarget.h"
+#include "frontend/cli/RunDescription.h"
 #include "frontend/dump/Dump.h"
 #include "frontend/dump/ModuleText.h"
 #include "frontend/dump/Reproducer.h"
 #include "passes/Passes.h"
 #include "passes/Pipeline.h"
-#include "passes/Plan.h"
 #include "runtime/executable/ExecutableFile.h"
+#include "runtime/metrics/Report.h"
 
-#include "mlir/Support/FileUtilities.h"
 #include "llvm/Support/SourceMgr.h"
 
 #include <filesystem>
@@ -274,7 +274,7 @@ int Compilation::compileModule(unsigned from) {
   result.set_target("cpu");
   for (const std::string &feature : target->features)
     result.add_cpu_features(feature);
-  fillTraining();
+  describeRun(spec, result);
   complete = true;
   lap("objects");
   page.addPhase(objectsPhase);
@@ -283,84 +283,18 @@ int Compilation::compileModule(unsigned from) {
   return kDone;
 }
 
-/// What the training loop needs, from the spec.
-void Compilation::fillTraining() {
-  result.set_format_version(runtime::executableFormatVersion);
-  result.set_compiler_version(PRIMUS_VERSION);
-  result.set_world_size(std::max<int64_t>(spec.parallelism().world_size(), 1));
-  spec::TrainingSpec text = spec;
-  text.clear_sources();
-  text.mutable_output()->clear_workspace(); // equal compilations give equal bytes wherever they run
-  result.set_spec(config::printSpec(text));
-  const spec::Training &from = spec.training();
-  const spec::Optimizer &optimizer = spec.optimizer();
-  executable::Training &to = *result.mutable_training();
-  to.set_train_steps(from.steps());
-  to.set_micro_batch_size(from.micro_batch_size());
-  to.set_microbatches(from.global_batch_size() / (from.micro_batch_size() * std::max<int64_t>(spec.parallelism().data(), 1)));
-  to.set_sequence_length(from.sequence_length());
-  to.set_vocabulary(spec.model().embedding().vocabulary());
-  to.set_seed(from.seed());
-  to.set_learning_rate(optimizer.learning_rate());
-  to.set_min_learning_rate(optimizer.min_learning_rate());
-  to.set_warmup_init_learning_rate(optimizer.warmup_init());
-  to.set_warmup_steps(optimizer.warmup_steps());
-  to.set_stable_steps(optimizer.stable_steps());
-  to.set_decay_steps(optimizer.decay_steps());
-  to.set_decay_style(optimizer.decay_style());
-  to.set_adam_beta1(optimizer.beta1());
-  to.set_adam_beta2(optimizer.beta2());
-  to.set_eval_interval(from.eval_interval());
-  to.set_eval_steps(from.eval_steps());
-  to.set_log_interval(from.log_interval());
-  to.set_data_kind(spec.data().kind());
-  *to.mutable_data_paths() = spec.data().paths();
-  *to.mutable_validation_data_paths() = spec.data().validation_paths();
-  to.set_split(spec.data().split());
-  to.set_time_limit_seconds(from.time_limit_seconds());
-  to.set_sample_bytes(from.sample_bytes());
-  to.set_frozen(!from.trainable());
-  to.set_exit_interval(from.exit_interval());
-  // The messages are the same, field for field.
-  to.mutable_checkpoint()->ParseFromString(spec.checkpoint().SerializeAsString());
-  for (const auto &[name, value] : config::resumeSettings(spec)) {
-    executable::Setting &setting = *result.add_settings();
-    setting.set_name(name);
-    setting.set_value(value);
-  }
-}
-
 nlohmann::ordered_json Compilation::makeReport() const {
   nlohmann::ordered_json report;
-  report["parameters"] = result.parameters();
-  report["flops_per_step"] = result.flops_per_step();
+  if (complete)
+    report = runtime::makeReport(result);
+  else
+    report = {{"parameters", result.parameters()}, {"flops_per_step", result.flops_per_step()}};
   auto &times = report["compile_seconds"] = nlohmann::ordered_json::object();
   for (const auto &[phase, value] : seconds)
     times[phase] = value;
   auto &phases = report["phases"] = nlohmann::ordered_json::array();
   for (const PhaseFigures &phase : figures)
     phases.push_back(phase.toJson());
-  if (!complete)
-    return report;
-  const executable::Memory &memory = result.memory();
-  report["ranks"] = nlohmann::ordered_json::array({{{"stage", 0},
-                                                    {"count", result.world_size()},
-                                                    {"peak_bytes", memory.arena()},
-                                                    {"parameter_bytes", memory.parameters()},
-                                                    {"gradient_bytes", memory.gradients()},
-                                                    {"optimizer_bytes", memory.optimizer()},
-                                                    {"activation_bytes", memory.activations()},
-                                                    {"constant_bytes", memory.constants()},
-                                                    {"input_bytes", memory.inputs()},
-                                                    {"communication", nlohmann::ordered_json::array()}}});
-  report["code_bytes"] = result.code().size();
-  auto &kernels = report["kernels"] = nlohmann::ordered_json::array();
-  for (const executable::Kernel &kernel : result.kernels())
-    kernels.push_back({{"name", kernel.name()},
-                       {"grid", kernel.grid()},
-                       {"flops", kernel.flops()},
-                       {"bytes", kernel.bytes()},
-                       {"defined_by", kernel.defined_by()}});
   return report;
 }
 

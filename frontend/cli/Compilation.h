@@ -52,7 +52,6 @@ private:
   bool wants(unsigned phase) const;
   /// DIR/index.html of a dump, with the phases that were reached.
   bool writePage();
-  void fillTraining();
   /// Notes the time since the last call as the phase's.
   void lap(llvm::StringRef phase);
 
