@@ -18,9 +18,14 @@ public:
   PlanReader(ModuleOp module, DictionaryAttr entries) : module(module), entries(entries) {}
 
   void read(StringRef key, int64_t &value, int64_t least) {
-    auto attribute = find<IntegerAttr>(key, "a 64-bit integer");
+    constexpr StringLiteral expected = "a 64-bit integer";
+    auto attribute = find<IntegerAttr>(key, expected);
     if (!attribute)
       return;
+    if (!attribute.getType().isSignlessInteger(64)) {
+      failType(key, attribute, expected);
+      return;
+    }
     value = attribute.getInt();
     if (value < least)
       fail() << "entry '" << key << "' is " << value << ", but must be at least " << least;
@@ -83,8 +88,12 @@ private:
     if (!attribute)
       fail() << "lacks entry '" << key << "', " << expected;
     else if (!typed)
-      fail() << "entry '" << key << "' is " << attribute << ", but must be " << expected;
+      failType(key, attribute, expected);
     return typed;
+  }
+
+  void failType(StringRef key, Attribute attribute, StringRef expected) {
+    fail() << "entry '" << key << "' is " << attribute << ", but must be " << expected;
   }
 
   InFlightDiagnostic fail() {
