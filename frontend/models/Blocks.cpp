@@ -30,18 +30,25 @@ Value models::buildScale(LayerFunction &f, Value x, double factor) {
   return graph::MulOp::create(f.builder, f.loc("scaled"), x, constant);
 }
 
-Value models::buildLinear(LayerFunction &f, Value x, const Twine &prefix, int64_t outputs,
+/// Values of the residual stream times a constant.
+static Value scaleStream(LayerFunction &f, Value x, double factor) {
+  Value scaled = buildScale(f, x, factor);
+  return scaled == x ? x : f.pin(scaled, kStreamDims);
+}
+
+Value models::buildLinear(LayerFunction &f, Value x, const Twine &prefix, int64_t outputs, LogicalDims dims,
                           const spec::WeightInit &init, bool bias) {
   std::string name = prefix.str();
   ArrayRef<int64_t> shape = shapeOf(x);
-  Value weight = f.matrix(name + ".weight", {outputs, shape.back()}, init);
+  Value weight = f.matrix(name + ".weight", {outputs, shape.back()}, dims, init);
   SmallVector<int64_t> resultShape(shape.drop_back());
   resultShape.push_back(outputs);
   Value y = graph::MatmulOp::create(f.builder, f.loc(name), f.tensor(resultShape), "bsi,oi->bso", x, weight);
   if (!bias)
     return y;
-  Value vector = f.parameter(name + ".bias", {outputs}, f.filled(0), /*decay=*/false);
-  return addVector(f, y, vector, name + ".biased");
+  Value vector = f.parameter(name + ".bias", {outputs}, dims.take_front(), f.filled(0), /*decay=*/false);
+  Value biased = addVector(f, y, vector, name + ".biased");
+  return dims.front().empty() ? f.pin(biased, kStreamDims) : biased;
 }
 
 Value models::buildNorm(LayerFunction &f, Value x, const spec::Norm &norm, const Twine &prefix) {
@@ -53,9 +60,9 @@ Value models::buildNorm(LayerFunction &f, Value x, const spec::Norm &norm, const
   int64_t width = type.getShape().back();
   Value weight, bias;
   if (norm.weight())
-    weight = f.parameter(name + ".weight", {width}, f.filled(1 - norm.offset()), /*decay=*/false);
+    weight = f.parameter(name + ".weight", {width}, {""}, f.filled(1 - norm.offset()), /*decay=*/false);
   if (norm.bias())
-    bias = f.parameter(name + ".bias", {width}, f.filled(0), /*decay=*/false);
+    bias = f.parameter(name + ".bias", {width}, {""}, f.filled(0), /*decay=*/false);
   FloatAttr epsilon = f.builder.getF64FloatAttr(norm.epsilon()), offset = f.builder.getF64FloatAttr(norm.offset());
   if (norm.kind() == spec::RMS_NORM) {
     Value y = graph::RmsNormOp::create(f.builder, f.loc(name), type, rows, x, weight, epsilon, offset).getY();
@@ -77,7 +84,7 @@ static Value buildRope(LayerFunction &f, Value x, const spec::Rope &rope, const 
     if (!rope.scaling().kind().empty() && rope.scaling().kind() != "none")
       id += "." + rope.scaling().kind();
     id += "." + std::to_string(rope.dimensions()) + "." + std::to_string(static_cast<int64_t>(rope.theta()));
-    return f.constant(id, {dims.tokens, rope.dimensions() / 2}, init);
+    return f.constant(id, {dims.tokens, rope.dimensions() / 2}, {"sequence", ""}, init);
   };
   Value cos = table("cos"), sin = table("sin");
   auto style = rope.style() == spec::INTERLEAVED ? graph::RopeStyle::Interleaved : graph::RopeStyle::Half;
@@ -89,7 +96,7 @@ Value models::buildAttention(LayerFunction &f, Value x, const spec::Attention &a
   int64_t size = attention.head_size(), heads = attention.heads(), groups = attention.groups();
   auto project = [&](StringRef name, int64_t count) {
     const spec::WeightInit &init = name == "q" ? dims.init.query() : dims.init.key_value();
-    Value flat = buildLinear(f, x, "attention." + name, count * size, init, attention.qkv_bias());
+    Value flat = buildLinear(f, x, "attention." + name, count * size, {"heads", ""}, init, attention.qkv_bias());
     return reshape(f, flat, {dims.batch, dims.tokens, count, size}, "attention." + name + ".heads");
   };
   Value q = project("q", heads), k = project("k", groups), v = project("v", groups);
@@ -106,7 +113,8 @@ Value models::buildAttention(LayerFunction &f, Value x, const spec::Attention &a
       b.getF64FloatAttr(scale), attention.causal() ? b.getUnitAttr() : UnitAttr(),
       attention.window() ? b.getI64IntegerAttr(attention.window()) : IntegerAttr(), b.getF64FloatAttr(attention.softcap()));
   Value merged = reshape(f, op.getOut(), {dims.batch, dims.tokens, heads * size}, "attention.merged");
-  return buildLinear(f, merged, "attention.output", dims.width, dims.init.attention_output(), attention.output_bias());
+  return buildLinear(f, merged, "attention.output", dims.width, {"", "heads"}, dims.init.attention_output(),
+                     attention.output_bias());
 }
 
 Value models::buildFeedForward(LayerFunction &f, Value x, const spec::FeedForward &block, const Dimensions &dims) {
@@ -114,48 +122,53 @@ Value models::buildFeedForward(LayerFunction &f, Value x, const spec::FeedForwar
   auto activation = graph::ActivationAttr::get(f.builder.getContext(), kind.value_or(graph::Activation::Silu));
   Value hidden;
   if (block.kind() == spec::GATED) {
-    Value gate = buildLinear(f, x, "feed_forward.gate", block.width(), dims.init.gate(), block.bias());
-    Value up = buildLinear(f, x, "feed_forward.up", block.width(), dims.init.up(), block.bias());
+    Value gate = buildLinear(f, x, "feed_forward.gate", block.width(), {"ffn", ""}, dims.init.gate(), block.bias());
+    Value up = buildLinear(f, x, "feed_forward.up", block.width(), {"ffn", ""}, dims.init.up(), block.bias());
     hidden = graph::GluOp::create(f.builder, f.loc("feed_forward.hidden"), gate.getType(), activation, gate, up);
   } else {
-    Value up = buildLinear(f, x, "feed_forward.up", block.width(), dims.init.up(), block.bias());
+    Value up = buildLinear(f, x, "feed_forward.up", block.width(), {"ffn", ""}, dims.init.up(), block.bias());
     hidden = graph::ActivationOp::create(f.builder, f.loc("feed_forward.hidden"), up.getType(), activation, up);
   }
-  return buildLinear(f, hidden, "feed_forward.down", dims.width, dims.init.down(), block.bias());
+  return buildLinear(f, hidden, "feed_forward.down", dims.width, {"", "ffn"}, dims.init.down(), block.bias());
 }
 
 Value models::buildEmbedding(LayerFunction &f, Value tokens, const spec::Embedding &embedding, const Dimensions &dims) {
-  Value table = f.matrix("weight", {embedding.padded_vocabulary(), dims.width}, dims.init.embedding());
+  Value table = f.matrix("weight", {embedding.padded_vocabulary(), dims.width}, {"vocabulary", ""}, dims.init.embedding());
   RankedTensorType type = f.tensor({dims.batch, dims.tokens, dims.width});
   IntegerAttr untrained;
   if (embedding.has_padding_token())
     untrained = f.builder.getI64IntegerAttr(embedding.padding_token());
   Value x = graph::GatherOp::create(f.builder, f.loc("embedding"), type, table, tokens, untrained);
-  x = buildScale(f, x, embedding.scale());
+  x = scaleStream(f, x, embedding.scale());
   if (embedding.learned_positions()) {
-    Value positions = f.matrix("position.weight", {embedding.learned_positions(), dims.width}, dims.init.embedding());
+    Value positions = f.matrix("position.weight", {embedding.learned_positions(), dims.width}, {"", ""}, dims.init.embedding());
     Value used = positions;
     if (embedding.learned_positions() != dims.tokens)
       used = graph::SliceOp::create(f.builder, f.loc("positions"), f.tensor({dims.tokens, dims.width}), positions,
                                     f.builder.getDenseI64ArrayAttr({0, 0}));
     Value wide = graph::BroadcastOp::create(f.builder, f.loc("positions"), type, used, f.builder.getDenseI64ArrayAttr({1, 2}));
-    x = add(f, x, wide, "embedding.positioned");
+    x = f.pin(add(f, x, wide, "embedding.positioned"), kStreamDims);
   }
   return buildNorm(f, x, embedding.norm(), "norm");
 }
 
 Value models::buildLayer(LayerFunction &f, Value x, const spec::Layer &layer, const Dimensions &dims) {
-  auto attention = [&](Value input) { return buildScale(f, buildAttention(f, input, layer.attention(), dims), layer.branch_scale()); };
+  auto attention = [&](Value input) {
+    return scaleStream(f, buildAttention(f, input, layer.attention(), dims), layer.branch_scale());
+  };
   auto feedForward = [&](Value input) {
-    return buildScale(f, buildFeedForward(f, input, layer.feed_forward(), dims), layer.branch_scale());
+    return scaleStream(f, buildFeedForward(f, input, layer.feed_forward(), dims), layer.branch_scale());
+  };
+  auto addToStream = [&](Value stream, Value y, const Twine &name) {
+    return f.pin(add(f, stream, y, name), kStreamDims);
   };
   bool hasAttention = layer.has_attention(), hasFeedForward = layer.has_feed_forward();
 
   if (layer.topology() == spec::PARALLEL_ONE_NORM || layer.topology() == spec::PARALLEL_TWO_NORMS) {
     Value first = buildNorm(f, x, layer.attention_norm(), "attention_norm");
     Value second = layer.topology() == spec::PARALLEL_ONE_NORM ? first : buildNorm(f, x, layer.feed_forward_norm(), "feed_forward_norm");
-    Value sum = hasAttention ? add(f, x, attention(first), "attention.residual") : x;
-    return hasFeedForward ? add(f, sum, feedForward(second), "feed_forward.residual") : sum;
+    Value sum = hasAttention ? addToStream(x, attention(first), "attention.residual") : x;
+    return hasFeedForward ? addToStream(sum, feedForward(second), "feed_forward.residual") : sum;
   }
 
   // One branch at a time: `norm` before it (or, for POST_NORM, after the sum), `post` on the branch.
@@ -164,7 +177,7 @@ Value models::buildLayer(LayerFunction &f, Value x, const spec::Layer &layer, co
     Value y = body(before ? buildNorm(f, input, norm, name + "_norm") : input);
     if (layer.topology() == spec::SANDWICH || layer.topology() == spec::BRANCH_POST_NORM)
       y = buildNorm(f, y, post, name + "_post_norm");
-    Value sum = add(f, input, y, name + ".residual");
+    Value sum = addToStream(input, y, name + ".residual");
     return layer.topology() == spec::POST_NORM ? buildNorm(f, sum, norm, name + "_norm") : sum;
   };
   if (hasAttention)

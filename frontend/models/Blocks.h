@@ -19,8 +19,9 @@ struct Dimensions {
   spec::Initialization init;
 };
 
-/// y = x weight^T + bias. `prefix` names the parameters.
-mlir::Value buildLinear(LayerFunction &f, mlir::Value x, const llvm::Twine &prefix, int64_t outputs,
+/// y = x weight^T + bias. `prefix` names the parameters, `dims` are the logical dimensions of the weight: what the outputs
+/// and the inputs are. Outputs that are "" belong to the residual stream.
+mlir::Value buildLinear(LayerFunction &f, mlir::Value x, const llvm::Twine &prefix, int64_t outputs, LogicalDims dims,
                         const spec::WeightInit &init, bool bias);
 
 /// The norm, or x itself where the kind is NORM_NONE.

@@ -45,30 +45,40 @@ Value LayerFunction::addArgument(LayerArgument::Kind kind, VariableInfo info, Ty
   return argument;
 }
 
-Value LayerFunction::activation(StringRef name, Type type) {
-  return addArgument(LayerArgument::Activation, {name.str(), cast<RankedTensorType>(type), {}}, type);
+Value LayerFunction::activation(StringRef name, Type type, LogicalDims dims) {
+  return addArgument(LayerArgument::Activation,
+                     {name.str(), cast<RankedTensorType>(type), builder.getStrArrayAttr(dims), {}}, type);
 }
 
-Value LayerFunction::matrix(StringRef name, ArrayRef<int64_t> shape, const spec::WeightInit &init) {
-  Value value = parameter(name, shape, normal(init), /*decay=*/true);
+Value LayerFunction::matrix(StringRef name, ArrayRef<int64_t> shape, LogicalDims dims, const spec::WeightInit &init) {
+  Value value = parameter(name, shape, dims, normal(init), /*decay=*/true);
   arguments.back().info.initByDepth = init.by_depth();
   return value;
 }
 
-Value LayerFunction::parameter(StringRef name, ArrayRef<int64_t> shape, graph::InitAttr init, bool decay) {
-  return addArgument(LayerArgument::Parameter, {name.str(), tensor(shape, builder.getF32Type()), init, decay}, tensor(shape));
+Value LayerFunction::parameter(StringRef name, ArrayRef<int64_t> shape, LogicalDims dims, graph::InitAttr init,
+                               bool decay) {
+  return addArgument(LayerArgument::Parameter,
+                     {name.str(), tensor(shape, builder.getF32Type()), builder.getStrArrayAttr(dims), init, decay},
+                     tensor(shape));
 }
 
-Value LayerFunction::constant(StringRef name, ArrayRef<int64_t> shape, graph::InitAttr init) {
+Value LayerFunction::constant(StringRef name, ArrayRef<int64_t> shape, LogicalDims dims, graph::InitAttr init) {
   for (auto [argument, value] : llvm::zip(arguments, function.getArguments()))
     if (argument.info.name == name)
       return value;
   RankedTensorType type = tensor(shape, builder.getF32Type());
-  return addArgument(LayerArgument::Constant, {name.str(), type, init}, type);
+  return addArgument(LayerArgument::Constant, {name.str(), type, builder.getStrArrayAttr(dims), init}, type);
 }
 
-func::FuncOp LayerFunction::finish(ValueRange results, ArrayRef<StringRef> resultNames) {
-  func::ReturnOp::create(builder, function.getLoc(), results);
+Value LayerFunction::pin(Value value, LogicalDims dims) {
+  pins.set(cast<NameLoc>(value.getLoc()).getName(), builder.getStrArrayAttr(dims));
+  return value;
+}
+
+func::FuncOp LayerFunction::finish(ArrayRef<LayerResult> results) {
+  SmallVector<Value> values = llvm::map_to_vector(results, [](const LayerResult &result) { return result.value; });
+  func::ReturnOp::create(builder, function.getLoc(), values);
 
   // Re-create the arguments in the order of the calling convention.
   Block &body = function.front();
@@ -85,15 +95,22 @@ func::FuncOp LayerFunction::finish(ValueRange results, ArrayRef<StringRef> resul
       ordered.push_back(arguments[i]);
       attributes.push_back(builder.getDictionaryAttr(
           {builder.getNamedAttr("graph.name", builder.getStringAttr(StringRef(arguments[i].info.name).ltrim('@'))),
-           builder.getNamedAttr("graph.arg", builder.getStringAttr(kindNames[kind]))}));
+           builder.getNamedAttr("graph.arg", builder.getStringAttr(kindNames[kind])),
+           builder.getNamedAttr(kDimsAttr, arguments[i].info.dims)}));
     }
   }
   body.eraseArguments(0, count);
   arguments = std::move(ordered);
 
-  function.setFunctionType(builder.getFunctionType(body.getArgumentTypes(), results.getTypes()));
+  function.setFunctionType(builder.getFunctionType(body.getArgumentTypes(), ValueRange(values).getTypes()));
   function.setAllArgAttrs(attributes);
-  for (auto [index, name] : llvm::enumerate(resultNames))
-    function.setResultAttr(index, "graph.name", builder.getStringAttr(name));
+  for (auto [index, result] : llvm::enumerate(results)) {
+    if (!result.name.empty())
+      function.setResultAttr(index, "graph.name", builder.getStringAttr(result.name));
+    if (result.dims)
+      function.setResultAttr(index, kDimsAttr, result.dims);
+  }
+  if (!pins.empty())
+    function->setAttr(kPinsAttr, pins.getDictionary(builder.getContext()));
   return function;
 }

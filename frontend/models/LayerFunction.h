@@ -14,12 +14,32 @@
 
 namespace primus::models {
 
+/// What the dimensions of a tensor are: "batch", "sequence" (token positions), "stream" (token positions of the residual
+/// stream between blocks), "heads", "ffn", "vocabulary", or "" for one that is never split. Which mesh axes split them is
+/// the plan's business.
+using LogicalDims = llvm::ArrayRef<llvm::StringRef>;
+
+/// On an argument or result of a layer function or program: its logical dimensions.
+inline constexpr llvm::StringLiteral kDimsAttr = "graph.dims";
+/// On a layer's forward function: {name = dims} of the activations whose split is fixed because it doesn't follow from
+/// what they are computed from.
+inline constexpr llvm::StringLiteral kPinsAttr = "graph.pins";
+/// The logical dimensions of a graph.variable.
+inline constexpr llvm::StringLiteral kVariableDimsAttr = "dims";
+
+/// Activations between layers: [batch, tokens, width].
+inline constexpr llvm::StringRef kStreamDims[] = {"batch", "stream", ""};
+/// Tokens and labels: [batch, tokens].
+inline constexpr llvm::StringRef kTokenDims[] = {"batch", "sequence"};
+
 /// How a parameter or constant of a layer becomes a variable.
 struct VariableInfo {
   /// Name within the layer: "attention.q.weight". A name with a leading '@' is a whole variable name, shared by layers.
   std::string name;
   /// Type of the variable: f32, whatever the function computes in.
   mlir::RankedTensorType type;
+  /// Its logical dimensions, an array of strings.
+  mlir::ArrayAttr dims;
   graph::InitAttr init;
   /// Takes weight decay.
   bool decay = false;
@@ -37,24 +57,38 @@ struct LayerArgument {
   VariableInfo info;
 };
 
+/// One result of a layer function.
+struct LayerResult {
+  mlir::Value value;
+  /// Its name for people; empty: none.
+  llvm::StringRef name;
+  /// Its logical dimensions, an array of strings; null: it is split, or partial, as its op leaves it.
+  mlir::ArrayAttr dims;
+};
+
 class LayerFunction {
 public:
   /// Starts `@<layer>.<part>` at the end of the module. Parameters appear in the body as `computeType`.
   LayerFunction(mlir::ModuleOp module, llvm::StringRef layer, llvm::StringRef part, mlir::FloatType computeType);
 
-  mlir::Value activation(llvm::StringRef name, mlir::Type type);
+  mlir::Value activation(llvm::StringRef name, mlir::Type type, LogicalDims dims);
   /// A matrix or vector with random, constant or zero initial values.
-  mlir::Value parameter(llvm::StringRef name, llvm::ArrayRef<int64_t> shape, graph::InitAttr init, bool decay);
-  mlir::Value constant(llvm::StringRef name, llvm::ArrayRef<int64_t> shape, graph::InitAttr init);
+  mlir::Value parameter(llvm::StringRef name, llvm::ArrayRef<int64_t> shape, LogicalDims dims, graph::InitAttr init,
+                        bool decay);
+  mlir::Value constant(llvm::StringRef name, llvm::ArrayRef<int64_t> shape, LogicalDims dims, graph::InitAttr init);
 
   /// A matrix [out, in] with random initial values; it takes weight decay.
-  mlir::Value matrix(llvm::StringRef name, llvm::ArrayRef<int64_t> shape, const spec::WeightInit &init);
+  mlir::Value matrix(llvm::StringRef name, llvm::ArrayRef<int64_t> shape, LogicalDims dims,
+                     const spec::WeightInit &init);
+
+  /// Fixes how an activation, named by its location, is split; gives it back.
+  mlir::Value pin(mlir::Value value, LogicalDims dims);
 
   graph::InitAttr normal(const spec::WeightInit &init);
   graph::InitAttr filled(double value);
 
   /// Ends the function and orders its arguments.
-  mlir::func::FuncOp finish(mlir::ValueRange results, llvm::ArrayRef<llvm::StringRef> resultNames = {});
+  mlir::func::FuncOp finish(llvm::ArrayRef<LayerResult> results);
 
   /// Arguments in final order; valid after finish().
   llvm::ArrayRef<LayerArgument> getArguments() const { return arguments; }
@@ -75,6 +109,7 @@ private:
 
   mlir::func::FuncOp function;
   std::vector<LayerArgument> arguments;
+  mlir::NamedAttrList pins;
 };
 
 } // namespace primus::models

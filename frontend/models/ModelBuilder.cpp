@@ -28,6 +28,11 @@ static spec::Initialization getInitialization(const spec::Model &model) {
   return init;
 }
 
+/// Ranks with sequences of their own.
+static int64_t countDataRanks(const spec::Parallelism &parallel) {
+  return std::max<int64_t>(parallel.replicate(), 1) * std::max<int64_t>(parallel.shard(), 1);
+}
+
 namespace {
 
 /// A layer's functions and the arguments that its calls need.
@@ -43,7 +48,7 @@ public:
   ModelBuilder(const spec::TrainingSpec &spec, MLIRContext *context, const ModelPrograms &programs)
       : spec(spec), model(spec.model()), programs(programs), context(context), builder(context) {
     const spec::Training &training = spec.training();
-    dims = {training.micro_batch_size(), training.sequence_length(), model.width(), getInitialization(model)};
+    dims = {training.micro_batch_size() * countDataRanks(spec.parallelism()), training.sequence_length(), model.width(), getInitialization(model)};
     computeType = training.precision() == spec::BF16  ? FloatType(builder.getBF16Type())
                   : training.precision() == spec::F16 ? FloatType(builder.getF16Type())
                                                       : FloatType(builder.getF32Type());
@@ -53,7 +58,11 @@ public:
 
 private:
   void setAttributes();
-  LayerKind finishKind(LayerFunction &function, ValueRange results, ArrayRef<StringRef> resultNames = {});
+  LayerKind finishKind(LayerFunction &function, ArrayRef<LayerResult> results);
+  /// Ends a layer that gives the residual stream.
+  LayerKind finishStream(LayerFunction &function, Value stream) {
+    return finishKind(function, {{stream, "", builder.getStrArrayAttr(kStreamDims)}});
+  }
   func::FuncOp buildUnshard(StringRef layer, const LayerKind &kind);
   /// The parts of the last layer: the loss, and the logits of one position of the first sequence or of all.
   enum class HeadPart { Loss, SampleLogits, AllLogits };
@@ -61,7 +70,12 @@ private:
   void buildForward();
   void buildSample();
   void buildLogits();
-  func::FuncOp startProgram(StringRef name, ArrayRef<std::pair<StringRef, Type>> inputs);
+  struct ProgramInput {
+    StringRef name;
+    Type type;
+    LogicalDims dims;
+  };
+  func::FuncOp startProgram(StringRef name, ArrayRef<ProgramInput> inputs);
   void finishProgram(func::FuncOp program, ValueRange results, ArrayRef<StringRef> names);
   void declareVariables(const LayerKind &kind, StringRef instance);
   ValueRange call(const LayerKind &kind, StringRef instance, ValueRange activations);
@@ -95,7 +109,9 @@ void ModelBuilder::setAttributes() {
   SmallVector<StringAttr> names;
   SmallVector<int64_t> sizes;
   for (auto [name, size] : {std::pair<StringRef, int64_t>{"pp", parallel.pipeline()},
-                            {"dp", parallel.data()},
+                            {"dp", parallel.replicate()},
+                            {"fsdp", parallel.shard()},
+                            {"ep", parallel.expert()},
                             {"cp", parallel.context()},
                             {"tp", parallel.tensor()}}) {
     names.push_back(builder.getStringAttr(name));
@@ -105,9 +121,9 @@ void ModelBuilder::setAttributes() {
 
   Plan plan;
   plan.goal = programs.goal;
-  plan.microBatchSize = training.micro_batch_size();
+  plan.microBatchSize = dims.batch;
   plan.sequenceLength = training.sequence_length();
-  plan.microbatches = training.global_batch_size() / (training.micro_batch_size() * std::max<int64_t>(parallel.data(), 1));
+  plan.microbatches = training.global_batch_size() / dims.batch;
   plan.recompute = training.recompute() == spec::RECOMPUTE_FULL        ? Recompute::Full
                    : training.recompute() == spec::RECOMPUTE_SELECTIVE ? Recompute::Selective
                                                                        : Recompute::None;
@@ -128,9 +144,9 @@ void ModelBuilder::setAttributes() {
   module->setAttr("primus.spec", builder.getStringAttr(text));
 }
 
-LayerKind ModelBuilder::finishKind(LayerFunction &function, ValueRange results, ArrayRef<StringRef> resultNames) {
+LayerKind ModelBuilder::finishKind(LayerFunction &function, ArrayRef<LayerResult> results) {
   LayerKind kind;
-  kind.forward = function.finish(results, resultNames);
+  kind.forward = function.finish(results);
   kind.arguments.assign(function.getArguments().begin(), function.getArguments().end());
   return kind;
 }
@@ -140,13 +156,15 @@ func::FuncOp ModelBuilder::buildUnshard(StringRef layer, const LayerKind &kind) 
   if (computeType.isF32())
     return {};
   LayerFunction unshard(module, layer, "unshard", builder.getF32Type());
-  SmallVector<Value> copies;
+  SmallVector<LayerResult> copies;
   for (const LayerArgument &argument : kind.arguments)
     if (argument.kind == LayerArgument::Parameter && !argument.info.isShared()) {
       const VariableInfo &info = argument.info;
-      Value master = unshard.parameter(info.name, info.type.getShape(), info.init, info.decay);
-      copies.push_back(graph::ConvertOp::create(unshard.builder, unshard.loc(info.name),
-                                                unshard.tensor(info.type.getShape(), computeType), master));
+      auto dims = llvm::to_vector(info.dims.getAsValueRange<StringAttr>());
+      Value master = unshard.parameter(info.name, info.type.getShape(), dims, info.init, info.decay);
+      Value copy = graph::ConvertOp::create(unshard.builder, unshard.loc(info.name),
+                                            unshard.tensor(info.type.getShape(), computeType), master);
+      copies.push_back({copy, "", info.dims});
     }
   if (!copies.empty())
     return unshard.finish(copies);
@@ -159,27 +177,29 @@ LayerKind ModelBuilder::buildHead(HeadPart part) {
   int64_t rows = model.embedding().padded_vocabulary(), tokens = dims.batch * dims.tokens;
   bool loss = part == HeadPart::Loss, sample = part == HeadPart::SampleLogits;
   LayerFunction f(module, "head", loss ? "forward" : sample ? "logits" : "all_logits", computeType);
-  Value x = f.activation("x", activationType()), labels, position;
+  Value x = f.activation("x", activationType(), kStreamDims), labels, position;
   if (loss)
-    labels = f.activation("labels", tokensType());
+    labels = f.activation("labels", tokensType(), kTokenDims);
   if (sample)
-    position = f.activation("position", RankedTensorType::get({1}, builder.getI32Type()));
+    position = f.activation("position", RankedTensorType::get({1}, builder.getI32Type()), {""});
   auto f32 = [&](ArrayRef<int64_t> shape) { return f.tensor(shape, builder.getF32Type()); };
 
   Value flat = graph::ReshapeOp::create(f.builder, f.loc("x.flat"), f.tensor({tokens, dims.width}), x);
   if (sample)
     flat = graph::GatherOp::create(f.builder, f.loc("x.row"), f.tensor({1, dims.width}), flat, position);
   flat = buildScale(f, buildNorm(f, flat, spec.norm(), "norm"), spec.logit_scale());
-  Value weight = f.matrix(spec.tied() ? "@embedding.weight" : "weight", {rows, dims.width}, dims.init.head());
+  Value weight = f.matrix(spec.tied() ? "@embedding.weight" : "weight", {rows, dims.width}, {"vocabulary", ""},
+                          dims.init.head());
   if (!loss) {
     RankedTensorType type = f32({sample ? 1 : tokens, rows});
     Value y = graph::MatmulOp::create(f.builder, f.loc("logits"), type, "nd,vd->nv", flat, weight);
-    return finishKind(f, y, {"logits"});
+    return finishKind(f, {{y, "logits", builder.getStrArrayAttr({"", ""})}});
   }
   labels = graph::ReshapeOp::create(f.builder, f.loc("labels.flat"), RankedTensorType::get({tokens}, builder.getI32Type()), labels);
   auto op = graph::CrossEntropyOp::create(f.builder, f.loc("loss"), f32({}), f32({}), f32({tokens}), flat, weight, labels,
                                           builder.getI64IntegerAttr(model.embedding().vocabulary()));
-  return finishKind(f, {op.getLoss(), op.getValid()}, {"loss_sum", "valid_tokens"});
+  // Partial sums until the program's end: one reduction does for all microbatches.
+  return finishKind(f, {{op.getLoss(), "loss_sum", {}}, {op.getValid(), "valid_tokens", {}}});
 }
 
 /// `init` with its standard deviation divided by sqrt(2 (i + 1)), in the instance "layers.<i>".
@@ -207,7 +227,8 @@ void ModelBuilder::declareVariables(const LayerKind &kind, StringRef instance) {
         builder, NameLoc::get(builder.getStringAttr(name)), builder.getStringAttr(name), TypeAttr::get(argument.info.type),
         graph::RoleAttr::get(context, parameter ? graph::Role::Parameter : graph::Role::Constant),
         argument.info.initByDepth ? scaleByDepth(argument.info.init, instance) : argument.info.init,
-        builder.getI64IntegerAttr(parameter ? nextStream++ : 0), decay ? builder.getUnitAttr() : UnitAttr());
+        builder.getI64IntegerAttr(parameter ? nextStream++ : 0), decay ? builder.getUnitAttr() : UnitAttr())
+        ->setAttr(kVariableDimsAttr, argument.info.dims);
   }
 }
 
@@ -248,29 +269,34 @@ Value ModelBuilder::runTrunk(Value tokens) {
   return x;
 }
 
-func::FuncOp ModelBuilder::startProgram(StringRef name, ArrayRef<std::pair<StringRef, Type>> inputs) {
+func::FuncOp ModelBuilder::startProgram(StringRef name, ArrayRef<ProgramInput> inputs) {
   builder.setInsertionPointToEnd(module.getBody());
-  SmallVector<Type> types = llvm::to_vector(llvm::make_second_range(inputs));
+  SmallVector<Type> types = llvm::map_to_vector(inputs, [](const ProgramInput &input) { return input.type; });
   auto program = func::FuncOp::create(builder, NameLoc::get(builder.getStringAttr(name)), name, builder.getFunctionType(types, {}));
   Block &body = program.getBody().emplaceBlock();
   for (auto [index, input] : llvm::enumerate(inputs)) {
-    body.addArgument(input.second, NameLoc::get(builder.getStringAttr(input.first)));
-    program.setArgAttr(index, "graph.name", builder.getStringAttr(input.first));
+    body.addArgument(input.type, NameLoc::get(builder.getStringAttr(input.name)));
+    program.setArgAttr(index, "graph.name", builder.getStringAttr(input.name));
+    program.setArgAttr(index, kDimsAttr, builder.getStrArrayAttr(input.dims));
   }
   builder.setInsertionPointToStart(&body);
   computeCopies.clear();
   return program;
 }
 
+/// Ends a program with results that every rank has whole.
 void ModelBuilder::finishProgram(func::FuncOp program, ValueRange results, ArrayRef<StringRef> names) {
   func::ReturnOp::create(builder, program.getLoc(), results);
   program.setFunctionType(builder.getFunctionType(program.getArgumentTypes(), results.getTypes()));
-  for (auto [index, name] : llvm::enumerate(names))
+  for (auto [index, name, type] : llvm::enumerate(names, results.getTypes())) {
     program.setResultAttr(index, "graph.name", builder.getStringAttr(name));
+    SmallVector<StringRef> whole(cast<RankedTensorType>(type).getRank());
+    program.setResultAttr(index, kDimsAttr, builder.getStrArrayAttr(whole));
+  }
 }
 
 void ModelBuilder::buildForward() {
-  func::FuncOp forward = startProgram("forward", {{"tokens", tokensType()}, {"labels", tokensType()}});
+  func::FuncOp forward = startProgram("forward", {{"tokens", tokensType(), kTokenDims}, {"labels", tokensType(), kTokenDims}});
   Value x = runTrunk(forward.getArgument(0));
   finishProgram(forward, call(head, "head", {x, forward.getArgument(1)}), {"loss_sum", "valid_tokens"});
 }
@@ -278,7 +304,8 @@ void ModelBuilder::buildForward() {
 void ModelBuilder::buildSample() {
   LayerKind logits = buildHead(HeadPart::SampleLogits);
   logits.unshard = head.unshard;
-  func::FuncOp sample = startProgram("sample", {{"tokens", tokensType()}, {"position", RankedTensorType::get({1}, builder.getI32Type())}});
+  Type positionType = RankedTensorType::get({1}, builder.getI32Type());
+  func::FuncOp sample = startProgram("sample", {{"tokens", tokensType(), kTokenDims}, {"position", positionType, {""}}});
   Value x = runTrunk(sample.getArgument(0));
   finishProgram(sample, call(logits, "head", {x, sample.getArgument(1)}), {"logits"});
 }
@@ -286,7 +313,7 @@ void ModelBuilder::buildSample() {
 void ModelBuilder::buildLogits() {
   LayerKind logits = buildHead(HeadPart::AllLogits);
   logits.unshard = head.unshard;
-  func::FuncOp program = startProgram("logits", {{"tokens", tokensType()}});
+  func::FuncOp program = startProgram("logits", {{"tokens", tokensType(), kTokenDims}});
   finishProgram(program, call(logits, "head", runTrunk(program.getArgument(0))), {"logits"});
 }
 
@@ -300,8 +327,8 @@ FailureOr<OwningOpRef<ModuleOp>> ModelBuilder::build() {
 
   {
     LayerFunction f(module, "embedding", "forward", computeType);
-    Value tokens = f.activation("tokens", tokensType());
-    embedding = finishKind(f, buildEmbedding(f, tokens, model.embedding(), dims));
+    Value tokens = f.activation("tokens", tokensType(), kTokenDims);
+    embedding = finishStream(f, buildEmbedding(f, tokens, model.embedding(), dims));
     embedding.unshard = buildUnshard("embedding", embedding);
   }
   std::map<std::string, unsigned> known;
@@ -312,8 +339,8 @@ FailureOr<OwningOpRef<ModuleOp>> ModelBuilder::build() {
       continue;
     std::string kindName = kinds.empty() ? "block" : "block_" + std::to_string(kinds.size());
     LayerFunction f(module, kindName, "forward", computeType);
-    Value x = f.activation("x", activationType());
-    kinds.push_back(finishKind(f, buildLayer(f, x, group.layer(), dims)));
+    Value x = f.activation("x", activationType(), kStreamDims);
+    kinds.push_back(finishStream(f, buildLayer(f, x, group.layer(), dims)));
     kinds.back().unshard = buildUnshard(kindName, kinds.back());
   }
   head = buildHead(HeadPart::Loss);
