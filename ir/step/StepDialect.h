@@ -12,5 +12,11 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
 #include "ir/step/StepDialect.h.inc"
+#include "ir/step/StepEnums.h.inc"
 #define GET_OP_CLASSES
 #include "ir/step/StepOps.h.inc"
+
+namespace primus::step {
+/// Bytes of a packed buffer; i1 takes a byte.
+int64_t getByteSize(mlir::MemRefType type);
+} // namespace primus::step

@@ -16,8 +16,7 @@ using namespace primus::step;
 #define GET_OP_CLASSES
 #include "ir/step/StepOps.cpp.inc"
 
-/// Size of a packed buffer in bytes.
-static int64_t countBytes(MemRefType type) { return type.getNumElements() * ((type.getElementTypeBitWidth() + 7) / 8); }
+int64_t step::getByteSize(MemRefType type) { return type.getNumElements() * ((type.getElementTypeBitWidth() + 7) / 8); }
 
 //===----------------------------------------------------------------------===//
 // Function and program
@@ -103,7 +102,7 @@ LogicalResult CallOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (!function)
     return emitOpError() << getCalleeAttr() << " is not a step.function of this module";
   if (getScratch()) {
-    int64_t bytes = countBytes(cast<MemRefType>(getScratch().getType())), needed = function.getScratch();
+    int64_t bytes = getByteSize(cast<MemRefType>(getScratch().getType())), needed = function.getScratch();
     if (bytes < needed)
       return emitOpError("scratch of ") << bytes << " bytes is too small: " << getCalleeAttr() << " needs " << needed;
   }
@@ -143,8 +142,8 @@ LogicalResult MicrobatchOp::verify() {
 LogicalResult ViewOp::verify() {
   auto source = cast<MemRefType>(getSource().getType()), result = cast<MemRefType>(getResult().getType());
   int64_t offset = getOffset();
-  if (offset < 0 || offset + countBytes(result) > countBytes(source))
-    return emitOpError("bytes [") << offset << ", " << offset + countBytes(result) << ") lie outside the "
-                                  << countBytes(source) << " bytes of " << source;
+  if (offset < 0 || offset + getByteSize(result) > getByteSize(source))
+    return emitOpError("bytes [") << offset << ", " << offset + getByteSize(result) << ") lie outside the "
+                                  << getByteSize(source) << " bytes of " << source;
   return success();
 }

@@ -1,6 +1,7 @@
 //===- Liveness.cpp - When buffers are live -------------------------------===//
 
 #include "passes/step/Liveness.h"
+#include "passes/step/Accesses.h"
 #include "passes/step/Lowering.h"
 
 using namespace mlir;
@@ -39,7 +40,9 @@ SmallVector<LiveBuffer> step::computeLiveness(Block &body) {
   body.walk([&](Operation *op) {
     if (isa<BufferOp, ViewOp, MicrobatchOp>(op))
       return;
-    for (Value operand : op->getOperands()) {
+    auto wait = dyn_cast<WaitOp>(op);
+    CollectiveOp collective = wait ? findCollective(wait) : CollectiveOp();
+    for (Value operand : collective ? collective->getOperands() : op->getOperands()) {
       auto entry = index.find(getRoot(operand));
       if (entry == index.end())
         continue;

@@ -13,11 +13,6 @@ MemRefType step::getBufferType(Type tensor) {
   return MemRefType::get(type.getShape(), type.getElementType());
 }
 
-int64_t step::getByteSize(MemRefType type) {
-  int64_t bits = type.getElementTypeBitWidth();
-  return type.getNumElements() * std::max<int64_t>(bits / 8, 1);
-}
-
 Value step::getRoot(Value buffer) {
   while (Operation *definition = buffer.getDefiningOp()) {
     if (auto view = dyn_cast<ViewOp>(definition))

@@ -56,8 +56,6 @@ private:
 
 /// The buffer type of a tensor: packed and row-major, without its layout.
 mlir::MemRefType getBufferType(mlir::Type tensor);
-/// Bytes of a buffer; i1 takes a byte.
-int64_t getByteSize(mlir::MemRefType type);
 /// The buffer that a chain of views starts from.
 mlir::Value getRoot(mlir::Value buffer);
 /// `buffer` as another type from a byte offset on; itself if nothing changes.

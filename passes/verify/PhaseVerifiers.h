@@ -22,12 +22,14 @@ mlir::LogicalResult verifySharded(mlir::ModuleOp module);
 mlir::LogicalResult verifyPlaced(mlir::ModuleOp module);
 /// Every op of a layer's function is in a fusion, or a view.
 mlir::LogicalResult verifyFused(mlir::ModuleOp module);
-/// No graph function is left, no two live buffers overlap, and all lie within their regions.
+/// No graph function is left, no two live buffers overlap, all lie within their regions, and verifyAsynchronous holds.
 mlir::LogicalResult verifyStep(mlir::ModuleOp module);
 
 /// Part of verifyModel and verifyTrain: programs hold only structural ops, layers' functions none; what each argument
 /// of a layer's function is, is known.
 mlir::LogicalResult verifyStructure(mlir::ModuleOp module);
+/// Part of verifyStep: each ticket is given out and waited for once, and nothing disturbs a collective that still runs.
+mlir::LogicalResult verifyAsynchronous(mlir::ModuleOp module);
 /// Calls `check` for every value of a module, with the first failure's result.
 mlir::LogicalResult forEachValue(mlir::ModuleOp module, llvm::function_ref<mlir::LogicalResult(mlir::Value)> check);
 

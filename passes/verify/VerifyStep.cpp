@@ -74,5 +74,5 @@ LogicalResult primus::verifyStep(ModuleOp module) {
   for (auto program : module.getOps<ProgramOp>())
     if (failed(verifyRegion(program, program.getBody().front(), variables, program.getArena())))
       return failure();
-  return success();
+  return verifyAsynchronous(module);
 }
