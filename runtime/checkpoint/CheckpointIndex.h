@@ -17,14 +17,9 @@
 #define PRIMUS_RUNTIME_CHECKPOINT_CHECKPOINTINDEX_H
 
 #include "runtime/checkpoint/Safetensors.h"
+#include "runtime/support/TensorRegion.h"
 
 namespace primus::runtime {
-
-/// A box of a tensor's elements.
-struct TensorRegion {
-  std::vector<int64_t> begin;
-  std::vector<int64_t> shape;
-};
 
 /// The part of a tensor that one of the files holds.
 struct TensorSlice : TensorRegion {

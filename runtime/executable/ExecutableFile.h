@@ -12,7 +12,7 @@
 namespace primus::runtime {
 
 /// The format that this library reads and writes.
-inline constexpr int executableFormatVersion = 2;
+inline constexpr int executableFormatVersion = 3;
 
 /// The executable as bytes, equal for equal executables. Fills in the format version and the checksum.
 std::string serializeExecutable(executable::Executable executable);

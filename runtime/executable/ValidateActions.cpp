@@ -1,10 +1,12 @@
 //===- ValidateActions.cpp - Does every action stay inside its memory? ----===//
 
+#include "runtime/executable/Collectives.h"
 #include "runtime/executable/Types.h"
 #include "runtime/executable/Validation.h"
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <set>
 #include <vector>
 
 using namespace primus;
@@ -31,7 +33,7 @@ struct FunctionNeeds {
 
 class ActionValidator {
 public:
-  explicit ActionValidator(const Executable &executable) : executable(executable) {}
+  explicit ActionValidator(const Executable &executable) : executable(executable), mesh(executable.mesh()) {}
 
   Error run();
 
@@ -43,9 +45,18 @@ private:
   Error checkProgramActions(const google::protobuf::RepeatedPtrField<Action> &actions, int64_t count, bool inLoop);
   Error checkCall(const executable::Call &call, int64_t count);
 
-  /// Checks a launch, copy or fill. `check(reference, bytes, alignment)` judges each of its references.
+  /// Checks whatever is neither a call nor a loop. `check(reference, bytes, alignment)` judges each of its references.
   template <typename Check>
   Error checkCommand(const Action &action, Check check);
+
+  template <typename Check>
+  Error checkCollective(const executable::Collective &collective, Check check);
+
+  /// Keeps account of the collectives in flight.
+  Error startTicket(int64_t ticket);
+  Error waitForTicket(int64_t ticket);
+  /// Checks that nothing is in flight at the end of a function or program.
+  Error checkNothingInFlight() const;
 
   /// Checks a reference of a function and widens what the function needs.
   static Error checkFunctionReference(const Reference &reference, int64_t bytes, int64_t alignment,
@@ -55,12 +66,19 @@ private:
   Error checkArenaReference(const Reference &reference, int64_t bytes, int64_t alignment, int64_t count);
 
   const Executable &executable;
+  RankMesh mesh;
   std::vector<FunctionNeeds> functions;
+  std::set<int64_t> inFlight;
   int64_t commands = 0;
   int64_t operands = 0;
 };
 
 } // namespace
+
+/// Entries that an action takes in the lists of a flattened program, beside itself.
+static int64_t countOperands(const Action &action) {
+  return action.launch().operands_size() + action.collective().parts_size();
+}
 
 static bool isSize(int64_t value) { return value >= 0 && value <= maximumBytes; }
 
@@ -116,9 +134,80 @@ Error ActionValidator::checkCommand(const Action &action, Check check) {
       return Error::failure(fmt::format("fill, target: {}", error.getMessage()));
     return Error::success();
   }
+  case Action::kCollective: {
+    if (Error error = checkCollective(action.collective(), check))
+      return Error::failure(fmt::format("{}: {}", action.collective().kind(), error.getMessage()));
+    return startTicket(action.collective().ticket());
+  }
+  case Action::kWait:
+    return waitForTicket(action.wait().ticket());
   default:
     return Error::failure("an action that is not allowed here, or that this program does not know");
   }
+}
+
+//===----------------------------------------------------------------------===//
+// Collectives
+//===----------------------------------------------------------------------===//
+
+template <typename Check>
+Error ActionValidator::checkCollective(const executable::Collective &collective, Check check) {
+  std::optional<CollectiveKind> kind = parseCollectiveKind(collective.kind());
+  if (!kind)
+    return Error::failure("not a kind of collective");
+  std::unordered_set<std::string_view> used;
+  if (collective.axes().empty())
+    return Error::failure("no axes");
+  if (Error error = validateAxes(mesh, collective.axes(), used))
+    return error;
+  int groupSize = mesh.getGroupSize(collective.axes());
+  std::optional<int64_t> elementBytes = getElementBytes(collective.data_type());
+  if (!elementBytes)
+    return Error::failure("no valid data type");
+  if (Error error = validateReduction(*kind, collective))
+    return error;
+  if (collective.shift() != 0 && *kind != CollectiveKind::Permute)
+    return Error::failure(fmt::format("a shift of {}", collective.shift()));
+  if (collective.shift() < -groupSize || collective.shift() > groupSize)
+    return Error::failure(fmt::format("a shift of {} in a group of {}", collective.shift(), groupSize));
+  if (collective.parts().empty())
+    return Error::failure("no parts");
+  for (int i = 0; i < collective.parts_size(); ++i) {
+    const executable::Part &part = collective.parts(i);
+    auto fail = [&](std::string_view what, const Error &error) {
+      return Error::failure(fmt::format("parts[{}]{}: {}", i, what, error.getMessage()));
+    };
+    Expected<PartBytes> bytes = getPartBytes(*kind, part, *elementBytes, groupSize);
+    if (!bytes)
+      return fail("", bytes.takeError());
+    if (Error error = check(part.source(), bytes->source, *elementBytes))
+      return fail(", source", error);
+    if (Error error = check(part.target(), bytes->target, *elementBytes))
+      return fail(", target", error);
+  }
+  return Error::success();
+}
+
+Error ActionValidator::startTicket(int64_t ticket) {
+  if (ticket == 0)
+    return Error::success();
+  if (ticket < 0)
+    return Error::failure(fmt::format("ticket {}", ticket));
+  if (!inFlight.insert(ticket).second)
+    return Error::failure(fmt::format("ticket {} is in flight already", ticket));
+  return Error::success();
+}
+
+Error ActionValidator::waitForTicket(int64_t ticket) {
+  if (inFlight.erase(ticket) == 0)
+    return Error::failure(fmt::format("wait: ticket {} is not in flight", ticket));
+  return Error::success();
+}
+
+Error ActionValidator::checkNothingInFlight() const {
+  if (inFlight.empty())
+    return Error::success();
+  return Error::failure(fmt::format("never waits for ticket {}", *inFlight.begin()));
 }
 
 //===----------------------------------------------------------------------===//
@@ -157,6 +246,7 @@ Error ActionValidator::checkFunction(const executable::Function &function, Funct
   if (!isSize(function.scratch_bytes()))
     return Error::failure(fmt::format("has {} bytes of scratch", function.scratch_bytes()));
   needs.arguments.resize(static_cast<size_t>(function.num_arguments()));
+  inFlight.clear();
   for (int i = 0; i < function.actions_size(); ++i) {
     const Action &action = function.actions(i);
     auto check = [&](const Reference &reference, int64_t bytes, int64_t alignment) {
@@ -165,10 +255,10 @@ Error ActionValidator::checkFunction(const executable::Function &function, Funct
     if (Error error = checkCommand(action, check))
       return Error::failure(fmt::format("actions[{}]: {}", i, error.getMessage()));
     ++needs.commands;
-    needs.operands += action.launch().operands_size();
+    needs.operands += countOperands(action);
   }
   needs.scratch.bytes = function.scratch_bytes();
-  return Error::success();
+  return checkNothingInFlight();
 }
 
 //===----------------------------------------------------------------------===//
@@ -225,12 +315,18 @@ Error ActionValidator::checkProgramActions(const google::protobuf::RepeatedPtrFi
           return Error::failure("a loop inside a loop");
         if (action.loop().count() < 1 || action.loop().count() > maximumCommands)
           return Error::failure(fmt::format("a loop of {} iterations", action.loop().count()));
-        return checkProgramActions(action.loop().body(), action.loop().count(), /*inLoop=*/true);
+        // An iteration has to leave in flight what it found there, so that the next one may do the same.
+        std::set<int64_t> before = inFlight;
+        if (Error error = checkProgramActions(action.loop().body(), action.loop().count(), /*inLoop=*/true))
+          return error;
+        if (action.loop().count() > 1 && inFlight != before)
+          return Error::failure("the tickets in flight change from one iteration of the loop to the next");
+        return Error::success();
       }
       if (action.has_call())
         return checkCall(action.call(), count);
       commands += count;
-      operands += count * action.launch().operands_size();
+      operands += count * countOperands(action);
       return checkCommand(action, [&](const Reference &reference, int64_t bytes, int64_t alignment) {
         return checkArenaReference(reference, bytes, alignment, count);
       });
@@ -247,7 +343,10 @@ Error ActionValidator::checkProgramActions(const google::protobuf::RepeatedPtrFi
 Error ActionValidator::checkProgram(const executable::Program &program) {
   commands = 0;
   operands = 0;
-  return checkProgramActions(program.actions(), /*count=*/1, /*inLoop=*/false);
+  inFlight.clear();
+  if (Error error = checkProgramActions(program.actions(), /*count=*/1, /*inLoop=*/false))
+    return error;
+  return checkNothingInFlight();
 }
 
 Error runtime::validateActions(const Executable &executable) { return ActionValidator(executable).run(); }

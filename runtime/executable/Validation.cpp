@@ -1,7 +1,7 @@
 //===- Validation.cpp - Is an executable safe to run? ---------------------===//
 //
-// The tables of an executable: kernels, variables, ports, memory. ValidateActions.cpp checks what programs do with them
-// and ValidateCode.cpp the shared object.
+// The tables of an executable: kernels, variables, ports, memory. ValidateLayouts.cpp checks the mesh and what lies on it,
+// ValidateActions.cpp what programs do, and ValidateCode.cpp the shared object.
 //
 //===----------------------------------------------------------------------===//
 
@@ -81,7 +81,8 @@ static Error checkKernels(const Executable &executable) {
 
 /// Checks a named tensor at a fixed place of the arena: a variable or a port.
 template <typename Entry>
-static Error checkPlace(const Executable &executable, const Entry &entry, const std::string &where) {
+static Error checkPlace(const Executable &executable, const RankMesh &mesh, const Entry &entry,
+                        const std::string &where) {
   auto fail = [&](const std::string &what) {
     return Error::failure(fmt::format("{} '{}': {}", where, entry.name(), what));
   };
@@ -95,15 +96,19 @@ static Error checkPlace(const Executable &executable, const Entry &entry, const 
     return fail(fmt::format("{} bytes at offset {} lie outside the arena of {} bytes", *bytes, entry.offset(), arena));
   if (entry.offset() % arenaAlignment != 0)
     return fail(fmt::format("offset {} is not a multiple of {}", entry.offset(), arenaAlignment));
+  if (entry.has_layout())
+    if (Error error = validateLayout(mesh, entry.type(), entry.layout()))
+      return fail(error.getMessage());
   return Error::success();
 }
 
 template <typename Entries>
 static Error checkPlaces(const Executable &executable, const Entries &entries, const std::string &where) {
+  RankMesh mesh(executable.mesh());
   std::unordered_set<std::string_view> names;
   for (int i = 0; i < entries.size(); ++i) {
     std::string entryWhere = fmt::format("{}[{}]", where, i);
-    if (Error error = checkPlace(executable, entries[i], entryWhere))
+    if (Error error = checkPlace(executable, mesh, entries[i], entryWhere))
       return error;
     if (!names.insert(entries[i].name()).second)
       return Error::failure(fmt::format("{} '{}': the name occurs twice", entryWhere, entries[i].name()));
@@ -127,10 +132,18 @@ static Error checkVariablesAreDisjoint(const Executable &executable) {
 static Error checkVariables(const Executable &executable) {
   if (Error error = checkPlaces(executable, executable.variables(), "variables"))
     return error;
+  RankMesh mesh(executable.mesh());
   for (const executable::Variable &variable : executable.variables()) {
     const std::string &role = variable.role();
     if (role != "parameter" && role != "optimizer" && role != "gradient" && role != "constant")
       return Error::failure(fmt::format("variable '{}': unknown role '{}'", variable.name(), role));
+    // A sum over ranks that starts with a value would count it once per rank.
+    if (variable.layout().partial_size() > 0 && variable.initializer().kind() != "zeros")
+      return Error::failure(fmt::format("variable '{}': a partial sum that starts with '{}' instead of zeros",
+                                        variable.name(), variable.initializer().kind()));
+    std::unordered_set<std::string_view> used;
+    if (Error error = validateAxes(mesh, variable.initializer().axes(), used))
+      return Error::failure(fmt::format("variable '{}': initializer: {}", variable.name(), error.getMessage()));
   }
   return checkVariablesAreDisjoint(executable);
 }
@@ -146,6 +159,9 @@ static Error checkPrograms(const Executable &executable) {
       return error;
     if (Error error = checkPlaces(executable, program.outputs(), where + " outputs"))
       return error;
+    for (const executable::Port &input : program.inputs())
+      if (input.layout().partial_size() > 0)
+        return Error::failure(fmt::format("{} input '{}': a partial sum", where, input.name()));
   }
   return validateActions(executable);
 }
@@ -160,6 +176,8 @@ Error runtime::validateExecutable(const Executable &executable) {
   if (Error error = checkTarget(executable))
     return error;
   if (Error error = checkMemory(executable.memory()))
+    return error;
+  if (Error error = validateMesh(executable))
     return error;
   if (Error error = checkKernels(executable))
     return error;

@@ -3,10 +3,12 @@
 #ifndef PRIMUS_RUNTIME_EXECUTABLE_VALIDATION_H
 #define PRIMUS_RUNTIME_EXECUTABLE_VALIDATION_H
 
-#include "runtime/executable/Executable.pb.h"
+#include "runtime/executable/Mesh.h"
 #include "runtime/support/Error.h"
 
 #include <string>
+#include <string_view>
+#include <unordered_set>
 
 namespace primus::runtime {
 
@@ -15,12 +17,24 @@ namespace primus::runtime {
 inline constexpr int64_t maximumCommands = int64_t(1) << 22;
 inline constexpr int64_t maximumOperands = int64_t(1) << 25;
 
+/// No mesh has more ranks.
+inline constexpr int64_t maximumRanks = int64_t(1) << 24;
+
 /// Checks everything that the executor relies on: format version, target and processor features, every index, type,
 /// offset, size and alignment, and that the code is an undamaged shared object. Arithmetic on the file's numbers never
 /// overflows. The message says which entry is wrong and why, in one line.
 Error validateExecutable(const executable::Executable &executable);
 
-/// Checks the actions of functions and programs, whose kernels must have been checked already.
+/// Checks the mesh, on which everything about several ranks depends.
+Error validateMesh(const executable::Executable &executable);
+
+/// Checks that axes exist and are not in `used` yet, which they join.
+Error validateAxes(const RankMesh &mesh, const AxisList &axes, std::unordered_set<std::string_view> &used);
+
+/// Checks the layout of a tensor, each of whose parts has the valid type `type`.
+Error validateLayout(const RankMesh &mesh, const executable::TensorType &type, const executable::Layout &layout);
+
+/// Checks the actions of functions and programs, whose kernels and mesh must have been checked already.
 Error validateActions(const executable::Executable &executable);
 
 /// Checks that `code` is a 64-bit shared object of this machine's architecture whose segments lie inside it.

@@ -69,6 +69,8 @@ Error Flattener::addCommand(const Action &action, Resolve resolve) {
     command.target = resolve(action.fill().target());
     if (command.bytes > 0)
       program.commands.push_back(command);
+  } else if (action.has_collective() || action.has_wait()) {
+    return Error::failure("collectives need a communicator");
   } else {
     const executable::Launch &launch = action.launch();
     const executable::Kernel &kernel = executable.kernels(launch.kernel());

@@ -97,7 +97,7 @@ bool test::fuzzSafetensors(std::string_view bytes) {
 }
 
 std::string test::makeExecutableSeed() {
-  // A function, a loop, a copy and a fill, without code: damage should land in the tables.
+  // A function, a loop, a copy, a fill and collectives, without code: damage should land in the tables.
   ExecutableBuilder builder;
   executable::TensorType vector = makeType(executable::F32, {24});
   builder.addKernel("kernel", {2, 3}, {vector, vector});
@@ -122,6 +122,8 @@ std::string test::makeExecutableSeed() {
   executable::Fill &fill = *program.add_actions()->mutable_fill();
   *fill.mutable_target() = inArena(y);
   fill.set_bytes(96);
+  // A second program, because damage in one of them should leave the other to be tried.
+  addCollectives(builder);
   executable::Executable &executable = builder.finish();
   // The smallest shared object that the loader accepts: a header without segments.
   executable.mutable_code()->resize(64);

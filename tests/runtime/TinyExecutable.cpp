@@ -3,6 +3,7 @@
 #include "tests/runtime/TinyExecutable.h"
 
 #include "runtime/executable/ExecutableFile.h"
+#include "runtime/executable/Mesh.h"
 #include "runtime/executable/Types.h"
 
 #include <cstdlib>
@@ -126,6 +127,94 @@ void test::addLaunch(google::protobuf::RepeatedPtrField<executable::Action> &act
   launch.set_kernel(kernel);
   for (const executable::Reference &operand : operands)
     *launch.add_operands() = operand;
+}
+
+void test::setMesh(executable::Executable &executable, const std::vector<std::pair<std::string, int64_t>> &axes) {
+  int64_t ranks = 1;
+  for (const auto &[name, size] : axes) {
+    executable.mutable_mesh()->add_names(name);
+    executable.mutable_mesh()->add_sizes(size);
+    ranks *= size;
+  }
+  executable.set_world_size(ranks);
+}
+
+void test::setLayout(const executable::Executable &executable, const executable::TensorType &type,
+                     executable::Layout &layout, const std::vector<std::vector<std::string>> &dims,
+                     const std::vector<std::string> &partial) {
+  runtime::RankMesh mesh(executable.mesh());
+  for (size_t d = 0; d < dims.size(); ++d) {
+    auto &names = *layout.add_dims()->mutable_names();
+    names.Add(dims[d].begin(), dims[d].end());
+    layout.add_global_shape(type.shape(static_cast<int>(d)) * mesh.getGroupSize(names));
+  }
+  layout.mutable_partial()->Add(partial.begin(), partial.end());
+}
+
+executable::Collective &test::addCollective(google::protobuf::RepeatedPtrField<executable::Action> &actions,
+                                            const std::string &kind, const std::vector<std::string> &axes,
+                                            int64_t ticket) {
+  executable::Collective &collective = *actions.Add()->mutable_collective();
+  collective.set_kind(kind);
+  collective.mutable_axes()->Add(axes.begin(), axes.end());
+  collective.set_data_type(executable::F32);
+  if (kind == "all_reduce" || kind == "reduce_scatter")
+    collective.set_reduction("sum");
+  collective.set_ticket(ticket);
+  return collective;
+}
+
+executable::Part &test::addPart(executable::Collective &collective, const std::vector<int64_t> &shape,
+                                const executable::Reference &source, const executable::Reference &target) {
+  executable::Part &part = *collective.add_parts();
+  part.mutable_shape()->Add(shape.begin(), shape.end());
+  *part.mutable_source() = source;
+  *part.mutable_target() = target;
+  return part;
+}
+
+void test::addWait(google::protobuf::RepeatedPtrField<executable::Action> &actions, int64_t ticket) {
+  actions.Add()->mutable_wait()->set_ticket(ticket);
+}
+
+void test::addCollectives(ExecutableBuilder &builder) {
+  setMesh(builder.result, {{"dp", 2}, {"tp", 2}});
+  int64_t whole = builder.addVariable("whole", {8, 6}, "ones");
+  executable::Variable &variable = *builder.result.mutable_variables()->rbegin();
+  setLayout(builder.result, variable.type(), *variable.mutable_layout(), {{"dp", "tp"}, {}});
+
+  executable::Function &function = builder.addFunction("exchange", 1, 256);
+  int index = builder.result.functions_size() - 1;
+  addPart(addCollective(*function.mutable_actions(), "all_reduce", {"tp"}, 1), {8, 6}, inArgument(0), inArgument(0));
+  addPart(addCollective(*function.mutable_actions(), "block", {"dp"}), {4, 6}, inArgument(0, 96), inScratch(0));
+  addWait(*function.mutable_actions(), 1);
+
+  executable::Program &program = builder.addProgram("exchange");
+  auto &actions = *program.mutable_actions();
+  int64_t input = builder.addInput(program, "input", executable::F32, {4, 6});
+  executable::Port &port = *program.mutable_inputs(0);
+  setLayout(builder.result, port.type(), *port.mutable_layout(), {{"dp"}, {"tp"}});
+  int64_t gathered = builder.allocate(4 * 48 * 4), scattered = builder.allocate(4 * 48 * 4);
+  executable::Collective &gather = addCollective(actions, "all_gather", {"tp"}, 1);
+  addPart(gather, {4, 6}, inArena(input), inArena(gathered)).set_dim(1);
+  addPart(gather, {2}, inArena(input), inArena(gathered + 192));
+  executable::Loop &loop = *actions.Add()->mutable_loop();
+  loop.set_count(2);
+  executable::Collective &scatter = addCollective(*loop.mutable_body(), "reduce_scatter", {"dp", "tp"}, 2);
+  scatter.set_reduction("max");
+  addPart(scatter, {8, 6}, inArena(whole), inArena(scattered, 48));
+  executable::Call &call = *loop.add_body()->mutable_call();
+  call.set_function(index);
+  *call.add_arguments() = inArena(whole);
+  *call.mutable_scratch() = inArena(builder.allocate(256));
+  addWait(*loop.mutable_body(), 2);
+  addWait(actions, 1);
+  executable::Part &part = addPart(addCollective(actions, "all_to_all", {"tp"}), {4, 6}, inArena(input), inArena(gathered));
+  part.set_dim(0);
+  part.set_second_dim(1);
+  executable::Collective &permute = addCollective(actions, "permute", {"dp"});
+  permute.set_shift(1);
+  addPart(permute, {4, 6}, inArena(input), inArena(gathered));
 }
 
 executable::Executable test::makeBigramExecutable() {

@@ -49,6 +49,25 @@ executable::Reference inScratch(int64_t offset);
 void addLaunch(google::protobuf::RepeatedPtrField<executable::Action> &actions, int kernel,
                const std::vector<executable::Reference> &operands);
 
+/// Puts the executable on a mesh.
+void setMesh(executable::Executable &executable, const std::vector<std::pair<std::string, int64_t>> &axes);
+
+/// Makes the layout of a variable or port whose part on each rank has the shape that is there: `dims` are the axes of each
+/// dimension.
+void setLayout(const executable::Executable &executable, const executable::TensorType &type, executable::Layout &layout,
+               const std::vector<std::vector<std::string>> &dims, const std::vector<std::string> &partial = {});
+
+/// Appends a collective of f32 and returns it; a part and what differs from the defaults are the caller's.
+executable::Collective &addCollective(google::protobuf::RepeatedPtrField<executable::Action> &actions,
+                                      const std::string &kind, const std::vector<std::string> &axes, int64_t ticket = 0);
+executable::Part &addPart(executable::Collective &collective, const std::vector<int64_t> &shape,
+                          const executable::Reference &source, const executable::Reference &target);
+void addWait(google::protobuf::RepeatedPtrField<executable::Action> &actions, int64_t ticket);
+
+/// Adds a mesh of 2 x 2 ranks, a variable split over it, and a program with collectives of every kind, two at a time in
+/// flight, some of them in a loop and in a function.
+void addCollectives(ExecutableBuilder &builder);
+
 /// A bigram model over bytes in batches of 2 x 32, with the programs train_step, forward and sample. Loss falls.
 executable::Executable makeBigramExecutable();
 

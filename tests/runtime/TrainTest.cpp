@@ -169,7 +169,7 @@ TEST_F(Train, BrokenExecutablesAreExitCodeThree) {
 }
 
 TEST_F(Train, SeveralRanksAreRefused) {
-  executable.set_world_size(4);
+  setMesh(executable, {{"dp", 4}});
   EXPECT_EQ(train(), 2);
   EXPECT_TRUE(says("compiled for 4 ranks")) << output;
 }

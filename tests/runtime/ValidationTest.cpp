@@ -50,10 +50,33 @@ static executable::Launch &getLaunch(Executable &executable, int i) {
   return *executable.mutable_functions(0)->mutable_actions(i)->mutable_launch();
 }
 
+static Executable makeMeshExecutable() {
+  ExecutableBuilder builder;
+  addCollectives(builder);
+  return builder.finish();
+}
+
+/// A collective of the program: all_gather, all_to_all and permute are its first and last actions.
+static executable::Collective &getCollective(Executable &executable, int action) {
+  return *executable.mutable_programs(0)->mutable_actions(action)->mutable_collective();
+}
+
+/// The reduce_scatter in the program's loop.
+static executable::Collective &getScatter(Executable &executable) {
+  return *executable.mutable_programs(0)->mutable_actions(1)->mutable_loop()->mutable_body(0)->mutable_collective();
+}
+
+/// Of the variable, which is split over both axes.
+static executable::Layout &getLayout(Executable &executable) {
+  return *executable.mutable_variables(0)->mutable_layout();
+}
+
 TEST(Validation, AcceptsAWholeExecutable) {
   Error error = validateExecutable(makeLoopExecutable());
   EXPECT_FALSE(error) << error.getMessage();
   error = validateExecutable(makeBigramExecutable());
+  EXPECT_FALSE(error) << error.getMessage();
+  error = validateExecutable(makeMeshExecutable());
   EXPECT_FALSE(error) << error.getMessage();
 }
 
@@ -66,18 +89,21 @@ struct Damage {
 };
 
 class ValidationDamage : public testing::TestWithParam<Damage> {};
+class ValidationMeshDamage : public testing::TestWithParam<Damage> {};
 
 } // namespace
 
-TEST_P(ValidationDamage, IsRefused) {
-  Executable executable = makeLoopExecutable();
-  GetParam().apply(executable);
+static void expectRefusal(Executable executable, const Damage &damage) {
+  damage.apply(executable);
   Error error = validateExecutable(executable);
   ASSERT_TRUE(error);
   EXPECT_EQ(error.getKind(), ErrorKind::Failure);
-  EXPECT_NE(error.getMessage().find(GetParam().message), std::string::npos) << error.getMessage();
+  EXPECT_NE(error.getMessage().find(damage.message), std::string::npos) << error.getMessage();
   EXPECT_EQ(error.getMessage().find('\n'), std::string::npos);
 }
+
+TEST_P(ValidationDamage, IsRefused) { expectRefusal(makeLoopExecutable(), GetParam()); }
+TEST_P(ValidationMeshDamage, IsRefused) { expectRefusal(makeMeshExecutable(), GetParam()); }
 
 static const Damage damages[] = {
     {"FormatVersion", [](Executable &e) { e.set_format_version(99); }, "format version 99"},
@@ -176,6 +202,77 @@ static const Damage damages[] = {
 };
 
 INSTANTIATE_TEST_SUITE_P(All, ValidationDamage, testing::ValuesIn(damages),
+                         [](const auto &info) { return std::string(info.param.name); });
+
+static const Damage meshDamages[] = {
+    {"Names", [](Executable &e) { e.mutable_mesh()->add_names("cp"); }, "mesh: 3 names for 2 sizes"},
+    {"AxisTwice", [](Executable &e) { e.mutable_mesh()->set_names(1, "dp"); }, "mesh: axis 1 has no name"},
+    {"AxisWithoutName", [](Executable &e) { e.mutable_mesh()->clear_names(), e.mutable_mesh()->clear_sizes();
+       e.mutable_mesh()->add_names(""), e.mutable_mesh()->add_sizes(4); }, "mesh: axis 0 has no name"},
+    {"AxisSize", [](Executable &e) { e.mutable_mesh()->set_sizes(0, 0); }, "the axis 'dp' has the size 0"},
+    {"HugeMesh", [](Executable &e) { e.mutable_mesh()->set_sizes(0, INT64_MAX); }, "the axis 'dp' has the size"},
+    {"HugeProduct", [](Executable &e) { e.mutable_mesh()->set_sizes(0, 1 << 24); }, "the axis 'tp' has the size"},
+    {"WorldSize", [](Executable &e) { e.set_world_size(3); }, "mesh: 4 ranks, the world size is 3"},
+    {"NoMesh", [](Executable &e) { e.clear_mesh(); }, "mesh: 1 ranks, the world size is 4"},
+    {"LayoutRank", [](Executable &e) { getLayout(e).add_global_shape(2); }, "a shape of 3 dimensions and axes for 2"},
+    {"LayoutDims", [](Executable &e) { getLayout(e).mutable_dims()->RemoveLast(); }, "a shape of 2 dimensions and axes for 1"},
+    {"LayoutShape", [](Executable &e) { getLayout(e).set_global_shape(0, -8); }, "no valid global shape"},
+    {"LayoutIndivisible", [](Executable &e) { getLayout(e).set_global_shape(0, 33); }, "33 elements on 4 ranks are not 8 on each"},
+    {"LayoutOtherPart", [](Executable &e) { getLayout(e).set_global_shape(1, 7); }, "7 elements on 1 ranks are not 6 on each"},
+    {"LayoutAxis", [](Executable &e) { getLayout(e).mutable_dims(0)->set_names(0, "cp"); }, "the mesh has no axis 'cp'"},
+    {"LayoutAxisTwice", [](Executable &e) { getLayout(e).add_partial("tp"); }, "partial: the axis 'tp' occurs twice"},
+    {"LayoutOfPort", [](Executable &e) { e.mutable_programs(0)->mutable_inputs(0)->mutable_layout()->clear_dims(); }, "inputs[0] 'input': layout"},
+    {"PartialInput", [](Executable &e) {
+       executable::Layout &layout = *e.mutable_programs(0)->mutable_inputs(0)->mutable_layout();
+       layout.set_global_shape(0, 4);
+       layout.mutable_dims(0)->clear_names();
+       layout.add_partial("dp");
+     }, "input 'input': a partial sum"},
+    {"PartialStart", [](Executable &e) {
+       getLayout(e).set_global_shape(0, 16);
+       getLayout(e).mutable_dims(0)->mutable_names()->RemoveLast();
+       getLayout(e).add_partial("tp");
+     }, "a partial sum that starts with 'ones' instead of zeros"},
+    {"InitializerAxis", [](Executable &e) { e.mutable_variables(0)->mutable_initializer()->add_axes("x"); }, "initializer: the mesh has no axis 'x'"},
+    {"Kind", [](Executable &e) { getCollective(e, 0).set_kind("all_scatter"); }, "all_scatter: not a kind of collective"},
+    {"NoAxes", [](Executable &e) { getCollective(e, 0).clear_axes(); }, "all_gather: no axes"},
+    {"Axis", [](Executable &e) { getCollective(e, 0).set_axes(0, "ep"); }, "all_gather: the mesh has no axis 'ep'"},
+    {"CollectiveAxisTwice", [](Executable &e) { getCollective(e, 0).add_axes("tp"); }, "the axis 'tp' occurs twice"},
+    {"DataType", [](Executable &e) { getCollective(e, 0).clear_data_type(); }, "no valid data type"},
+    {"Reduction", [](Executable &e) { getScatter(e).set_reduction("mean"); }, "the reduction 'mean' is not sum or max"},
+    {"NoReduction", [](Executable &e) { getScatter(e).clear_reduction(); }, "the reduction '' is not"},
+    {"NeedlessReduction", [](Executable &e) { getCollective(e, 0).set_reduction("sum"); }, "in what reduces nothing"},
+    {"ReductionType", [](Executable &e) { getScatter(e).set_data_type(executable::I8); }, "cannot be reduced"},
+    {"NeedlessShift", [](Executable &e) { getCollective(e, 0).set_shift(1); }, "all_gather: a shift of 1"},
+    {"Shift", [](Executable &e) { getCollective(e, 4).set_shift(-3); }, "a shift of -3 in a group of 2"},
+    {"NoParts", [](Executable &e) { getCollective(e, 0).clear_parts(); }, "no parts"},
+    {"PartShape", [](Executable &e) { getCollective(e, 0).mutable_parts(1)->set_shape(0, 0); }, "parts[1]: no valid shape"},
+    {"HugePart", [](Executable &e) { getCollective(e, 0).mutable_parts(1)->set_shape(0, int64_t(1) << 44); }, "no valid shape"},
+    {"PartDim", [](Executable &e) { getCollective(e, 0).mutable_parts(0)->set_dim(2); }, "parts[0]: dimension 2 of 2"},
+    {"NegativeDim", [](Executable &e) { getCollective(e, 0).mutable_parts(0)->set_dim(-1); }, "dimension -1 of 2"},
+    {"SecondDim", [](Executable &e) { getCollective(e, 3).mutable_parts(0)->set_second_dim(5); }, "dimension 5 of 2"},
+    {"NeedlessDim", [](Executable &e) { getCollective(e, 4).mutable_parts(0)->set_dim(1); }, "dimension 1 of 2"},
+    {"NeedlessSecondDim", [](Executable &e) { getCollective(e, 0).mutable_parts(0)->set_second_dim(1); }, "dimension 1 of 2"},
+    {"Indivisible", [](Executable &e) { getScatter(e).mutable_parts(0)->set_shape(0, 6); }, "6 elements of dimension 0 do not divide by 4 ranks"},
+    {"SourceOutside", [](Executable &e) { getScatter(e).mutable_parts(0)->mutable_source()->set_offset(1 << 20); }, "parts[0], source: "},
+    {"TargetOutside", [](Executable &e) { getCollective(e, 0).mutable_parts(0)->mutable_target()->set_offset(e.memory().arena() - 192 + 64); },
+     "parts[0], target: 192 bytes at offset"},
+    {"TargetUnaligned", [](Executable &e) { getCollective(e, 0).mutable_parts(0)->mutable_target()->set_offset(2); }, "target: offset 2"},
+    {"OutsideArgument", [](Executable &e) {
+       e.mutable_functions(0)->mutable_actions(1)->mutable_collective()->mutable_parts(0)->mutable_target()->set_offset(256);
+     }, "actions[1]: block: parts[0], target: 48 bytes at offset 256 lie outside the scratch region"},
+    {"NegativeTicket", [](Executable &e) { getCollective(e, 0).set_ticket(-1); }, "ticket -1"},
+    {"TicketTwice", [](Executable &e) { getScatter(e).set_ticket(1); }, "ticket 1 is in flight already"},
+    {"NoWait", [](Executable &e) { e.mutable_programs(0)->mutable_actions()->DeleteSubrange(2, 1); }, "never waits for ticket 1"},
+    {"OtherTicket", [](Executable &e) { e.mutable_programs(0)->mutable_actions(2)->mutable_wait()->set_ticket(3); }, "ticket 3 is not in flight"},
+    {"WaitTwice", [](Executable &e) { addWait(*e.mutable_programs(0)->mutable_actions(), 1); }, "actions[5]: wait: ticket 1 is not in flight"},
+    {"NoWaitInFunction", [](Executable &e) { e.mutable_functions(0)->mutable_actions()->RemoveLast(); }, "functions[0] 'exchange' never waits for ticket 1"},
+    {"LoopLeavesTicket", [](Executable &e) {
+       e.mutable_programs(0)->mutable_actions(1)->mutable_loop()->mutable_body()->RemoveLast();
+     }, "change from one iteration of the loop"},
+};
+
+INSTANTIATE_TEST_SUITE_P(All, ValidationMeshDamage, testing::ValuesIn(meshDamages),
                          [](const auto &info) { return std::string(info.param.name); });
 
 TEST(Types, SizesDoNotOverflow) {
