@@ -17,7 +17,7 @@ class PlanReader {
 public:
   PlanReader(ModuleOp module, DictionaryAttr entries) : module(module), entries(entries) {}
 
-  void read(StringRef key, int64_t &value, int64_t least) {
+  void read(StringRef key, int64_t &value, int64_t least, int64_t most = std::numeric_limits<int64_t>::max()) {
     constexpr StringLiteral expected = "a 64-bit integer";
     auto attribute = find<IntegerAttr>(key, expected);
     if (!attribute)
@@ -29,6 +29,8 @@ public:
     value = attribute.getInt();
     if (value < least)
       fail() << "entry '" << key << "' is " << value << ", but must be at least " << least;
+    if (value > most)
+      fail() << "entry '" << key << "' is " << value << ", but must be at most " << most;
   }
 
   void read(StringRef key, double &value, double least, double below = std::numeric_limits<double>::infinity()) {
@@ -60,9 +62,14 @@ public:
       fail() << "entry '" << key << "' is \"" << attribute.getValue() << "\", but must be none, selective or full";
   }
 
-  void readOptional(StringRef key, Goal &value) {
-    if (!entries.contains(key))
-      return;
+  /// An entry that may be absent; `arguments` as for read.
+  template <typename... ArgumentTs>
+  void readOptional(StringRef key, ArgumentTs &&...arguments) {
+    if (entries.contains(key))
+      read(key, std::forward<ArgumentTs>(arguments)...);
+  }
+
+  void read(StringRef key, Goal &value) {
     auto attribute = find<StringAttr>(key, "a string");
     if (!attribute)
       return;
@@ -136,6 +143,9 @@ FailureOr<Plan> Plan::get(ModuleOp module) {
   reader.read("recompute", plan.recompute);
   reader.read("recompute_layers", plan.recomputeLayers, 0);
   reader.read("per_microbatch_mean", plan.perMicrobatchMean);
+  reader.readOptional("zero", plan.zero, 0, 3);
+  reader.readOptional("sequence_parallel", plan.sequenceParallel);
+  reader.readOptional("ring", plan.ring);
   reader.read("clip", plan.clip, 0);
   reader.read("beta1", plan.beta1, 0, 1);
   reader.read("beta2", plan.beta2, 0, 1);
@@ -163,5 +173,11 @@ void Plan::set(ModuleOp module) const {
   };
   if (goal != Goal::Training)
     entries.push_back(b.getNamedAttr("goal", b.getStringAttr(goal == Goal::Gradients ? "gradients" : "forward")));
+  if (zero != 0)
+    entries.push_back(b.getNamedAttr("zero", b.getI64IntegerAttr(zero)));
+  if (sequenceParallel)
+    entries.push_back(b.getNamedAttr("sequence_parallel", b.getBoolAttr(true)));
+  if (ring)
+    entries.push_back(b.getNamedAttr("ring", b.getBoolAttr(true)));
   module->setAttr(graph::kPlanAttr, b.getDictionaryAttr(entries));
 }

@@ -38,6 +38,13 @@ struct Plan {
   bool perMicrobatchMean = false;
   /// Limit of the global gradient norm; 0 = none.
   double clip = 0;
+  /// What ranks of the axes `fsdp` and `cp` share instead of each holding it whole (ZeRO): 0 nothing, 1 the optimizer's
+  /// state, 2 gradients too, 3 parameters too. Entries of the attribute from here to `ring` exist only where set.
+  int64_t zero = 0;
+  /// Tensor parallel ranks split the positions of the residual stream between blocks.
+  bool sequenceParallel = false;
+  /// Context parallel ranks pass keys and values around a ring instead of gathering them.
+  bool ring = false;
   /// AdamW (see graph.adamw).
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weightDecay = 0;
 

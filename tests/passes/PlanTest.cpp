@@ -61,6 +61,9 @@ TEST_F(PlanTest, GetsWhatWasSet) {
       plan.recompute = recompute;
       plan.recomputeLayers = 7;
       plan.perMicrobatchMean = true;
+      plan.zero = 3;
+      plan.sequenceParallel = true;
+      plan.ring = true;
       plan.clip = 0.5;
       plan.beta1 = 0.25;
       plan.beta2 = 0.75;
@@ -76,12 +79,27 @@ TEST_F(PlanTest, GetsWhatWasSet) {
       EXPECT_EQ(read->recompute, plan.recompute);
       EXPECT_EQ(read->recomputeLayers, plan.recomputeLayers);
       EXPECT_EQ(read->perMicrobatchMean, plan.perMicrobatchMean);
+      EXPECT_EQ(read->zero, plan.zero);
+      EXPECT_EQ(read->sequenceParallel, plan.sequenceParallel);
+      EXPECT_EQ(read->ring, plan.ring);
       EXPECT_EQ(read->clip, plan.clip);
       EXPECT_EQ(read->beta1, plan.beta1);
       EXPECT_EQ(read->beta2, plan.beta2);
       EXPECT_EQ(read->epsilon, plan.epsilon);
       EXPECT_EQ(read->weightDecay, plan.weightDecay);
     }
+}
+
+TEST_F(PlanTest, ParallelismIsOptional) {
+  for (StringRef key : {"zero", "sequence_parallel", "ring"}) {
+    Plan().set(*module);
+    EXPECT_FALSE(getEntries().contains(key)) << key.str();
+  }
+  FailureOr<Plan> read = Plan::get(*module);
+  ASSERT_TRUE(succeeded(read)) << messages;
+  EXPECT_EQ(read->zero, 0);
+  EXPECT_FALSE(read->sequenceParallel);
+  EXPECT_FALSE(read->ring);
 }
 
 TEST_F(PlanTest, TrainingIsNotSpelledOut) {
@@ -118,6 +136,9 @@ TEST_F(PlanTest, RefusesValuesOutOfRange) {
   for (StringRef count : {"microbatches", "micro_batch_size", "sequence_length"})
     expectRefused(count, builder.getI64IntegerAttr(0), "is 0, but must be at least 1");
   expectRefused("recompute_layers", builder.getI64IntegerAttr(-1), "is -1, but must be at least 0");
+  expectRefused("zero", builder.getI64IntegerAttr(-1), "is -1, but must be at least 0");
+  expectRefused("zero", builder.getI64IntegerAttr(4), "is 4, but must be at most 3");
+  expectRefused("ring", builder.getI64IntegerAttr(1), "but must be a boolean");
   for (StringRef number : {"clip", "beta1", "beta2", "epsilon", "weight_decay"}) {
     expectRefused(number, builder.getF64FloatAttr(-0.5), "but must be at least");
     expectRefused(number, builder.getF64FloatAttr(std::nan("")), "but must be at least");
