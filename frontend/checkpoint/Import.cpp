@@ -15,6 +15,7 @@ using models::Parameter;
 using models::huggingface::ModelConfig;
 using models::huggingface::ModelWeights;
 using models::huggingface::WeightTensor;
+using runtime::CheckpointDraft;
 using runtime::CheckpointIndex;
 using runtime::CheckpointWriter;
 using runtime::Error;
@@ -81,7 +82,10 @@ Error importCheckpoint(const ImportOptions &options) {
     fmt::print(stderr, "warning: {} tensors are F64 and are rounded to F32, the type of our parameters\n", rounded);
   std::string path = *folder / "checkpoint";
   size_t count = index.tensors.size();
-  Expected<CheckpointWriter> writer = CheckpointWriter::create(path, std::move(index));
+  Expected<CheckpointDraft> draft = CheckpointDraft::create(path, std::move(index));
+  if (!draft)
+    return draft.takeError();
+  Expected<CheckpointWriter> writer = CheckpointWriter::create(std::move(*draft));
   if (!writer)
     return writer.takeError();
   for (const WeightTensor &tensor : weights->map.tensors)

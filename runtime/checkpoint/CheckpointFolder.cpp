@@ -119,18 +119,14 @@ Expected<CheckpointFolder> CheckpointFolder::openForWriting(const std::string &p
   return folder;
 }
 
-Expected<CheckpointWriter> CheckpointFolder::create(const CheckpointState &state, std::vector<CheckpointTensor> tensors,
-                                                    std::string &written) {
-  std::string base = fmt::format("{}/{}{:08}", path, namePrefix, state.step);
-  written = base;
+Expected<CheckpointDraft> CheckpointFolder::create(CheckpointIndex index) {
+  std::string base = fmt::format("{}/{}{:08}", path, namePrefix, index.state.step);
+  std::string name = base;
   std::error_code code;
-  for (int copy = 2; fs::exists(written, code); ++copy)
-    written = fmt::format("{}-{}", base, copy);
-  CheckpointIndex index;
-  index.state = state;
+  for (int copy = 2; fs::exists(name, code); ++copy)
+    name = fmt::format("{}-{}", base, copy);
   index.number = nextNumber++;
-  index.tensors = std::move(tensors);
-  return CheckpointWriter::create(written, std::move(index));
+  return CheckpointDraft::create(name, std::move(index));
 }
 
 Error CheckpointFolder::prune(int64_t keep, int64_t retainInterval) const {

@@ -4,7 +4,7 @@
 #define PRIMUS_RUNTIME_CHECKPOINT_CHECKPOINTFOLDER_H
 
 #include "runtime/checkpoint/Checkpoint.h"
-#include "runtime/checkpoint/CheckpointWriter.h"
+#include "runtime/checkpoint/CheckpointDraft.h"
 
 namespace primus::runtime {
 
@@ -15,9 +15,8 @@ public:
   /// Opens it for writing: creates it where it is missing, and clears away what a killed run has left unfinished.
   static Expected<CheckpointFolder> openForWriting(const std::string &path);
 
-  /// Starts the next checkpoint; its bytes follow as for any CheckpointWriter. `written` is its path.
-  Expected<CheckpointWriter> create(const CheckpointState &state, std::vector<CheckpointTensor> tensors,
-                                    std::string &written);
+  /// Starts the next checkpoint, whose number it chooses.
+  Expected<CheckpointDraft> create(CheckpointIndex index);
 
   /// Deletes all checkpoints but the `keep` newest and those of steps that `retainInterval` divides. With both 0,
   /// nothing is deleted; with `keep` 0 it is 1 otherwise.

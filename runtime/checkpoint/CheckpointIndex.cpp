@@ -144,18 +144,28 @@ static CheckpointIndex parseContent(const json &content) {
 // Checking
 //===----------------------------------------------------------------------===//
 
-static bool overlap(const TensorSlice &a, const TensorSlice &b) {
-  for (size_t i = 0; i < a.shape.size(); ++i)
-    if (a.begin[i] + a.shape[i] <= b.begin[i] || b.begin[i] + b.shape[i] <= a.begin[i])
-      return false;
-  return true;
+/// Whether any two slices, which lie inside their tensor, have an element in common.
+static bool haveOverlap(const std::vector<TensorSlice> &slices) {
+  std::vector<const TensorSlice *> order;
+  for (const TensorSlice &slice : slices)
+    order.push_back(&slice);
+  std::ranges::sort(order, {}, &TensorSlice::begin);
+  for (size_t i = 0; i < order.size(); ++i)
+    for (size_t j = i + 1; j < order.size(); ++j) {
+      const TensorSlice &a = *order[i], &b = *order[j];
+      // All further ones begin no earlier: a tensor in many slices of rows is checked in one walk.
+      if (!a.begin.empty() && b.begin[0] >= a.begin[0] + a.shape[0])
+        break;
+      if (overlap(a, b))
+        return true;
+    }
+  return false;
 }
 
 /// What is wrong with a tensor's slices, or "".
 static std::string checkSlices(const CheckpointTensor &tensor, size_t numFiles) {
   uint64_t covered = 0;
-  for (size_t i = 0; i < tensor.slices.size(); ++i) {
-    const TensorSlice &slice = tensor.slices[i];
+  for (const TensorSlice &slice : tensor.slices) {
     if (slice.file >= numFiles)
       return "lie in a file that there is not";
     if (slice.begin.size() != tensor.shape.size() || slice.shape.size() != tensor.shape.size())
@@ -163,12 +173,11 @@ static std::string checkSlices(const CheckpointTensor &tensor, size_t numFiles) 
     for (size_t d = 0; d < tensor.shape.size(); ++d)
       if (slice.begin[d] > tensor.shape[d] || slice.shape[d] > tensor.shape[d] - slice.begin[d])
         return "lie outside it";
-    for (size_t j = 0; j < i; ++j)
-      if (overlap(slice, tensor.slices[j]))
-        return "overlap";
     // Inside the tensor, whose bytes do not overflow.
     covered += *TensorDescription{"", tensor.type, slice.shape}.getBytes();
   }
+  if (haveOverlap(tensor.slices))
+    return "overlap";
   return tensor.getBytes() == covered && !tensor.slices.empty() ? "" : "do not cover it";
 }
 

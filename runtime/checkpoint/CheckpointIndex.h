@@ -28,7 +28,7 @@ struct TensorSlice : TensorRegion {
 
 struct CheckpointTensor : TensorDescription {
   std::string role; ///< parameter or optimizer
-  /// Disjoint; together they are the tensor. A writer leaves them to CheckpointWriter.
+  /// Disjoint; together they are the tensor. Those who write through a CheckpointWriter leave them to it.
   std::vector<TensorSlice> slices;
 };
 

@@ -2,6 +2,7 @@
 
 #include "runtime/executable/Mesh.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 using namespace primus;
@@ -53,6 +54,18 @@ std::vector<int> RankMesh::getGroup(int rank, const AxisList &names) const {
     group = std::move(longer);
   }
   return group;
+}
+
+AxisList RankMesh::getReplicaAxes(const executable::Layout *layout) const {
+  AxisList replicas;
+  for (const Axis &axis : axes) {
+    bool splits = layout && std::ranges::any_of(layout->dims(), [&](const executable::Axes &dim) {
+      return std::ranges::find(dim.names(), axis.name) != dim.names().end();
+    });
+    if (!splits)
+      *replicas.Add() = axis.name;
+  }
+  return replicas;
 }
 
 TensorRegion RankMesh::getRegion(int rank, std::span<const int64_t> shape, const executable::Layout *layout) const {

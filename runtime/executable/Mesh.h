@@ -36,6 +36,9 @@ public:
   /// The ranks of `rank`'s group over `axes`, by their number in it.
   std::vector<int> getGroup(int rank, const AxisList &axes) const;
 
+  /// The axes that split no dimension: ranks that differ in these only have the same part of a tensor.
+  AxisList getReplicaAxes(const executable::Layout *layout) const;
+
   /// The part of a tensor that a rank has, in the whole tensor. `shape` is the part's.
   TensorRegion getRegion(int rank, std::span<const int64_t> shape, const executable::Layout *layout) const;
 

@@ -58,7 +58,14 @@ Error CheckpointSaver::write(const CheckpointState &state, std::string &path) {
       tensors.push_back(describeVariable(variable));
       variables.push_back(&variable);
     }
-  Expected<CheckpointWriter> writer = folder.create(state, std::move(tensors), path);
+  CheckpointIndex index;
+  index.state = state;
+  index.tensors = std::move(tensors);
+  Expected<CheckpointDraft> draft = folder.create(std::move(index));
+  if (!draft)
+    return draft.takeError();
+  path = draft->getPath();
+  Expected<CheckpointWriter> writer = CheckpointWriter::create(std::move(*draft));
   if (!writer)
     return writer.takeError();
   constexpr int64_t pieceBytes = 1 << 22;

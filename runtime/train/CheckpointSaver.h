@@ -4,6 +4,7 @@
 #define PRIMUS_RUNTIME_TRAIN_CHECKPOINTSAVER_H
 
 #include "runtime/checkpoint/CheckpointFolder.h"
+#include "runtime/checkpoint/CheckpointWriter.h"
 #include "runtime/executor/Executor.h"
 
 namespace primus::runtime {

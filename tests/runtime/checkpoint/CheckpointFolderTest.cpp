@@ -1,6 +1,7 @@
 //===- CheckpointFolderTest.cpp - The checkpoints of a run ----------------===//
 
 #include "runtime/checkpoint/CheckpointFolder.h"
+#include "runtime/checkpoint/CheckpointWriter.h"
 #include "tests/runtime/TinyExecutable.h"
 
 #include <algorithm>
@@ -23,11 +24,14 @@ protected:
     Expected<CheckpointFolder> opened = CheckpointFolder::openForWriting(path());
     ASSERT_TRUE(opened) << opened.takeError().getMessage();
     for (int64_t step : steps) {
-      CheckpointState state;
-      state.step = step;
-      std::string written;
-      Expected<CheckpointWriter> writer = opened->create(state, {}, written);
+      CheckpointIndex index;
+      index.state.step = step;
+      Expected<CheckpointDraft> draft = opened->create(std::move(index));
+      ASSERT_TRUE(draft);
+      std::string written = draft->getPath();
+      Expected<CheckpointWriter> writer = CheckpointWriter::create(std::move(*draft));
       ASSERT_TRUE(writer);
+      EXPECT_FALSE(fs::exists(written));
       ASSERT_FALSE(writer->finish());
       EXPECT_TRUE(fs::exists(written));
       ASSERT_FALSE(opened->prune(keep, retainInterval));

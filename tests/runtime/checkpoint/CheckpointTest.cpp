@@ -40,6 +40,13 @@ static std::vector<int32_t> read(const Checkpoint &checkpoint, const std::string
   return values;
 }
 
+static Expected<CheckpointWriter> createWriter(const std::string &folder, CheckpointIndex index = {}) {
+  Expected<CheckpointDraft> draft = CheckpointDraft::create(folder, std::move(index));
+  if (!draft)
+    return draft.takeError();
+  return CheckpointWriter::create(std::move(*draft));
+}
+
 /// A checkpoint of two tensors, 0 to 5 and 6 to 7.
 static void writeCheckpoint(const std::string &folder) {
   CheckpointIndex index;
@@ -47,7 +54,7 @@ static void writeCheckpoint(const std::string &folder) {
   index.number = 3;
   // Not in the order of their names.
   index.tensors = {makeTensor("w", {2, 3}, "parameter"), makeTensor("m", {2}, "optimizer")};
-  Expected<CheckpointWriter> writer = CheckpointWriter::create(folder, index);
+  Expected<CheckpointWriter> writer = createWriter(folder, index);
   ASSERT_TRUE(writer);
   EXPECT_FALSE(std::filesystem::exists(folder));
   std::vector<int32_t> values = count(8);
@@ -89,15 +96,15 @@ TEST(Checkpoint, NoneIsReplacedAndAnUnfinishedOneLeavesNothing) {
   TemporaryFolder folder;
   writeCheckpoint(folder / "c");
   {
-    Expected<CheckpointWriter> writer = CheckpointWriter::create(folder / "c", {});
+    Expected<CheckpointWriter> writer = createWriter(folder / "c");
     ASSERT_TRUE(writer);
     EXPECT_TRUE(writer->finish());
-    Expected<CheckpointWriter> other = CheckpointWriter::create(folder / "d", {});
+    Expected<CheckpointWriter> other = createWriter(folder / "d");
     EXPECT_TRUE(other);
   }
   EXPECT_EQ(getError(folder / "c"), "");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.str()), {}), 1);
-  EXPECT_EQ(CheckpointWriter::create(folder / "no/c", {}).takeError().getMessage(),
+  EXPECT_EQ(createWriter(folder / "no/c").takeError().getMessage(),
             "cannot write the checkpoint '" + folder / "no/c" + "': No such file or directory");
 }
 
