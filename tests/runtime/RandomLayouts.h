@@ -23,11 +23,13 @@ public:
   executable::Mesh makeMesh(int64_t mostRanks) {
     executable::Mesh mesh;
     std::vector<int64_t> sizes(6, 1);
-    int64_t left = choose(1, mostRanks);
-    for (int i = 0; i < 3; ++i) {
-      int64_t size = choose(1, left);
+    int64_t ranks = 1;
+    for (int i = 0; i < 4; ++i) {
+      int64_t size = choose(1, 4);
+      if (ranks * size > mostRanks)
+        continue;
       sizes[static_cast<size_t>(choose(0, 5))] *= size;
-      left /= size;
+      ranks *= size;
     }
     for (size_t i = 0; i < sizes.size(); ++i) {
       mesh.add_names(std::vector<const char *>{"pp", "dp", "fsdp", "ep", "cp", "tp"}[i]);
