@@ -2,6 +2,7 @@
 
 #include "codegen/common/EmitExecutable.h"
 
+#include "codegen/common/EmitMesh.h"
 #include "ir/graph/GraphDialect.h"
 #include "ir/kernel/KernelDialect.h"
 #include "ir/step/StepDialect.h"
@@ -48,7 +49,8 @@ namespace {
 
 class Emitter {
 public:
-  Emitter(ModuleOp module, executable::Executable &result) : module(module), result(result) {}
+  Emitter(ModuleOp module, executable::Executable &result)
+      : module(module), mesh(module->getAttrOfType<graph::MeshAttr>(graph::kMeshAttr)), result(result) {}
 
   LogicalResult run();
 
@@ -63,6 +65,7 @@ private:
   void sumMemory();
 
   ModuleOp module;
+  graph::MeshAttr mesh;
   executable::Executable &result;
   llvm::StringMap<int32_t> kernels, functions;
 };
@@ -122,6 +125,18 @@ LogicalResult Emitter::emitOp(Operation &op, executable::Action &action) {
       .Case([&](step::FillOp fill) -> LogicalResult {
         action.mutable_fill()->set_bytes(byteSize(cast<ShapedType>(fill.getTarget().getType())));
         return emitReference(fill.getTarget(), *action.mutable_fill()->mutable_target());
+      })
+      .Case([&](step::CollectiveOp collective) -> LogicalResult {
+        executable::Collective &result = *action.mutable_collective();
+        emitCollective(collective, getDataType(cast<ShapedType>(collective.getSources().front().getType()).getElementType()), result);
+        for (auto [part, source, target] : llvm::zip_equal(*result.mutable_parts(), collective.getSources(), collective.getTargets()))
+          if (failed(emitReference(source, *part.mutable_source())) || failed(emitReference(target, *part.mutable_target())))
+            return failure();
+        return success();
+      })
+      .Case([&](step::WaitOp wait) -> LogicalResult {
+        action.mutable_wait()->set_ticket(wait.getTicket());
+        return success();
       })
       .Case([&](step::CallOp call) -> LogicalResult {
         auto function = functions.find(call.getCallee());
@@ -192,6 +207,9 @@ LogicalResult Emitter::emitProgram(step::ProgramOp program) {
     port.set_name(program.getArgAttrOfType<StringAttr>(index, "step.name").str());
     port.set_offset(program.getArgAttrOfType<IntegerAttr>(index, "step.offset").getInt());
     emitType(cast<ShapedType>(argument.getType()), *port.mutable_type());
+    auto layout = program.getArgAttrOfType<graph::LayoutAttr>(index, step::kLayoutAttr);
+    if (std::optional<executable::Layout> described = describeLayout(mesh, layout, cast<ShapedType>(argument.getType())))
+      *port.mutable_layout() = *described;
   }
   return emitBlock(program.getBody().front(), *out.mutable_actions());
 }
@@ -205,6 +223,9 @@ LogicalResult Emitter::emitVariable(graph::VariableOp variable) {
   if (!offset)
     return variable.emitOpError("has no offset; run step-plan-memory first");
   out.set_offset(offset.getInt());
+  auto layout = dyn_cast_or_null<graph::LayoutAttr>(variable.getTensorType().getEncoding());
+  if (std::optional<executable::Layout> described = describeLayout(mesh, layout, variable.getTensorType()))
+    *out.mutable_layout() = *described;
   executable::Initializer &init = *out.mutable_initializer();
   init.set_kind(variable.getInit().getKind().str());
   init.set_stream(variable.getStream());
@@ -215,8 +236,12 @@ LogicalResult Emitter::emitVariable(graph::VariableOp variable) {
       else if (auto list = dyn_cast<DenseF64ArrayAttr>(entry.getValue()))
         for (double frequency : list.asArrayRef())
           init.add_frequencies(frequency);
+      else if (auto axes = dyn_cast<ArrayAttr>(entry.getValue()); axes && llvm::all_of(axes, llvm::IsaPred<StringAttr>))
+        for (auto axis : axes.getAsRange<StringAttr>())
+          init.add_axes(axis.str());
       else
-        return variable.emitOpError("has the initialiser parameter '") << entry.getName() << "', which is neither a number nor a list of numbers";
+        return variable.emitOpError("has the initialiser parameter '")
+               << entry.getName() << "', which is neither a number nor a list of numbers or axes";
     }
   return success();
 }
@@ -250,6 +275,7 @@ void Emitter::sumMemory() {
 }
 
 LogicalResult Emitter::run() {
+  emitMesh(mesh, result);
   for (auto kernel : module.getOps<kernel::FuncOp>())
     emitKernel(kernel);
   for (auto function : module.getOps<step::FunctionOp>())

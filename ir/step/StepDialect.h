@@ -17,6 +17,9 @@
 #include "ir/step/StepOps.h.inc"
 
 namespace primus::step {
+/// On a program's argument: the #graph.layout of the tensor of which it is a rank's part; none if every rank holds all of it.
+inline constexpr llvm::StringLiteral kLayoutAttr = "step.layout";
+
 /// Bytes of a packed buffer; i1 takes a byte.
 int64_t getByteSize(mlir::MemRefType type);
 } // namespace primus::step

@@ -46,7 +46,7 @@ def Step_ProgramOp : Step_FunctionLike<"program"> {
   let summary = "one step, as the runtime executes it";
   let description = [{
     Arguments are the step's inputs, then its outputs, each with a `step.name`; they and all variables lie in the arena
-    too, at the byte offsets `step.offset`.
+    too, at the byte offsets `step.offset`. An argument that is a rank's part of a larger tensor has its `step.layout`.
 
     ```mlir
     step.program @train_step(%x: memref<4x8xf32> {step.name = "x", step.offset = 0 : i64}) arena 4096 {

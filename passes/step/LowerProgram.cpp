@@ -252,11 +252,17 @@ LogicalResult ProgramLowering::run() {
   Block &body = program.getBody().front();
   builder.setInsertionPointToStart(&body);
 
+  auto setLayout = [&](unsigned position, Type type) {
+    auto layout = dyn_cast_or_null<graph::LayoutAttr>(cast<RankedTensorType>(type).getEncoding());
+    if (layout && layout != graph::LayoutAttr::getReplicated(builder.getContext(), cast<RankedTensorType>(type).getRank()))
+      program.setArgAttr(position, kLayoutAttr, layout);
+  };
   auto nameOf = [&](Attribute name, StringRef fallback, unsigned index) {
     return name ? cast<StringAttr>(name) : builder.getStringAttr(fallback + Twine(index));
   };
   for (unsigned i = 0; i < source.getNumArguments(); ++i) {
     program.setArgAttr(i, "step.name", nameOf(source.getArgAttr(i, "graph.name"), "input", i));
+    setLayout(i, source.getArgument(i).getType());
     body.getArgument(i).setLoc(source.getArgument(i).getLoc());
     buffers[source.getArgument(i)] = body.getArgument(i);
   }
@@ -264,6 +270,7 @@ LogicalResult ProgramLowering::run() {
     unsigned position = source.getNumArguments() + i;
     StringAttr name = nameOf(source.getResultAttr(i, "graph.name"), "output", i);
     program.setArgAttr(position, "step.name", name);
+    setLayout(position, source.getResultTypes()[i]);
     body.getArgument(position).setLoc(NameLoc::get(name, source.getLoc()));
     program.setArgAttr(position, "step.output", builder.getUnitAttr());
   }
