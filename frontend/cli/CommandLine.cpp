@@ -2,6 +2,7 @@
 
 #include "frontend/cli/CommandLine.h"
 
+#include "frontend/config/SpecChecker.h"
 #include "frontend/config/Suggestion.h"
 #include "passes/Pipeline.h"
 
@@ -89,7 +90,9 @@ std::optional<int> cli::parseCommandLine(int argc, const char *const *argv, bool
   app.add_flag("--allow-unknown", options.config.allowUnknown, "unknown keys are warnings");
   app.add_option("--target", options.target, "cpu (default), gfx942 or gfx950");
   app.add_option("--cpu-features", options.cpuFeatures, "LLVM's names, comma separated (default: this machine's)");
-  app.add_option("--ranks", options.ranks, "world size (default: the smallest that the parallel sizes need)");
+  auto *ranksOption =
+      app.add_option("--ranks", options.config.ranks, "world size (default: the smallest that the parallel sizes need)")
+          ->check(CLI::Range(int64_t(1), config::mostRanks));
   app.add_option("--dump", options.dump, "write every phase to this folder, with index.html to look at them in a browser");
   app.add_option("--report", options.report, "write the report as JSON to this file, or - for standard output");
   auto *explainOption = app.add_option("--explain", explain, "where every value, or KEY's, came from")->expected(0, 1)->type_name("KEY");
@@ -132,6 +135,8 @@ std::optional<int> cli::parseCommandLine(int argc, const char *const *argv, bool
       return fail(fmt::format("'{}' is neither an option nor key=value", argument));
   if (!options.startFrom.empty() && !arguments.empty())
     return fail("--start-from continues a finished configuration: key=value has no effect there; change the dumped file, or start from the experiment");
+  if (!options.startFrom.empty() && ranksOption->count())
+    return fail("--start-from continues a finished configuration, whose parallel sizes are settled: leave out --ranks, or start from the experiment");
   options.config.overrides = arguments;
   options.config.target = options.target;
   if (!options.dumpPasses.empty() && options.dump.empty())
@@ -140,7 +145,5 @@ std::optional<int> cli::parseCommandLine(int argc, const char *const *argv, bool
     return fail(fmt::format("there is no target '{}'; the targets are cpu, gfx942 and gfx950", options.target));
   if (options.target != "cpu")
     return fail(fmt::format("training on {} is not supported yet; leave out --target to compile for the CPU", options.target));
-  if (options.ranks > 1)
-    return fail(fmt::format("--ranks {}: more than one rank is not supported yet; use --ranks 1", options.ranks));
   return std::nullopt;
 }

@@ -24,7 +24,6 @@ struct CompileOptions {
   std::string target = "cpu";
   /// As given; empty: this machine's.
   std::string cpuFeatures;
-  int64_t ranks = 0;
   std::string output, emit, dump, stopAfter, startFrom, report;
   /// A regular expression of passes' names, for --dump-passes; empty: none.
   std::string dumpPasses;

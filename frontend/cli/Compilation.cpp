@@ -289,6 +289,22 @@ nlohmann::ordered_json Compilation::makeReport() const {
     report = runtime::makeReport(result);
   else
     report = {{"parameters", result.parameters()}, {"flops_per_step", result.flops_per_step()}};
+  const spec::Parallelism &parallel = spec.parallelism();
+  int64_t data = std::max<int64_t>(parallel.data(), 1);
+  report["parallelism"] = {{"world_size", parallel.world_size()},
+                           {"data", data},
+                           {"replicate", parallel.replicate()},
+                           {"shard", parallel.shard()},
+                           {"zero_stage", parallel.zero_stage()},
+                           {"tensor", parallel.tensor()},
+                           {"sequence_parallel", parallel.sequence_parallel()},
+                           {"context", parallel.context()},
+                           {"pipeline", parallel.pipeline()},
+                           {"expert", parallel.expert()},
+                           {"sequences_per_rank", spec.training().global_batch_size() / data},
+                           {"gradient_accumulation",
+                            spec.training().global_batch_size() /
+                                std::max<int64_t>(spec.training().micro_batch_size() * data, 1)}};
   auto &times = report["compile_seconds"] = nlohmann::ordered_json::object();
   for (const auto &[phase, value] : seconds)
     times[phase] = value;

@@ -40,18 +40,6 @@ int64_t saturatingProduct(std::initializer_list<int64_t> factors) {
   return product;
 }
 
-void setParallelSizes(Mapping &m, const ParallelSizes &sizes) {
-  m.spec.set("parallelism.tensor", sizes.tensor);
-  m.spec.set("parallelism.pipeline", sizes.pipeline);
-  m.spec.set("parallelism.context", sizes.context);
-  m.spec.set("parallelism.expert", sizes.expert);
-  m.spec.set("parallelism.data", sizes.data);
-  m.spec.set("parallelism.world_size",
-             derived(saturatingProduct({sizes.tensor.value, sizes.pipeline.value, sizes.context.value,
-                                        sizes.data.value}),
-                     "the product of the parallel sizes", sizes.tensor.origin));
-}
-
 std::string indexedPrefix(const std::string &path) {
   fs::path prefix = path;
   if (prefix.extension() == ".bin" || prefix.extension() == ".idx")

@@ -16,14 +16,6 @@ void mapOutput(Mapping &mapping);
 /// The product, or the largest number where that does not hold it.
 int64_t saturatingProduct(std::initializer_list<int64_t> factors);
 
-/// How many ranks share what; each at least 1.
-struct ParallelSizes {
-  Setting<int64_t> tensor, pipeline, context, expert, data;
-};
-
-/// Sets the sizes of `parallelism` and the world size.
-void setParallelSizes(Mapping &mapping, const ParallelSizes &sizes);
-
 /// The prefix of a pair of Megatron's .bin and .idx files, with either suffix taken off; empty if there is no such
 /// pair.
 std::string indexedPrefix(const std::string &path);

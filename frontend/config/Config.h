@@ -37,6 +37,8 @@ struct ConfigRequest {
   bool postTraining = false;
   /// Of a Hugging Face model: nothing will be trained, so that dropout is off.
   bool evaluation = false;
+  /// World size (--ranks); 0: the smallest that the parallel sizes need.
+  int64_t ranks = 0;
 };
 
 /// One module of an experiment with all layers merged.
@@ -55,6 +57,8 @@ struct ResolvedConfig {
   bool allowUnknown = false;
   std::vector<std::string> configPaths;
   std::string target = "cpu";
+  /// World size (--ranks); 0: the smallest that the parallel sizes need.
+  int64_t ranks = 0;
 
   /// {"framework": ..., "params": {...}} on one line: `--emit=config`.
   std::string json() const;

@@ -106,6 +106,8 @@ private:
     text += fmt::format("  gradient accumulation = {}: training.global_batch_size / (training.micro_batch_size * "
                         "parallelism.data)\n",
                         training.global_batch_size() / (training.micro_batch_size() * data));
+    text += fmt::format("  sequences of one step on each data rank = {}: training.global_batch_size / parallelism.data\n",
+                        training.global_batch_size() / data);
   }
 
   /// True if `text` (a key, or what a derived value follows from) holds `key` as a whole word.

@@ -42,6 +42,7 @@ public:
     config.allowUnknown = request.allowUnknown;
     config.configPaths = request.configPaths;
     config.target = request.target;
+    config.ranks = request.ranks;
     if (std::filesystem::path(request.experiment).extension() == ".toml")
       return resolveJobFile();
     std::optional<Value> experiment = huggingface::isModel(request.experiment)

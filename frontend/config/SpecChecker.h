@@ -42,8 +42,8 @@ private:
 /// Whether the parallel sizes divide what they split.
 void verifyParallelism(SpecChecker &check);
 
-/// Errors for parallel sizes that no runtime honours yet.
-void refuseManyRanks(SpecChecker &check);
+/// Errors for parallel sizes that nothing honours yet.
+void refuseUnsupportedAxes(SpecChecker &check);
 
 /// Parameters, gradients and optimizer state of the fullest rank against the memory of the hardware, where it is known.
 void verifyMemory(SpecChecker &check);

@@ -1,7 +1,7 @@
 //===- VerifyMemory.cpp - State of a rank against the hardware ------------===//
 //
-// A lower bound before anything is compiled: f32 parameters, their gradients and Adam's two moments. Activations and
-// packed copies come on top; the memory plan knows them exactly (`--report`).
+// A lower bound before anything is compiled: f32 parameters, their gradients and Adam's two moments, as far as the layout
+// splits them. Activations and packed copies come on top; the memory plan knows them exactly (`--report`).
 //
 //===----------------------------------------------------------------------===//
 
@@ -16,8 +16,18 @@
 
 namespace primus::config {
 
-/// f32 parameter, gradient and two moments.
-static constexpr double bytesPerParameter = 4 * 4;
+/// Bytes of state for each parameter of a model of which `sharing` ranks share what `zeroStage` says: f32 parameter,
+/// gradient and two moments. What is split and used whole in a step is gathered in the type of computation.
+static double bytesPerParameter(const spec::TrainingSpec &spec, int64_t zeroStage, int64_t sharing) {
+  if (zeroStage == 0 || sharing == 1)
+    return 4 * 4;
+  double shares = static_cast<double>(sharing), gathered = spec.training().precision() == spec::F32 ? 4 : 2;
+  double gradient = zeroStage == 1 ? 4 : 4 / shares;
+  return (4 + 8) / shares + gradient + (zeroStage == 3 ? 0 : gathered);
+}
+
+/// The ranks that share state: shards, and ranks of context parallelism, which have the same parameters.
+static int64_t countSharing(const spec::Parallelism &parallel) { return parallel.shard() * parallel.context(); }
 
 namespace {
 
@@ -98,26 +108,33 @@ static bool divides(const spec::Model &model, int64_t tensor) {
   });
 }
 
-/// The fewest ranks whose state leaves a quarter of the memory to activations. Tensor parallelism stays within a node of
-/// eight, and is preferred: it has no bubbles.
+/// The fewest ranks whose state leaves a quarter of the memory to activations, by tensor parallelism within a node of eight
+/// and by splitting all state over data ranks.
 static std::string suggestSizes(SpecChecker &check, double memory) {
-  const spec::Model &model = check.spec.model();
-  int64_t layers = 0, bestRanks = std::numeric_limits<int64_t>::max();
-  for (const spec::LayerGroup &group : model.layers())
-    layers += group.count();
+  const spec::TrainingSpec &spec = check.spec;
+  // What the flavour calls it, where it does not do so by itself.
+  bool isMaxText = spec.framework() == "maxtext", isMegatron = spec.framework() == "megatron";
+  if (!isMaxText && !isMegatron && spec.framework() != "torchtitan")
+    return "choose a smaller model";
+  int64_t batches = spec.training().global_batch_size() / spec.training().micro_batch_size();
+  int64_t bestRanks = std::numeric_limits<int64_t>::max();
   std::string best;
   for (int64_t tensor : {1, 2, 4, 8})
-    for (int64_t stages = 1; stages <= std::min<int64_t>(layers, 64); ++stages) {
-      if (layers % stages != 0 || !divides(model, tensor) || tensor * stages > bestRanks)
+    for (int64_t shard = 1; shard <= batches; shard *= 2) {
+      if (batches % shard != 0 || !divides(spec.model(), tensor) || tensor * shard > bestRanks)
         continue;
-      double bytes = bytesPerParameter * RankParameters(model, tensor).ofFullestStage(stages, {});
+      double bytes = bytesPerParameter(spec, /*zeroStage=*/3, shard * spec.parallelism().context()) *
+                     RankParameters(spec.model(), tensor).ofFullestStage(1, {});
       if (bytes > 0.75 * memory)
         continue;
-      bestRanks = tensor * stages;
-      best = fmt::format("set {}={} and {}={}, which takes {}", check.name("parallelism.tensor"), tensor,
-                         check.name("parallelism.pipeline"), stages, gibibytes(bytes));
+      bestRanks = tensor * shard;
+      std::string sharing = isMaxText ? fmt::format("ici_fsdp_parallelism={}", shard)
+                                      : fmt::format("{}--ranks {}", isMegatron && shard > 1 ? "use_torch_fsdp2=true " : "",
+                                                    tensor * shard * spec.parallelism().context());
+      best = fmt::format("use {}={} {}, which takes {}", check.name("parallelism.tensor"), tensor, sharing,
+                         gibibytes(bytes));
     }
-  return best.empty() ? "choose a smaller model" : best;
+  return best.empty() ? "choose a smaller model, or a larger global batch for more ranks" : best;
 }
 
 void verifyMemory(SpecChecker &check) {
@@ -126,16 +143,18 @@ void verifyMemory(SpecChecker &check) {
   if (memory <= 0 || !divides(spec.model(), spec.parallelism().tensor()))
     return;
   std::vector<int64_t> given(spec.parallelism().stage_layers().begin(), spec.parallelism().stage_layers().end());
-  double parameters = RankParameters(spec.model(), spec.parallelism().tensor())
-                          .ofFullestStage(spec.parallelism().pipeline(), given);
-  if (parameters * bytesPerParameter <= memory)
+  int64_t sharing = countSharing(spec.parallelism());
+  double bytes = bytesPerParameter(spec, spec.parallelism().zero_stage(), sharing) *
+                 RankParameters(spec.model(), spec.parallelism().tensor())
+                     .ofFullestStage(spec.parallelism().pipeline(), given);
+  if (bytes <= memory)
     return;
   auto size = [&](const char *field, int64_t value) {
     return fmt::format("{}={} ({})", check.name(field), value, check.at(field).str());
   };
   check.error("hardware.name",
               fmt::format("parameters, gradients and optimizer state take {} with {} and {}, but {} {} has {}",
-                          gibibytes(parameters * bytesPerParameter),
+                          gibibytes(bytes),
                           size("parallelism.tensor", spec.parallelism().tensor()),
                           size("parallelism.pipeline", spec.parallelism().pipeline()), check.name("hardware.name"),
                           spec.hardware().name(), gibibytes(memory)),

@@ -15,15 +15,15 @@ namespace {
 /// A parallel size, and quantities that it has to divide.
 class Divider {
 public:
-  /// `factor`: shares that one rank holds.
-  Divider(SpecChecker &check, std::string field, int64_t size, int64_t factor = 1)
-      : check(check), field(std::move(field)), size(size), factor(factor) {}
+  Divider(SpecChecker &check, std::string field, int64_t size) : check(check), field(std::move(field)), size(size) {}
 
-  void add(std::string quantityField, int64_t quantity) {
-    common = std::gcd(common, quantity);
+  /// `factor`: into how many equal parts the quantity is split besides; `reason` says by what.
+  void add(std::string quantityField, int64_t quantity, int64_t factor = 1, std::string reason = {}) {
+    common = std::gcd(common, quantity % factor == 0 ? quantity / factor : 1);
     if (offender.empty() && quantity % (factor * size) != 0) {
       offender = std::move(quantityField);
       amount = quantity;
+      others = factor == 1 ? "" : reason + " * ";
     }
   }
 
@@ -31,19 +31,20 @@ public:
   void finish() const {
     if (offender.empty())
       return;
-    int64_t fit = std::min(size - 1, common / factor);
-    while (fit > 1 && common % (factor * fit) != 0)
+    int64_t fit = std::min(size - 1, common);
+    while (fit > 1 && common % fit != 0)
       --fit;
-    std::string name = check.name(field), times = factor == 1 ? "" : fmt::format("{} * ", factor);
+    fit = std::max<int64_t>(fit, 1);
+    std::string name = check.name(field);
     check.error(field,
-                fmt::format("{} {} is not a multiple of {}{} {}", check.name(offender), amount, times, name, size),
+                fmt::format("{} {} is not a multiple of {}{} {}", check.name(offender), amount, others, name, size),
                 fmt::format("set {}={} ({})", name, fit, check.place(offender)));
   }
 
 private:
   SpecChecker &check;
-  std::string field, offender;
-  int64_t size, factor, common = 0, amount = 0;
+  std::string field, offender, others;
+  int64_t size, common = 0, amount = 0;
 };
 
 } // namespace
@@ -61,8 +62,11 @@ static void verifyTensor(SpecChecker &check) {
     if (layer.has_feed_forward())
       divider.add(path + "feed_forward.width", layer.feed_forward().width());
   }
+  divider.add("model.embedding.padded_vocabulary", spec.model().embedding().padded_vocabulary());
+  int64_t context = spec.parallelism().context();
   if (spec.parallelism().sequence_parallel())
-    divider.add("training.sequence_length", spec.training().sequence_length());
+    divider.add("training.sequence_length", spec.training().sequence_length(), context,
+                fmt::format("{} {}", check.name("parallelism.context"), context));
   divider.finish();
 }
 
@@ -71,8 +75,8 @@ static void verifyTensor(SpecChecker &check) {
 static void verifyContext(SpecChecker &check) {
   if (check.spec.parallelism().context() == 1)
     return;
-  Divider divider(check, "parallelism.context", check.spec.parallelism().context(), /*factor=*/2);
-  divider.add("training.sequence_length", check.spec.training().sequence_length());
+  Divider divider(check, "parallelism.context", check.spec.parallelism().context());
+  divider.add("training.sequence_length", check.spec.training().sequence_length(), /*factor=*/2, "2");
   divider.finish();
 }
 
@@ -125,6 +129,13 @@ static void verifyPipeline(SpecChecker &check) {
 
 static void verifyWorldSize(SpecChecker &check) {
   const spec::Parallelism &parallel = check.spec.parallelism();
+  if (parallel.data() != parallel.replicate() * parallel.shard())
+    check.error("parallelism.data", fmt::format("{} data ranks are not {} groups of {}", parallel.data(),
+                                                parallel.replicate(), parallel.shard()));
+  if (parallel.zero_stage() < 0 || parallel.zero_stage() > 3)
+    check.error("parallelism.zero_stage",
+                fmt::format("'{}' must be from 0 to 3, but is {}", check.name("parallelism.zero_stage"),
+                            parallel.zero_stage()));
   int64_t product = parallel.data() * parallel.tensor() * parallel.pipeline() * parallel.context();
   if (parallel.world_size() != product)
     check.error("parallelism.world_size",
@@ -132,13 +143,17 @@ static void verifyWorldSize(SpecChecker &check) {
                             parallel.data(), parallel.tensor(), parallel.pipeline(), parallel.context()));
 }
 
+/// Whether passes, code generation and the runtime honour the axes of data, tensor and context parallelism.
+static constexpr bool manyRanksWork = false;
+
 /// Every parallel size with its field.
-static std::array<std::pair<const char *, int64_t>, 5> parallelSizes(const spec::Parallelism &parallel) {
+static std::array<std::pair<const char *, int64_t>, 6> parallelSizes(const spec::Parallelism &parallel) {
   return {{{"parallelism.tensor", parallel.tensor()},
            {"parallelism.pipeline", parallel.pipeline()},
            {"parallelism.context", parallel.context()},
            {"parallelism.expert", parallel.expert()},
-           {"parallelism.data", parallel.data()}}};
+           {"parallelism.replicate", parallel.replicate()},
+           {"parallelism.shard", parallel.shard()}}};
 }
 
 void verifyParallelism(SpecChecker &check) {
@@ -156,12 +171,20 @@ void verifyParallelism(SpecChecker &check) {
   verifyWorldSize(check);
 }
 
-void refuseManyRanks(SpecChecker &check) {
-  for (auto [field, size] : parallelSizes(check.spec.parallelism()))
+void refuseUnsupportedAxes(SpecChecker &check) {
+  const spec::Parallelism &parallel = check.spec.parallelism();
+  auto refuse = [&](const char *field, int64_t size, const char *missing) {
     if (size > 1)
-      check.error(field,
-                  fmt::format("{} = {} is not supported: only one rank is supported so far", check.name(field), size),
+      check.error(field, fmt::format("{} = {} is not supported: {}", check.name(field), size, missing),
                   fmt::format("set {}=1", check.name(field)));
+  };
+  refuse("parallelism.pipeline", parallel.pipeline(), "pipeline stages");
+  refuse("parallelism.expert", parallel.expert(), "expert parallelism");
+  if (manyRanksWork)
+    return;
+  for (auto [field, size] : parallelSizes(parallel))
+    if (std::string_view(field) != "parallelism.pipeline" && std::string_view(field) != "parallelism.expert")
+      refuse(field, size, "only one rank is supported so far");
 }
 
 } // namespace primus::config

@@ -1,5 +1,6 @@
 //===- VerifySpec.cpp - The rules that a TrainingSpec has to fit ----------===//
 
+#include "frontend/config/CommonKeys.h"
 #include "frontend/config/Config.h"
 #include "frontend/config/SpecChecker.h"
 
@@ -98,15 +99,7 @@ private:
                         {"training.global_batch_size", training.global_batch_size()},
                         {"parallelism.data", spec.parallelism().data()}}))
       return;
-    int64_t perMicrobatch = training.micro_batch_size() * spec.parallelism().data();
-    if (training.global_batch_size() % perMicrobatch != 0)
-      error("training.global_batch_size",
-            fmt::format(
-                "{} {} is not a multiple of {} {}{}", name("training.global_batch_size"), training.global_batch_size(),
-                name("training.micro_batch_size"), training.micro_batch_size(),
-                spec.parallelism().data() == 1 ? "" : fmt::format(" times {} data ranks", spec.parallelism().data())),
-            fmt::format("set {}={}", name("training.global_batch_size"),
-                        (training.global_batch_size() / perMicrobatch + 1) * perMicrobatch));
+    verifyBatch();
     int64_t layers = 0;
     for (const spec::LayerGroup &group : spec.model().layers())
       layers += group.count();
@@ -114,6 +107,31 @@ private:
       error("training.recompute_layers",
             fmt::format("{} {} is more than the model's {} layers", name("training.recompute_layers"),
                         training.recompute_layers(), layers));
+  }
+
+  void verifyBatch() {
+    const spec::Training &training = spec.training();
+    int64_t data = spec.parallelism().data();
+    int64_t perMicrobatch = saturatingProduct({training.micro_batch_size(), data});
+    if (training.global_batch_size() % perMicrobatch == 0)
+      return;
+    std::string ranks = data == 1 ? "" : fmt::format(" times {} data ranks", data);
+    std::string plan = fmt::format("set {}={}", name("training.global_batch_size"),
+                                   (training.global_batch_size() / perMicrobatch + 1) * perMicrobatch);
+    if (name("parallelism.world_size") == "--ranks") {
+      int64_t fewer = data;
+      while (fewer > 1 && training.global_batch_size() % (training.micro_batch_size() * fewer) != 0)
+        --fewer;
+      if (training.global_batch_size() % (training.micro_batch_size() * fewer) == 0)
+        plan += fmt::format(", or use --ranks {}", spec.parallelism().world_size() / data * fewer);
+    }
+    if (data > 1)
+      plan += fmt::format(" ({})", place("training.micro_batch_size"));
+    error("training.global_batch_size",
+          fmt::format("{} {} is not a multiple of {} {}{}", name("training.global_batch_size"),
+                      training.global_batch_size(), name("training.micro_batch_size"), training.micro_batch_size(),
+                      ranks),
+          plan);
   }
 
   void verifyOptimizer() {
@@ -178,7 +196,7 @@ void verifySpec(const spec::TrainingSpec &spec, Diagnostics &diagnostics) {
   verifyParallelism(verifier);
   if (!diagnostics.hasErrors())
     verifyMemory(verifier);
-  refuseManyRanks(verifier);
+  refuseUnsupportedAxes(verifier);
 }
 
 } // namespace primus::config

@@ -213,8 +213,6 @@ bool mapModel(Mapping &m) {
                                                  "normalize_embedding_logits", scaled.origin));
   Setting<int64_t> tokens = m.keys.requiredCount("vocab_size", "number of tokens");
   m.spec.set("model.embedding.vocabulary", tokens);
-  m.spec.set("model.embedding.padded_vocabulary",
-             derived(tokens.value, "vocab_size (MaxText does not pad it)", tokens.origin));
   mapInitialization(m, width, gated, tied.value);
   return true;
 }

@@ -1,11 +1,14 @@
 //===- TrainingKeys.cpp - Training as MaxText does it ---------------------===//
 
 #include "frontend/config/CommonKeys.h"
+#include "frontend/config/ParallelSizes.h"
 #include "frontend/config/maxtext/MaxText.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <span>
 
 namespace primus::config::maxtext {
 
@@ -81,25 +84,87 @@ void mapOptimizer(Mapping &m) {
   mapSchedule(m, rate);
 }
 
-/// The product of the sizes within nodes (ici) and among them (dcn); -1 takes the ranks that are left, which are none
-/// unless they are asked for.
-static Setting<int64_t> meshSize(Mapping &m, const std::vector<std::string> &axes) {
-  std::optional<Setting<int64_t>> size;
-  for (const std::string &axis : axes) {
-    for (const char *level : {"ici_", "dcn_"}) {
-      Setting<int64_t> part = m.keys.count(level + axis + "_parallelism", 1, -1);
+/// The axes of MaxText's mesh that have a meaning here. Ranks along fsdp_transpose split the other dimension of a weight,
+/// which is the same to whoever only looks at results.
+static constexpr const char *tensorAxes[] = {"tensor", "tensor_sequence"}, *pipelineAxes[] = {"pipeline"},
+                            *contextAxes[] = {"context", "sequence"}, *expertAxes[] = {"expert"},
+                            *shardAxes[] = {"fsdp", "fsdp_transpose"}, *replicateAxes[] = {"data"};
+
+static std::string meshKey(const char *level, const char *axis) { return fmt::format("{}_{}_parallelism", level, axis); }
+
+/// The key that takes the ranks that are left (-1): of those within nodes (ici), else of those among them (dcn).
+static std::optional<Origin> findTaker(Mapping &m) {
+  for (const char *level : {"ici", "dcn"}) {
+    std::optional<Origin> taker;
+    for (std::span<const char *const> axes : std::initializer_list<std::span<const char *const>>{
+             tensorAxes, pipelineAxes, contextAxes, expertAxes, shardAxes, replicateAxes})
+      for (const char *axis : axes) {
+        Setting<int64_t> part = m.keys.integer(meshKey(level, axis), 1);
+        if (part.value != -1)
+          continue;
+        if (taker)
+          m.diagnostics.error(part.origin.location,
+                              fmt::format("'{}' and '{}' ({}) both ask for the ranks that are left", part.origin.key,
+                                          taker->key, taker->location.str()),
+                              "write a size for one of them");
+        taker = part.origin;
+      }
+    if (taker)
+      return taker;
+  }
+  return std::nullopt;
+}
+
+/// The product of the sizes of `axes` within nodes and among them.
+static ParallelSize meshSize(Mapping &m, std::span<const char *const> axes, const std::optional<Origin> &taker) {
+  std::optional<Setting<int64_t>> product;
+  std::optional<Origin> rest;
+  for (const char *axis : axes)
+    for (const char *level : {"ici", "dcn"}) {
+      Setting<int64_t> part = m.keys.count(meshKey(level, axis), 1, -1);
       if (part.value == 0)
         m.diagnostics.error(part.origin.location, fmt::format("'{}' must not be 0", part.origin.key),
                             "write 1, or -1 for the ranks that are left");
-      if (part.value < 1)
-        part = derived(int64_t(1), part.origin.key + ": the ranks that are left", part.origin);
-      if (!size || size->value == 1)
-        size = part;
-      else if (part.value != 1)
-        size = size->with(saturatingProduct({size->value, part.value}));
+      if (taker && taker->key == part.origin.key)
+        rest = taker;
+      part.value = std::max<int64_t>(part.value, 1);
+      if (!product || (product->value == 1 && part.value > 1))
+        product = part;
+      else
+        product->value = saturatingProduct({product->value, part.value});
     }
-  }
-  return *size;
+  return {*product, rest};
+}
+
+/// Parameters and all that belongs to them are split over the axis fsdp. shard_optimizer_over_data splits the optimizer
+/// over the axis data.
+static ParallelSizes mapParallelism(Mapping &m) {
+  std::optional<Origin> taker = findTaker(m);
+  ParallelSizes sizes{meshSize(m, tensorAxes, taker),  meshSize(m, pipelineAxes, taker),
+                      meshSize(m, contextAxes, taker), meshSize(m, expertAxes, taker),
+                      meshSize(m, replicateAxes, taker), meshSize(m, shardAxes, taker)};
+  Setting<bool> optimizer = m.keys.boolean("shard_optimizer_over_data", false);
+  bool hasShards = sizes.shard.size.value > 1 || sizes.shard.rest;
+  if (optimizer.value && !hasShards)
+    std::swap(sizes.replicate, sizes.shard);
+  m.spec.set("parallelism.zero_stage", optimizer.value && !hasShards
+                                           ? optimizer.with<int64_t>(1)
+                                           : derived(int64_t(3), "the mesh axis fsdp splits parameters",
+                                                     sizes.shard.size.origin));
+  sizes = setParallelSizes(m, sizes);
+  ParallelSize sequence = meshSize(m, std::span(tensorAxes).last(1), taker);
+  m.spec.set("parallelism.sequence_parallel",
+             sequence.size.with((sequence.size.value > 1 || sequence.rest) && sizes.tensor.size.value > 1));
+  Setting<std::string> strategy = m.keys.text("context_parallel_strategy", "all_gather");
+  bool ring = strategy.value == "ring";
+  if (!ring && strategy.value != "all_gather" && sizes.context.size.value > 1)
+    m.diagnostics.error(strategy.origin.location,
+                        fmt::format("'context_parallel_strategy: {}' is not supported: another exchange than a ring or "
+                                    "a gather",
+                                    strategy.value),
+                        "set context_parallel_strategy=ring or context_parallel_strategy=all_gather");
+  m.spec.set("parallelism.context_exchange", strategy.with<std::string>(ring ? "RING" : "ALL_GATHER"));
+  return sizes;
 }
 
 /// What is stored instead of computed twice changes memory, never results.
@@ -114,20 +179,23 @@ static void mapRemat(Mapping &m) {
 /// A batch has per_device_batch_size sequences for each rank; ranks that share sequences hold those of all of them.
 static void mapBatch(Mapping &m, const ParallelSizes &sizes) {
   Setting<double> batch = m.keys.real("per_device_batch_size", 12);
-  if (batch.value < 1 || batch.value != std::floor(batch.value) || batch.value > 1e9)
+  int64_t sharing = saturatingProduct(
+      {sizes.tensor.size.value, sizes.pipeline.size.value, sizes.context.size.value});
+  double sequences = batch.value * static_cast<double>(sharing);
+  if (!(sequences >= 1 && sequences <= 1e9 && sequences == std::floor(sequences))) {
     m.diagnostics.error(batch.origin.location,
-                        fmt::format("'per_device_batch_size: {}' is not supported: a sequence that several ranks share",
-                                    batch.value),
-                        "write a whole number of sequences");
-  Setting<int64_t> sequences = batch.with(std::max<int64_t>(1, static_cast<int64_t>(std::min(batch.value, 1e9))));
+                        fmt::format("'per_device_batch_size: {}' makes {} sequences for {}", batch.value, sequences,
+                                    sharing == 1 ? "a rank" : fmt::format("the {} ranks that share them", sharing)),
+                        fmt::format("set per_device_batch_size={}", 1 / static_cast<double>(sharing)));
+    sequences = 1;
+  }
   Setting<int64_t> accumulation = m.keys.count("gradient_accumulation_steps", 1, 1);
-  int64_t micro =
-      saturatingProduct({sequences.value, sizes.tensor.value, sizes.pipeline.value, sizes.context.value});
-  m.spec.set("training.micro_batch_size", sequences.with(micro));
+  auto micro = static_cast<int64_t>(sequences);
+  m.spec.set("training.micro_batch_size", batch.with(micro));
   m.spec.set("training.global_batch_size",
-             derived(saturatingProduct({micro, sizes.data.value, accumulation.value}),
+             derived(saturatingProduct({micro, m.spec.get().parallelism().data(), accumulation.value}),
                      "per_device_batch_size * ranks * gradient_accumulation_steps",
-                     accumulation.value > 1 ? accumulation.origin : sequences.origin));
+                     accumulation.value > 1 ? accumulation.origin : batch.origin));
 }
 
 static void mapEvaluation(Mapping &m) {
@@ -145,10 +213,8 @@ static void mapEvaluation(Mapping &m) {
 
 void mapTraining(Mapping &m) {
   m.spec.set("training.steps", trainSteps(m));
-  ParallelSizes sizes{meshSize(m, {"tensor", "tensor_sequence"}), meshSize(m, {"pipeline"}),
-                      meshSize(m, {"context", "sequence"}), meshSize(m, {"expert"}),
-                      meshSize(m, {"fsdp", "fsdp_transpose", "data"})};
-  setParallelSizes(m, sizes);
+  ParallelSizes sizes = mapParallelism(m);
+  padVocabulary(m, m.keys.origin("vocab_size"));
   mapBatch(m, sizes);
   m.spec.set("training.sequence_length", m.keys.count("max_target_length", 2048, 1));
   m.spec.set("training.seed", m.keys.count("init_weights_seed", 0, 0));

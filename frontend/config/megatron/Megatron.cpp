@@ -29,8 +29,8 @@ void map(Mapping &mapping) {
 
 void mapRun(Mapping &mapping) {
   mapOptimizer(mapping);
-  mapTraining(mapping);
   mapParallelism(mapping);
+  mapTraining(mapping);
   mapPipeline(mapping);
   mapCheckpoint(mapping);
   mapData(mapping);

@@ -45,9 +45,12 @@ static void mapRecompute(Mapping &m) {
 void mapTraining(Mapping &m) {
   m.spec.set("training.steps", m.keys.requiredCount("train_iters", "number of steps"));
   m.spec.set("training.micro_batch_size", m.keys.requiredCount("micro_batch_size", "sequences of one microbatch"));
-  m.spec.set("training.global_batch_size", m.keys.isSet("global_batch_size")
-                                               ? m.keys.requiredCount("global_batch_size", "sequences of one step")
-                                               : m.keys.count("micro_batch_size", 1, 1));
+  Setting<int64_t> micro = m.keys.count("micro_batch_size", 1, 1);
+  m.spec.set("training.global_batch_size",
+             m.keys.isSet("global_batch_size")
+                 ? m.keys.requiredCount("global_batch_size", "sequences of one step")
+                 : derived(saturatingProduct({micro.value, m.spec.get().parallelism().data()}),
+                           "micro_batch_size * data ranks (global_batch_size is not set)", micro.origin));
   m.spec.set("training.sequence_length", m.keys.requiredCount("seq_length", "tokens of one sequence"));
   m.spec.set("training.seed", m.keys.count("seed", 1234, 0));
   m.spec.set("training.eval_interval", m.keys.count("eval_interval", 1000, 0));

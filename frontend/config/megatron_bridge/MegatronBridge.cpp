@@ -86,6 +86,7 @@ static Map recipeDefaults() {
   set("seed", int64_t(1234));
   set("split", std::string("9999,8,2"));
   set("make_vocab_size_divisible_by", int64_t(128));
+  set("use_distributed_optimizer", true);
   return defaults;
 }
 

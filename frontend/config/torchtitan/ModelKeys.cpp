@@ -189,8 +189,6 @@ bool mapModel(Mapping &m) {
   m.spec.set("model.head.tied", tied);
   Setting<int64_t> tokens = m.keys.requiredCount("model.vocab_size", "number of tokens");
   m.spec.set("model.embedding.vocabulary", tokens);
-  m.spec.set("model.embedding.padded_vocabulary",
-             derived(tokens.value, "model.vocab_size (TorchTitan does not pad it)", tokens.origin));
   mapInitialization(m, width, tied);
   return true;
 }

@@ -1,6 +1,7 @@
 //===- TrainingKeys.cpp - Training as TorchTitan does it ------------------===//
 
 #include "frontend/config/CommonKeys.h"
+#include "frontend/config/ParallelSizes.h"
 #include "frontend/config/torchtitan/TorchTitan.h"
 
 #include <fmt/format.h>
@@ -102,20 +103,33 @@ static void mapRecompute(Mapping &m) {
                                                   option.origin));
 }
 
-/// Gives the number of data ranks.
-static Setting<int64_t> mapParallelism(Mapping &m) {
-  Setting<int64_t> replicas = m.keys.count("parallelism.data_parallel_replicate_degree", 1, 1);
+static void mapParallelism(Mapping &m) {
   Setting<int64_t> shards = m.keys.count("parallelism.data_parallel_shard_degree", -1, -1);
+  if (shards.value == 0)
+    m.diagnostics.error(shards.origin.location, "'parallelism.data_parallel_shard_degree' must not be 0",
+                        "write 1, or -1 for the ranks that are left");
+  ParallelSizes sizes{{m.keys.count("parallelism.tensor_parallel_degree", 1, 1)},
+                      {m.keys.count("parallelism.pipeline_parallel_degree", 1, 1)},
+                      {m.keys.count("parallelism.context_parallel_degree", 1, 1)},
+                      {m.keys.count("parallelism.expert_parallel_degree", 1, 1)},
+                      {m.keys.count("parallelism.data_parallel_replicate_degree", 1, 1)},
+                      {shards.with(std::max<int64_t>(shards.value, 1))}};
   if (shards.value < 1)
-    shards = derived(int64_t(1), "parallelism.data_parallel_shard_degree: the ranks that are left", shards.origin);
-  Setting<int64_t> data = replicas.value == 1 ? shards
-                                              : derived(saturatingProduct({replicas.value, shards.value}),
-                                                        "parallelism.data_parallel_replicate_degree", replicas.origin);
-  setParallelSizes(m, {m.keys.count("parallelism.tensor_parallel_degree", 1, 1),
-                       m.keys.count("parallelism.pipeline_parallel_degree", 1, 1),
-                       m.keys.count("parallelism.context_parallel_degree", 1, 1),
-                       m.keys.count("parallelism.expert_parallel_degree", 1, 1), data});
-  return data;
+    sizes.shard.rest = shards.origin;
+  setParallelSizes(m, sizes);
+  const Setting<int64_t> &tensor = sizes.tensor.size, &pipeline = sizes.pipeline.size;
+  m.spec.set("parallelism.sequence_parallel",
+             derived(tensor.value > 1, "TorchTitan's tensor parallelism splits the sequence too", tensor.origin));
+
+  // FSDP2: gradients are scattered in any case; gathered parameters are dropped or kept until the backward pass.
+  Setting<std::string> reshard =
+      m.keys.choice("parallelism.fsdp_reshard_after_forward", "default", {"default", "always", "never"});
+  bool keeps = reshard.value == "never" || (reshard.value == "default" && pipeline.value > 1);
+  m.spec.set("parallelism.zero_stage", reshard.with<int64_t>(keeps ? 2 : 3));
+  Setting<std::string> rotate =
+      m.keys.choice("parallelism.context_parallel_rotate_method", "allgather", {"allgather", "alltoall"});
+  m.spec.set("parallelism.context_exchange",
+             rotate.with<std::string>(rotate.value == "allgather" ? "ALL_GATHER" : "RING"));
 }
 
 static void mapData(Mapping &m) {
@@ -138,13 +152,14 @@ static void mapData(Mapping &m) {
 }
 
 void mapTraining(Mapping &m) {
-  Setting<int64_t> data = mapParallelism(m);
+  mapParallelism(m);
+  padVocabulary(m, m.keys.origin("model.vocab_size"));
   m.spec.set("training.steps", m.keys.count("training.steps", 10000, 1));
   Setting<int64_t> local = m.keys.count("training.local_batch_size", 8, 1);
   Setting<int64_t> global = m.keys.count("training.global_batch_size", -1, -1);
   m.spec.set("training.micro_batch_size", local);
   m.spec.set("training.global_batch_size",
-             global.value < 1 ? derived(saturatingProduct({local.value, data.value}),
+             global.value < 1 ? derived(saturatingProduct({local.value, m.spec.get().parallelism().data()}),
                                         "training.local_batch_size * data ranks", local.origin)
                               : global);
   m.spec.set("training.sequence_length", m.keys.count("training.seq_len", 2048, 1));

@@ -131,8 +131,8 @@ TEST(MaxText, Mistakes) {
             "command line: error: 'ici_tensor_parallelism' must not be 0; write 1, or -1 for the ranks that are left"},
            {"fraction of a batch",
             {"per_device_batch_size=0.5"},
-            "command line: error: 'per_device_batch_size: 0.5' is not supported: a sequence that several ranks share; "
-            "write a whole number of sequences"},
+            "command line: error: 'per_device_batch_size: 0.5' makes 0.5 sequences for a rank; set "
+            "per_device_batch_size=1"},
            {"activation",
             {"mlp_activations=[\"swish\", \"linear\"]"},
             "command line: error: 'mlp_activations' cannot be [swish, linear]; write [silu, linear], [gelu, linear] or one "

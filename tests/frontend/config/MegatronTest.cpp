@@ -130,7 +130,7 @@ TEST(Megatron, TrainingAndOptimizer) {
                   {{}, "training.precision", "BF16"},
                   {{"bf16=false"}, "training.precision", "F32"},
                   {{"train_iters=8"}, "training.steps", "8"},
-                  {{"global_batch_size=None"}, "training.global_batch_size", "8"},
+                  {{"global_batch_size=None"}, "training.global_batch_size", "1"},
                   {{"exit_duration_in_mins=0.5"}, "training.time_limit_seconds", "30"},
                   {{"calculate_per_token_loss=false"}, "training.per_microbatch_mean", "true"},
                   {{"recompute_granularity=full"}, "training.recompute", "RECOMPUTE_FULL"},

@@ -398,15 +398,15 @@ TEST(Negative, Memory) {
        {},
        "exp.yaml:12:17: error: parameters, gradients and optimizer state take 1051 GiB with "
        "tensor_model_parallel_size=1 (<own>/modules/megatron/trainer_base.yaml:38:29) and pipeline_model_parallel_size=1 "
-       "(<own>/modules/megatron/trainer_base.yaml:39:31), but hardware mi300x has 192 GiB; set "
-       "tensor_model_parallel_size=8 and pipeline_model_parallel_size=1, which takes 131.4 GiB"},
+       "(<own>/modules/megatron/trainer_base.yaml:39:31), but hardware mi300x has 192 GiB; use "
+       "tensor_model_parallel_size=8 --ranks 8, which takes 131.4 GiB"},
       {"one node",
        experiment(data + "      hardware: mi300x\n      tensor_model_parallel_size: 8\n", "llama3.1_405B"),
        {},
        "exp.yaml:12:17: error: parameters, gradients and optimizer state take 756.1 GiB with "
        "tensor_model_parallel_size=8 (exp.yaml:13:35) and pipeline_model_parallel_size=1 (<own>/modules/megatron/trainer_base.yaml:39:31), but "
-       "hardware mi300x has 192 GiB; set tensor_model_parallel_size=8 and pipeline_model_parallel_size=6, which takes "
-       "128.6 GiB"},
+       "hardware mi300x has 192 GiB; use tensor_model_parallel_size=8 use_torch_fsdp2=true --ranks 64, which takes "
+       "94.51 GiB"},
       {"no such hardware",
        experiment(data),
        {"hardware=mi30x"},

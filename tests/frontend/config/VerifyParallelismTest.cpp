@@ -22,6 +22,9 @@ TEST(VerifyParallelism, DumpedSpecs) {
   const Change changes[] = {
       {[](primus::spec::Parallelism &p) { p.set_world_size(3); },
        "3 ranks are not data 1 * tensor 1 * pipeline 1 * context 1"},
+      {[](primus::spec::Parallelism &p) { p.set_shard(2); }, "1 data ranks are not 1 groups of 2"},
+      {[](primus::spec::Parallelism &p) { p.set_zero_stage(4); },
+       "'use_distributed_optimizer' must be from 0 to 3, but is 4"},
       {[](primus::spec::Parallelism &p) { p.set_tensor(int64_t(1) << 62); },
        "'tensor_model_parallel_size' must be at most 32768, but is 4611686018427387904"},
       {[](primus::spec::Parallelism &p) { p.set_pipeline(0); },
