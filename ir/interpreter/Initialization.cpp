@@ -16,11 +16,15 @@ FailureOr<runtime::InitializerSpec> primus::interpreter::getInitializerSpec(grap
       auto frequencies = dyn_cast<DenseF64ArrayAttr>(parameter.getValue());
       if (frequencies && parameter.getName() == "inv_freq")
         spec.frequencies.assign(frequencies.asArrayRef().begin(), frequencies.asArrayRef().end());
+      else if (auto axes = dyn_cast<ArrayAttr>(parameter.getValue());
+               axes && parameter.getName() == "axes" && llvm::all_of(axes, llvm::IsaPred<StringAttr>))
+        for (StringRef axis : axes.getAsValueRange<StringAttr>())
+          spec.axes.push_back(axis.str());
       else if (auto number = dyn_cast<FloatAttr>(parameter.getValue()))
         spec.parameters[parameter.getName().str()] = number.getValueAsDouble();
       else
         return variable.emitOpError() << "parameter '" << parameter.getName().getValue() << "' of its initializer is "
-                                      << parameter.getValue() << "; expected a float, or inv_freq as array<f64: ...>";
+                                      << parameter.getValue() << "; expected a float, inv_freq as array<f64: ...>, or axes as a list of names";
     }
   if (std::optional<std::string> problem = runtime::checkInitializer(spec, variable.getTensorType().getShape()))
     return variable.emitOpError() << *problem;

@@ -28,13 +28,19 @@ struct Request {
     auto found = spec.parameters.find(name);
     return found == spec.parameters.end() ? fallback : found->second;
   }
+  /// The position whose value element (row) `index` holds.
+  int64_t getPosition(int64_t index) const {
+    return getContextPosition(index, shape[0], static_cast<int64_t>(parameter("ranks", 1)));
+  }
 };
+
+/// What a kind of initialiser fills: any tensor, one value per position, a table of positions x frequencies, a scalar.
+enum class Form { Any, Positions, Table, Scalar };
 
 struct Kind {
   /// Parameters that it understands, and those that it cannot do without.
   std::vector<std::string> parameters, required;
-  /// A table of positions x frequencies.
-  bool table = false;
+  Form form = Form::Any;
   void (*fill)(const Request &request);
 };
 
@@ -69,25 +75,63 @@ void fillRope(const Request &request, double (*function)(double)) {
   int64_t columns = request.shape[1];
   float scale = static_cast<float>(request.parameter("scale", 1.0));
   for (int64_t i = request.begin; i < request.end; ++i) {
-    float angle = static_cast<float>(i / columns) * static_cast<float>(request.spec.frequencies[i % columns]);
+    float position = static_cast<float>(request.getPosition(i / columns));
+    float angle = position * static_cast<float>(request.spec.frequencies[i % columns]);
     request.out[i - request.begin] = static_cast<float>(function(angle)) * scale;
   }
 }
 
+void fillPositions(const Request &request) {
+  for (int64_t i = request.begin; i < request.end; ++i)
+    request.out[i - request.begin] = static_cast<float>(request.getPosition(i));
+}
+
 const std::map<std::string, Kind> &getKinds() {
   static const std::map<std::string, Kind> kinds = {
-      {"zeros", {{}, {}, false, [](const Request &request) { fillConstant(request, 0.0); }}},
-      {"ones", {{}, {}, false, [](const Request &request) { fillConstant(request, 1.0); }}},
+      {"zeros", {{}, {}, Form::Any, [](const Request &request) { fillConstant(request, 0.0); }}},
+      {"ones", {{}, {}, Form::Any, [](const Request &request) { fillConstant(request, 1.0); }}},
       {"constant",
        {{"value"},
         {"value"},
-        false,
+        Form::Any,
         [](const Request &request) { fillConstant(request, request.parameter("value", 0)); }}},
-      {"normal", {{"std", "mean", "cutoff"}, {}, false, fillNormal}},
-      {"rope_cos", {{"scale"}, {}, true, [](const Request &request) { fillRope(request, std::cos); }}},
-      {"rope_sin", {{"scale"}, {}, true, [](const Request &request) { fillRope(request, std::sin); }}},
+      {"normal", {{"std", "mean", "cutoff"}, {}, Form::Any, fillNormal}},
+      {"rope_cos", {{"scale", "ranks"}, {}, Form::Table, [](const Request &request) { fillRope(request, std::cos); }}},
+      {"rope_sin", {{"scale", "ranks"}, {}, Form::Table, [](const Request &request) { fillRope(request, std::sin); }}},
+      {"positions", {{"ranks"}, {}, Form::Positions, fillPositions}},
+      {"axis_index",
+       {{},
+        {},
+        Form::Scalar,
+        [](const Request &request) { fillConstant(request, static_cast<double>(request.spec.axisIndex)); }}},
   };
   return kinds;
+}
+
+/// Says why a tensor of this shape is not of the form that the initialiser fills.
+std::optional<std::string> checkShape(const InitializerSpec &spec, Form form, std::span<const int64_t> shape) {
+  auto expect = [&](size_t rank, const std::string &what) -> std::optional<std::string> {
+    if (shape.size() == rank)
+      return std::nullopt;
+    return "initializer '" + spec.kind + "' fills " + what + ", not a tensor of " + std::to_string(shape.size()) +
+           " dimensions";
+  };
+  switch (form) {
+  case Form::Any:
+    return std::nullopt;
+  case Form::Scalar:
+    return expect(0, "a scalar");
+  case Form::Positions:
+    return expect(1, "one element per position");
+  case Form::Table:
+    if (std::optional<std::string> problem = expect(2, "a table of positions x frequencies"))
+      return problem;
+    if (static_cast<int64_t>(spec.frequencies.size()) != shape[1])
+      return "initializer '" + spec.kind + "' has " + std::to_string(spec.frequencies.size()) +
+             " frequencies for a table of " + std::to_string(shape[1]) + " columns";
+    return std::nullopt;
+  }
+  return std::nullopt;
 }
 
 std::string join(const std::vector<std::string> &names) {
@@ -119,14 +163,18 @@ std::optional<std::string> primus::runtime::checkInitializer(const InitializerSp
   for (const std::string &name : kind.required)
     if (!spec.parameters.contains(name))
       return "initializer '" + spec.kind + "' needs the parameter '" + name + "'";
-  if (!kind.table)
-    return std::nullopt;
-  if (shape.size() != 2)
-    return "initializer '" + spec.kind + "' fills a table of positions x frequencies, not a tensor of " +
-           std::to_string(shape.size()) + " dimensions";
-  if (static_cast<int64_t>(spec.frequencies.size()) != shape[1])
-    return "initializer '" + spec.kind + "' has " + std::to_string(spec.frequencies.size()) +
-           " frequencies for a table of " + std::to_string(shape[1]) + " columns";
+  if (std::optional<std::string> problem = checkShape(spec, kind.form, shape))
+    return problem;
+  if (kind.form == Form::Scalar && spec.axes.empty())
+    return "initializer '" + spec.kind + "' needs the mesh axes of which it is the index";
+  if (auto ranks = spec.parameters.find("ranks"); ranks != spec.parameters.end() && ranks->second != 1) {
+    double count = ranks->second;
+    if (!(count >= 1 && count <= static_cast<double>(shape[0])) || count != std::floor(count))
+      return "initializer '" + spec.kind + "' has ranks = " + std::to_string(count) + ", which is no number of ranks";
+    if (shape[0] % (2 * static_cast<int64_t>(count)) != 0)
+      return "initializer '" + spec.kind + "' cannot divide " + std::to_string(shape[0]) +
+             " positions into two equal chunks for each of " + std::to_string(static_cast<int64_t>(count)) + " ranks";
+  }
   return std::nullopt;
 }
 

@@ -5,6 +5,7 @@
 
 #include "gtest/gtest.h"
 
+#include <algorithm>
 #include <cmath>
 
 using namespace primus::runtime;
@@ -102,12 +103,46 @@ TEST(Initializer, RopeTables) {
   }
 }
 
+TEST(Initializer, ContextPositionsBalanceACausalMask) {
+  // Two ranks of 12 tokens: chunks 0 and 3, then 1 and 2.
+  EXPECT_EQ(fill({"positions", {{"ranks", 2}}, {}, 0}, {12}, 0, 0, 12),
+            (std::vector<float>{0, 1, 2, 9, 10, 11, 3, 4, 5, 6, 7, 8}));
+  EXPECT_EQ(fill({"positions", {}, {}, 0}, {4}, 0, 1, 4), (std::vector<float>{1, 2, 3}));
+  for (int64_t ranks : {1, 2, 3, 4}) {
+    constexpr int64_t length = 48;
+    std::vector<int64_t> positions, sums(ranks, 0);
+    for (int64_t i = 0; i < length; ++i) {
+      positions.push_back(getContextPosition(i, length, ranks));
+      sums[i / (length / ranks)] += positions.back();
+    }
+    // As many visible keys for each rank, and each position once.
+    for (int64_t sum : sums)
+      EXPECT_EQ(sum, length * (length - 1) / 2 / ranks);
+    std::sort(positions.begin(), positions.end());
+    for (int64_t i = 0; i < length; ++i)
+      EXPECT_EQ(positions[i], i);
+  }
+}
+
+TEST(Initializer, RopeTablesAreStoredInTheOrderOfTokens) {
+  InitializerSpec spec{"rope_cos", {{"ranks", 2}}, {1.0, 0.01}, 0}, plain{"rope_cos", {}, {1.0, 0.01}, 0};
+  std::vector<float> stored = fill(spec, {8, 2}, 0, 0, 16), table = fill(plain, {8, 2}, 0, 0, 16);
+  for (int64_t i = 0; i < 8; ++i)
+    for (int64_t column = 0; column < 2; ++column)
+      EXPECT_EQ(stored[2 * i + column], table[2 * getContextPosition(i, 8, 2) + column]);
+}
+
+TEST(Initializer, AxisIndexIsTheRanksPlace) {
+  InitializerSpec spec{"axis_index", {}, {}, 0, {"cp", "tp"}, 3};
+  EXPECT_EQ(fill(spec, {}, 0, 0, 1), (std::vector<float>{3}));
+}
+
 TEST(Initializer, SaysWhatIsWrong) {
   auto problem = [](const InitializerSpec &spec, std::vector<int64_t> shape) {
     return checkInitializer(spec, shape).value_or("nothing");
   };
   EXPECT_EQ(problem({"gaussian", {}, {}, 0}, {4}),
-            "unknown initializer 'gaussian'; known are: constant, normal, ones, rope_cos, rope_sin, zeros");
+            "unknown initializer 'gaussian'; known are: axis_index, constant, normal, ones, positions, rope_cos, rope_sin, zeros");
   EXPECT_EQ(problem({"normal", {{"variance", 1}}, {}, 0}, {4}),
             "initializer 'normal' has no parameter 'variance'; it has: std, mean, cutoff");
   EXPECT_EQ(problem({"constant", {}, {}, 0}, {4}), "initializer 'constant' needs the parameter 'value'");
@@ -115,6 +150,16 @@ TEST(Initializer, SaysWhatIsWrong) {
             "initializer 'rope_cos' has 1 frequencies for a table of 2 columns");
   EXPECT_EQ(problem({"rope_sin", {}, {1.0}, 0}, {4}),
             "initializer 'rope_sin' fills a table of positions x frequencies, not a tensor of 1 dimensions");
+  EXPECT_EQ(problem({"positions", {{"ranks", 2}}, {}, 0}, {8, 2}),
+            "initializer 'positions' fills one element per position, not a tensor of 2 dimensions");
+  EXPECT_EQ(problem({"positions", {{"ranks", 2}}, {}, 0}, {6}),
+            "initializer 'positions' cannot divide 6 positions into two equal chunks for each of 2 ranks");
+  EXPECT_EQ(problem({"rope_cos", {{"ranks", 0.5}}, {1.0}, 0}, {4, 1}),
+            "initializer 'rope_cos' has ranks = 0.500000, which is no number of ranks");
+  EXPECT_EQ(problem({"axis_index", {}, {}, 0}, {}),
+            "initializer 'axis_index' needs the mesh axes of which it is the index");
+  EXPECT_EQ(problem({"axis_index", {}, {}, 0, {"tp"}}, {1}),
+            "initializer 'axis_index' fills a scalar, not a tensor of 1 dimensions");
   EXPECT_EQ(problem({"zeros", {}, {}, 0}, {4}), "nothing");
   float value = 0;
   std::vector<int64_t> shape{4};
