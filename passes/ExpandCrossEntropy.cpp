@@ -54,7 +54,8 @@ static LogicalResult hoist(Value value, Operation *op) {
 }
 
 static void expand(CrossEntropyOp loss, int64_t limit, int64_t maxChunks) {
-  int64_t tokens = getTensorType(loss.getX()).getDimSize(0), rows = getTensorType(loss.getWeight()).getDimSize(0);
+  RankedTensorType xType = getTensorType(loss.getX()), lseType = getTensorType(loss.getLse());
+  int64_t tokens = lseType.getNumElements(), rows = getTensorType(loss.getWeight()).getDimSize(0);
   int64_t chunk = chooseChunk(tokens, rows, limit, maxChunks);
   remarkPassed(kChunkingRemark, loss->getParentOfType<func::FuncOp>(), loss.getLoc(), std::min(chunk, tokens) * rows * 4, [&] {
     int64_t chunks = llvm::divideCeil(tokens, chunk);
@@ -74,32 +75,33 @@ static void expand(CrossEntropyOp loss, int64_t limit, int64_t maxChunks) {
   if (gradient && failed(hoist(gradient.getDloss(), loss)))
     gradient = {};
 
+  Value allX = b.reshape(loss.getX(), {tokens, xType.getShape().back()}), allLabels = b.reshape(loss.getLabels(), {tokens});
   Value lossSum, dweight;
   SmallVector<Value> lse, dx;
   for (int64_t begin = 0; begin < tokens; begin += chunk) {
     int64_t size = std::min(chunk, tokens - begin);
-    Value x = b.slice(loss.getX(), 0, begin, size), labels = b.slice(loss.getLabels(), 0, begin, size);
-    RankedTensorType lseType = withShape(getTensorType(loss.getLse()), {size}, b.getF32());
-    auto part = CrossEntropyOp::create(builder, loss.getLoc(), loss.getLoss().getType(), loss.getValid().getType(), lseType,
-                                       x, loss.getWeight(), labels, loss.getVocabularyAttr());
+    Value x = b.slice(allX, 0, begin, size), labels = b.slice(allLabels, 0, begin, size);
+    auto part = CrossEntropyOp::create(builder, loss.getLoc(), loss.getLoss().getType(), loss.getValid().getType(),
+                                       withShape(lseType, {size}, b.getF32()), x, loss.getWeight(), labels,
+                                       loss.getVocabularyAttr());
     lossSum = lossSum ? b.add(lossSum, part.getLoss()) : part.getLoss();
     lse.push_back(part.getLse());
     if (!gradient)
       continue;
     auto partGradient = CrossEntropyGradOp::create(builder, gradient.getLoc(), TypeRange{x.getType(), gradient.getDweight().getType()},
                                                    gradient.getDloss(), x, loss.getWeight(), labels, part.getLse(),
-                                                   loss.getVocabularyAttr());
+                                                   /*offset=*/Value(), loss.getVocabularyAttr());
     dweight = dweight ? b.add(dweight, partGradient.getDweight()) : partGradient.getDweight();
     dx.push_back(partGradient.getDx());
   }
   if (gradient) {
-    gradient.getDx().replaceAllUsesWith(b.concat(dx, 0));
+    gradient.getDx().replaceAllUsesWith(b.reshape(b.concat(dx, 0), xType.getShape()));
     gradient.getDweight().replaceAllUsesWith(dweight);
     gradient.erase();
   }
   loss.getLoss().replaceAllUsesWith(lossSum);
   if (!loss.getLse().use_empty())
-    loss.getLse().replaceAllUsesWith(b.concat(lse, 0));
+    loss.getLse().replaceAllUsesWith(b.reshape(b.concat(lse, 0), lseType.getShape()));
   loss.erase();
 }
 

@@ -110,6 +110,7 @@ Value models::buildAttention(LayerFunction &f, Value x, const spec::Attention &a
   Builder &b = f.builder;
   auto op = graph::AttentionOp::create(
       f.builder, f.loc("attention"), q.getType(), f.tensor({dims.batch, heads, dims.tokens}, b.getF32Type()), q, k, v,
+      /*query_positions=*/Value(), /*key_positions=*/Value(),
       b.getF64FloatAttr(scale), attention.causal() ? b.getUnitAttr() : UnitAttr(),
       attention.window() ? b.getI64IntegerAttr(attention.window()) : IntegerAttr(), b.getF64FloatAttr(attention.softcap()));
   Value merged = reshape(f, op.getOut(), {dims.batch, dims.tokens, heads * size}, "attention.merged");

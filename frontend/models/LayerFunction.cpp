@@ -96,7 +96,7 @@ func::FuncOp LayerFunction::finish(ArrayRef<LayerResult> results) {
       attributes.push_back(builder.getDictionaryAttr(
           {builder.getNamedAttr("graph.name", builder.getStringAttr(StringRef(arguments[i].info.name).ltrim('@'))),
            builder.getNamedAttr("graph.arg", builder.getStringAttr(kindNames[kind])),
-           builder.getNamedAttr(kDimsAttr, arguments[i].info.dims)}));
+           builder.getNamedAttr(graph::kDimsAttr, arguments[i].info.dims)}));
     }
   }
   body.eraseArguments(0, count);
@@ -108,9 +108,9 @@ func::FuncOp LayerFunction::finish(ArrayRef<LayerResult> results) {
     if (!result.name.empty())
       function.setResultAttr(index, "graph.name", builder.getStringAttr(result.name));
     if (result.dims)
-      function.setResultAttr(index, kDimsAttr, result.dims);
+      function.setResultAttr(index, graph::kDimsAttr, result.dims);
   }
   if (!pins.empty())
-    function->setAttr(kPinsAttr, pins.getDictionary(builder.getContext()));
+    function->setAttr(graph::kPinsAttr, pins.getDictionary(builder.getContext()));
   return function;
 }

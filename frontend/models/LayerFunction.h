@@ -19,14 +19,6 @@ namespace primus::models {
 /// the plan's business.
 using LogicalDims = llvm::ArrayRef<llvm::StringRef>;
 
-/// On an argument or result of a layer function or program: its logical dimensions.
-inline constexpr llvm::StringLiteral kDimsAttr = "graph.dims";
-/// On a layer's forward function: {name = dims} of the activations whose split is fixed because it doesn't follow from
-/// what they are computed from.
-inline constexpr llvm::StringLiteral kPinsAttr = "graph.pins";
-/// The logical dimensions of a graph.variable.
-inline constexpr llvm::StringLiteral kVariableDimsAttr = "dims";
-
 /// Activations between layers: [batch, tokens, width].
 inline constexpr llvm::StringRef kStreamDims[] = {"batch", "stream", ""};
 /// Tokens and labels: [batch, tokens].

@@ -184,20 +184,20 @@ LayerKind ModelBuilder::buildHead(HeadPart part) {
     position = f.activation("position", RankedTensorType::get({1}, builder.getI32Type()), {""});
   auto f32 = [&](ArrayRef<int64_t> shape) { return f.tensor(shape, builder.getF32Type()); };
 
-  Value flat = graph::ReshapeOp::create(f.builder, f.loc("x.flat"), f.tensor({tokens, dims.width}), x);
+  if (!loss)
+    x = graph::ReshapeOp::create(f.builder, f.loc("x.flat"), f.tensor({tokens, dims.width}), x);
   if (sample)
-    flat = graph::GatherOp::create(f.builder, f.loc("x.row"), f.tensor({1, dims.width}), flat, position);
-  flat = buildScale(f, buildNorm(f, flat, spec.norm(), "norm"), spec.logit_scale());
+    x = graph::GatherOp::create(f.builder, f.loc("x.row"), f.tensor({1, dims.width}), x, position);
+  x = buildScale(f, buildNorm(f, x, spec.norm(), "norm"), spec.logit_scale());
   Value weight = f.matrix(spec.tied() ? "@embedding.weight" : "weight", {rows, dims.width}, {"vocabulary", ""},
                           dims.init.head());
   if (!loss) {
     RankedTensorType type = f32({sample ? 1 : tokens, rows});
-    Value y = graph::MatmulOp::create(f.builder, f.loc("logits"), type, "nd,vd->nv", flat, weight);
+    Value y = graph::MatmulOp::create(f.builder, f.loc("logits"), type, "nd,vd->nv", x, weight);
     return finishKind(f, {{y, "logits", builder.getStrArrayAttr({"", ""})}});
   }
-  labels = graph::ReshapeOp::create(f.builder, f.loc("labels.flat"), RankedTensorType::get({tokens}, builder.getI32Type()), labels);
-  auto op = graph::CrossEntropyOp::create(f.builder, f.loc("loss"), f32({}), f32({}), f32({tokens}), flat, weight, labels,
-                                          builder.getI64IntegerAttr(model.embedding().vocabulary()));
+  auto op = graph::CrossEntropyOp::create(f.builder, f.loc("loss"), f32({}), f32({}), f32({dims.batch, dims.tokens}), x, weight,
+                                          labels, builder.getI64IntegerAttr(model.embedding().vocabulary()));
   // Partial sums until the program's end: one reduction does for all microbatches.
   return finishKind(f, {{op.getLoss(), "loss_sum", {}}, {op.getValid(), "valid_tokens", {}}});
 }
@@ -227,8 +227,8 @@ void ModelBuilder::declareVariables(const LayerKind &kind, StringRef instance) {
         builder, NameLoc::get(builder.getStringAttr(name)), builder.getStringAttr(name), TypeAttr::get(argument.info.type),
         graph::RoleAttr::get(context, parameter ? graph::Role::Parameter : graph::Role::Constant),
         argument.info.initByDepth ? scaleByDepth(argument.info.init, instance) : argument.info.init,
-        builder.getI64IntegerAttr(parameter ? nextStream++ : 0), decay ? builder.getUnitAttr() : UnitAttr())
-        ->setAttr(kVariableDimsAttr, argument.info.dims);
+        builder.getI64IntegerAttr(parameter ? nextStream++ : 0), decay ? builder.getUnitAttr() : UnitAttr(),
+        argument.info.dims);
   }
 }
 
@@ -277,7 +277,7 @@ func::FuncOp ModelBuilder::startProgram(StringRef name, ArrayRef<ProgramInput> i
   for (auto [index, input] : llvm::enumerate(inputs)) {
     body.addArgument(input.type, NameLoc::get(builder.getStringAttr(input.name)));
     program.setArgAttr(index, "graph.name", builder.getStringAttr(input.name));
-    program.setArgAttr(index, kDimsAttr, builder.getStrArrayAttr(input.dims));
+    program.setArgAttr(index, graph::kDimsAttr, builder.getStrArrayAttr(input.dims));
   }
   builder.setInsertionPointToStart(&body);
   computeCopies.clear();
@@ -291,7 +291,7 @@ void ModelBuilder::finishProgram(func::FuncOp program, ValueRange results, Array
   for (auto [index, name, type] : llvm::enumerate(names, results.getTypes())) {
     program.setResultAttr(index, "graph.name", builder.getStringAttr(name));
     SmallVector<StringRef> whole(cast<RankedTensorType>(type).getRank());
-    program.setResultAttr(index, kDimsAttr, builder.getStrArrayAttr(whole));
+    program.setResultAttr(index, graph::kDimsAttr, builder.getStrArrayAttr(whole));
   }
 }
 

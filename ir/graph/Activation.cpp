@@ -121,5 +121,5 @@ SmallVector<Value> ActivationGradOp::decompose(OpBuilder &builder) {
   return {b.convert(dx, getTensorType(getX()).getElementType())};
 }
 
-ShardingRule ActivationGradOp::getShardingRule() { return elementwiseRule(*this, {0}); }
+ShardingRule ActivationGradOp::getShardingRule() { return elementwiseRule(*this); }
 Cost ActivationGradOp::getCost() { return elementwiseCost(*this, 2 * countActivationFlops(getKind()) + 1); }

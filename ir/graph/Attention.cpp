@@ -47,7 +47,15 @@ template <typename OpT> struct Attention {
   Value buildMask(Value scores) {
     if (!op.getCausal() && !op.getWindow())
       return {};
-    Value token = b.iotaLike(scores, 3), key = b.iotaLike(scores, 4);
+    Value token, key;
+    if (op.getQueryPositions()) {
+      ArrayRef<int64_t> shape = getTensorType(scores).getShape();
+      token = b.broadcast(op.getQueryPositions(), shape, {3});
+      key = b.broadcast(op.getKeyPositions(), shape, {4});
+    } else {
+      token = b.iotaLike(scores, 3);
+      key = b.iotaLike(scores, 4);
+    }
     Value mask;
     if (op.getCausal())
       mask = b.compare(Predicate::LE, key, token);
@@ -81,6 +89,11 @@ template <typename OpT> int64_t countPairs(OpT op) {
   return pairs * getTensorType(op.getQ()).getDimSize(0) * getTensorType(op.getQ()).getDimSize(2);
 }
 
+/// The operands that both rules end with: tokens split over 't' where positions say where they are.
+template <typename OpT> SmallVector<std::string> getPositionSpecs(OpT op) {
+  return op.getQueryPositions() ? SmallVector<std::string>{"t", "."} : SmallVector<std::string>{};
+}
+
 template <typename OpT> LogicalResult verifyAttention(OpT op) {
   RankedTensorType q = getTensorType(op.getQ()), k = getTensorType(op.getK()), lse = getTensorType(op.getLse());
   if (q.getRank() != 4 || k.getRank() != 4)
@@ -95,6 +108,16 @@ template <typename OpT> LogicalResult verifyAttention(OpT op) {
   SmallVector<int64_t> rows = {q.getDimSize(0), q.getDimSize(2), q.getDimSize(1)};
   if (lse.getShape() != ArrayRef<int64_t>(rows) || !lse.getElementType().isF32())
     return op.emitOpError("lse must be f32 [batch, heads, tokens], but is ") << lse;
+  if (!op.getQueryPositions() != !op.getKeyPositions())
+    return op.emitOpError("needs positions of both tokens and keys, or of neither");
+  auto fits = [](Value positions, int64_t count) {
+    RankedTensorType type = getTensorType(positions);
+    return type.getRank() == 1 && type.getDimSize(0) == count && type.getElementType().isInteger(32);
+  };
+  if (op.getQueryPositions() && (!fits(op.getQueryPositions(), q.getDimSize(1)) ||
+                                 !fits(op.getKeyPositions(), k.getDimSize(1))))
+    return op.emitOpError("positions must be i32 [tokens] and [keys], but are ")
+           << op.getQueryPositions().getType() << " and " << op.getKeyPositions().getType();
   if (op.getWindow() && static_cast<int64_t>(*op.getWindow()) < 1)
     return op.emitOpError("window must be at least 1");
   if (op.getSoftcap().isNegative())
@@ -131,17 +154,22 @@ SmallVector<Value> AttentionOp::buildVjp(OpBuilder &builder, ValueRange cotangen
     emitOpError("has no gradient with respect to lse");
     return {};
   }
+  SmallVector<Value> gradients(getNumOperands());
   if (!cotangents[0])
-    return {Value(), Value(), Value()};
+    return gradients;
   Type q = getQ().getType(), k = getK().getType();
   auto gradient = AttentionGradOp::create(builder, getLoc(), TypeRange{q, k, k}, cotangents[0], getQ(), getK(), getV(),
-                                          getOut(), getLse(), getScaleAttr(), getCausalAttr(), getWindowAttr(),
-                                          getSoftcapAttr());
-  return llvm::to_vector_of<Value>(gradient.getResults());
+                                          getOut(), getLse(), getQueryPositions(), getKeyPositions(), getScaleAttr(),
+                                          getCausalAttr(), getWindowAttr(), getSoftcapAttr());
+  llvm::copy(gradient.getResults(), gradients.begin());
+  return gradients;
 }
 
 ShardingRule AttentionOp::getShardingRule() {
-  return makeRule(*this, {"b.g.", "b.g.", "b.g."}, {"b.g.", "bg."});
+  std::string token = getQueryPositions() ? "t" : ".", q = "b" + token + "g.";
+  SmallVector<std::string> operands = {q, "b.g.", "b.g."};
+  llvm::append_range(operands, getPositionSpecs(*this));
+  return makeRule(*this, operands, {q, "bg" + token});
 }
 
 /// Two products of head size multiply-adds per pair.
@@ -153,7 +181,17 @@ Cost AttentionOp::getCost() {
 // attention_grad
 //===----------------------------------------------------------------------===//
 
-LogicalResult AttentionGradOp::verify() { return verifyAttention(*this); }
+LogicalResult AttentionGradOp::verify() {
+  auto fits = [](Value gradient, Value operand) {
+    RankedTensorType type = getTensorType(gradient), expected = getTensorType(operand);
+    return type.getShape() == expected.getShape() &&
+           (type.getElementType() == expected.getElementType() || type.getElementType().isF32());
+  };
+  if (!fits(getDq(), getQ()) || !fits(getDk(), getK()))
+    return emitOpError("dq must have q's shape, dk and dv k's, each in that element type or f32, but they are ")
+           << getDq().getType() << " and " << getDk().getType();
+  return verifyAttention(*this);
+}
 
 /// With p the probabilities, dp = dout v^T and D = rowsum(dout out): ds = p (dp - D), dv = p^T dout, dq = ds k, dk =
 /// ds^T q.
@@ -171,14 +209,19 @@ SmallVector<Value> AttentionGradOp::decompose(OpBuilder &builder) {
   if (saturation)
     ds = b.mul(ds, b.subFrom(1, b.mul(saturation, saturation)));
   ds = b.convert(b.mul(ds, getScale().convertToDouble()), a.element);
-  Value dq = b.matmul("bgrts,bsgd->btgrd", ds, getK(), a.element);
-  Value dk = b.matmul("bgrts,btgrd->bsgd", ds, a.splitHeads(getQ()), a.element);
-  Value dv = b.matmul("bgrts,btgrd->bsgd", b.convert(p, a.element), dout, a.element);
+  Type queryType = getTensorType(getDq()).getElementType(), keyType = getTensorType(getDk()).getElementType();
+  Value dq = b.matmul("bgrts,bsgd->btgrd", ds, getK(), queryType);
+  Value dk = b.matmul("bgrts,btgrd->bsgd", ds, a.splitHeads(getQ()), keyType);
+  Value dv = b.matmul("bgrts,btgrd->bsgd", b.convert(p, a.element), dout, keyType);
   return {a.joinHeads(dq), dk, dv};
 }
 
+/// dk and dv are sums over tokens.
 ShardingRule AttentionGradOp::getShardingRule() {
-  return makeRule(*this, {"b.g.", "b.g.", "b.g.", "b.g.", "b.g.", "bg."}, {"b.g.", "b.g.", "b.g."});
+  std::string token = getQueryPositions() ? "t" : ".", q = "b" + token + "g.";
+  SmallVector<std::string> operands = {q, q, "b.g.", "b.g.", q, "bg" + token};
+  llvm::append_range(operands, getPositionSpecs(*this));
+  return makeRule(*this, operands, {q, "b.g.", "b.g."});
 }
 
 /// Four products per pair; the scores, which are computed again, do not count.

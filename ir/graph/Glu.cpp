@@ -25,7 +25,7 @@ SmallVector<Value> GluOp::buildVjp(OpBuilder &builder, ValueRange cotangents) {
   return {gradient.getDgate(), gradient.getDup()};
 }
 
-ShardingRule GluOp::getShardingRule() { return elementwiseRule(*this, {1}); }
+ShardingRule GluOp::getShardingRule() { return elementwiseRule(*this); }
 Cost GluOp::getCost() { return elementwiseCost(*this, countActivationFlops(getKind()) + 1); }
 
 //===----------------------------------------------------------------------===//
@@ -42,5 +42,5 @@ SmallVector<Value> GluGradOp::decompose(OpBuilder &builder) {
   return {b.convert(dgate, element), b.convert(dup, element)};
 }
 
-ShardingRule GluGradOp::getShardingRule() { return elementwiseRule(*this, {0}); }
+ShardingRule GluGradOp::getShardingRule() { return elementwiseRule(*this); }
 Cost GluGradOp::getCost() { return elementwiseCost(*this, 3 * countActivationFlops(getKind()) + 3); }

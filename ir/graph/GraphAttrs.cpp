@@ -36,6 +36,17 @@ std::optional<int64_t> MeshAttr::getSize(StringRef axis) const {
   return std::nullopt;
 }
 
+std::optional<int64_t> MeshAttr::getGroupSize(ArrayAttr axes) const {
+  int64_t ranks = 1;
+  for (StringRef axis : axes.getAsValueRange<StringAttr>()) {
+    std::optional<int64_t> size = getSize(axis);
+    if (!size)
+      return std::nullopt;
+    ranks *= *size;
+  }
+  return ranks;
+}
+
 LogicalResult MeshAttr::verify(function_ref<InFlightDiagnostic()> emitError, ArrayRef<StringAttr> names,
                                ArrayRef<int64_t> sizes) {
   if (names.size() != sizes.size())
@@ -80,6 +91,16 @@ void MeshAttr::print(AsmPrinter &printer) const {
 LayoutAttr LayoutAttr::getReplicated(MLIRContext *context, int64_t rank) {
   SmallVector<ArrayAttr> axes(rank, ArrayAttr::get(context, {}));
   return get(context, StringAttr::get(context, "mesh"), axes, {}, {});
+}
+
+LayoutAttr LayoutAttr::withDim(int64_t dim, ArrayRef<Attribute> axes) const {
+  SmallVector<ArrayAttr> all(getAxes());
+  all[dim] = ArrayAttr::get(getContext(), axes);
+  return get(getContext(), getMesh(), all, getPartialAxes(), getPartialKinds());
+}
+
+LayoutAttr LayoutAttr::withPartial(ArrayRef<StringAttr> axes, ArrayRef<ReduceKind> kinds) const {
+  return get(getContext(), getMesh(), getAxes(), axes, kinds);
 }
 
 LogicalResult LayoutAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringAttr mesh,

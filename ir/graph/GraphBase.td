@@ -15,14 +15,14 @@ include "mlir/IR/OpAsmInterface.td"
 class Graph_Op<string mnemonic, list<Trait> traits = []>
     : Op<Graph_Dialect, mnemonic, traits>;
 
-/// A pure op of tensors with a sharding rule and a cost.
-class Graph_PureOp<string mnemonic, list<Trait> traits = []>
+/// A pure op of tensors with a sharding rule and a cost. `shardable` names methods with a default that it replaces.
+class Graph_PureOp<string mnemonic, list<Trait> traits = [], list<string> shardable = []>
     : Graph_Op<mnemonic, !listconcat([Pure,
-        DeclareOpInterfaceMethods<Shardable>, DeclareOpInterfaceMethods<Costed>], traits)>;
+        DeclareOpInterfaceMethods<Shardable, shardable>, DeclareOpInterfaceMethods<Costed>], traits)>;
 
 /// A pure op that is defined by its decomposition.
-class Graph_Composite<string mnemonic, list<Trait> traits = []>
-    : Graph_PureOp<mnemonic, !listconcat([DeclareOpInterfaceMethods<Decomposable>], traits)>;
+class Graph_Composite<string mnemonic, list<Trait> traits = [], list<string> shardable = []>
+    : Graph_PureOp<mnemonic, !listconcat([DeclareOpInterfaceMethods<Decomposable>], traits), shardable>;
 
 def Graph_Tensor : StaticShapeTensorOf<[AnyFloat, AnySignlessInteger]>;
 def Graph_FloatTensor : StaticShapeTensorOf<[AnyFloat]>;

@@ -174,7 +174,7 @@ def Graph_RopeOp : Graph_Composite<"rope", [AllTypesMatch<["x", "y"]>, AllTypesM
 }
 
 def Graph_AttentionOp : Graph_Composite<"attention", [AllTypesMatch<["q", "out"]>, AllTypesMatch<["k", "v"]>,
-                                        DeclareOpInterfaceMethods<Differentiable>]> {
+                                        AttrSizedOperandSegments, DeclareOpInterfaceMethods<Differentiable>]> {
   let summary = "scaled dot-product attention with grouped heads";
   let description = [{
     q is [batch, tokens, heads, head size], k and v [batch, keys, groups, head size]; heads is a multiple of groups and
@@ -182,39 +182,50 @@ def Graph_AttentionOp : Graph_Composite<"attention", [AllTypesMatch<["q", "out"]
     probabilities are rounded to v's type before the second product. `causal`: key j is visible to query i iff `j <= i`;
     `window W`: also `i - j < W`. `softcap c`: `c tanh(s / c)` (0 = none). `lse` (f32 [batch, heads, tokens]) is the log
     of the softmax's denominator, kept for the gradient; it has no gradient of its own. A token that sees no key has
-    output zero.
+    output zero. With `positions` (i32 [tokens] and [keys]) the masks compare those instead of i and j: tokens that
+    are stored in another order, or a part of them. (C1) q, k, v and lse have these shapes; (C2) q, k and v have one
+    element type; (C3) window >= 1 and softcap >= 0; (C4) positions are given for tokens and keys, or for neither.
 
     ```mlir
     %o, %lse = graph.attention %q, %k, %v scale 0.125 {causal} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16> -> tensor<2x6x4xf32>
+    %p, %lsep = graph.attention %q, %k, %v positions %i, %j scale 0.125 {causal} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>, tensor<4xi32>, tensor<4xi32> -> tensor<2x6x4xf32>
     ```
   }];
   let arguments = (ins Graph_FloatTensor:$q, Graph_FloatTensor:$k, Graph_FloatTensor:$v,
+                       Optional<Graph_IntTensor>:$query_positions, Optional<Graph_IntTensor>:$key_positions,
                        F64Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window,
                        DefaultValuedAttr<F64Attr, "0.0">:$softcap);
   let results = (outs Graph_FloatTensor:$out, Graph_FloatTensor:$lse);
-  let assemblyFormat = [{$q `,` $k `,` $v `scale` custom<PlainFloat>($scale) attr-dict `:`
-                         type($q) `,` type($k) `->` type($lse)}];
+  let assemblyFormat = [{$q `,` $k `,` $v (`positions` $query_positions^ `,` $key_positions)?
+                         `scale` custom<PlainFloat>($scale) attr-dict `:` type($q) `,` type($k)
+                         (`,` type($query_positions)^ `,` type($key_positions))? `->` type($lse)}];
   let hasVerifier = 1;
 }
 
 def Graph_AttentionGradOp : Graph_Composite<"attention_grad", [
-    AllTypesMatch<["q", "dout", "out", "dq"]>, AllTypesMatch<["k", "v", "dk", "dv"]>]> {
+    AllTypesMatch<["q", "dout", "out"]>, AllTypesMatch<["k", "v"]>, AllTypesMatch<["dk", "dv"]>,
+    AttrSizedOperandSegments]> {
   let summary = "gradients of attention with respect to q, k and v";
   let description = [{
     Created by attention's vjp. Recomputes the probabilities from `lse` (Dao et al. 2022, arXiv 2205.14135). They, and
-    the gradient of `q k^T`, are rounded to q's type before the products.
+    the gradient of `q k^T`, are rounded to q's type before the products. (C1) to (C4) of attention; (C5) dq has q's
+    shape, dk and dv have k's, each in that operand's element type or in f32.
 
     ```mlir
-    %dq, %dk, %dv = graph.attention_grad %do, %q, %k, %v, %o, %lse scale 0.125 {causal} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>, tensor<2x6x4xf32>
+    %dq, %dk, %dv = graph.attention_grad %do, %q, %k, %v, %o, %lse scale 0.125 {causal} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>, tensor<2x6x4xf32> -> tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>
+    %dqp, %dkp, %dvp = graph.attention_grad %do, %q, %k, %v, %o, %lse positions %i, %j scale 0.125 {causal} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>, tensor<2x6x4xf32>, tensor<4xi32>, tensor<4xi32> -> tensor<2x4x6x8xbf16>, tensor<2x4x3x8xf32>
     ```
   }];
   let arguments = (ins Graph_FloatTensor:$dout, Graph_FloatTensor:$q, Graph_FloatTensor:$k,
                        Graph_FloatTensor:$v, Graph_FloatTensor:$out, Graph_FloatTensor:$lse,
+                       Optional<Graph_IntTensor>:$query_positions, Optional<Graph_IntTensor>:$key_positions,
                        F64Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window,
                        DefaultValuedAttr<F64Attr, "0.0">:$softcap);
   let results = (outs Graph_FloatTensor:$dq, Graph_FloatTensor:$dk, Graph_FloatTensor:$dv);
-  let assemblyFormat = [{$dout `,` $q `,` $k `,` $v `,` $out `,` $lse `scale` custom<PlainFloat>($scale) attr-dict `:`
-                         type($q) `,` type($k) `,` type($lse)}];
+  let assemblyFormat = [{$dout `,` $q `,` $k `,` $v `,` $out `,` $lse
+                         (`positions` $query_positions^ `,` $key_positions)? `scale` custom<PlainFloat>($scale)
+                         attr-dict `:` type($q) `,` type($k) `,` type($lse)
+                         (`,` type($query_positions)^ `,` type($key_positions))? `->` type($dq) `,` type($dk)}];
   let hasVerifier = 1;
 }
 
@@ -222,14 +233,15 @@ def Graph_AttentionGradOp : Graph_Composite<"attention_grad", [
 // Loss
 //===----------------------------------------------------------------------===//
 
-def Graph_CrossEntropyOp : Graph_Composite<"cross_entropy", [DeclareOpInterfaceMethods<Differentiable>]> {
+def Graph_CrossEntropyOp : Graph_Composite<"cross_entropy", [DeclareOpInterfaceMethods<Differentiable>], ["localize"]> {
   let summary = "output projection and cross-entropy in one, without a tensor of all logits";
   let description = [{
-    x is [tokens, width], weight [vocabulary, width], labels i32 [tokens]; a negative label is ignored. Per token: `lse
-    - logit[label]` with logits = x weight^T in f32. Results: the sum of the losses and the number of valid tokens (f32
-    scalars), and `lse` (f32 [tokens]) for the gradient (it has none of its own). The loss is divided by the global
-    number of valid tokens later, once. `vocabulary` counts the weight's rows that take part; rows from there on are
-    padding and have probability zero.
+    x is [tokens..., width], weight [vocabulary, width], labels i32 [tokens...]; a negative label is ignored. Per token:
+    `lse - logit[label]` with logits = x weight^T in f32. Results: the sum of the losses and the number of valid tokens
+    (f32 scalars), and `lse` (f32 [tokens...]) for the gradient (it has none of its own). The loss is divided by the
+    global number of valid tokens later, once. `vocabulary` counts the weight's rows that take part; rows from there on
+    are padding and have probability zero. (C1) operands and results have these shapes; (C2) x and weight have one
+    element type; (C3) vocabulary is between 1 and the weight's number of rows.
 
     ```mlir
     %loss, %valid, %lse = graph.cross_entropy %x, %w, %labels vocabulary 97 : (tensor<8x16xf32>, tensor<97x16xf32>, tensor<8xi32>) -> (tensor<f32>, tensor<f32>, tensor<8xf32>)
@@ -242,21 +254,44 @@ def Graph_CrossEntropyOp : Graph_Composite<"cross_entropy", [DeclareOpInterfaceM
   let hasVerifier = 1;
 }
 
-def Graph_CrossEntropyGradOp : Graph_Composite<"cross_entropy_grad"> {
+def Graph_CrossEntropyPartOp : Graph_Composite<"cross_entropy_part"> {
+  let summary = "what one rank knows of cross_entropy when the vocabulary is split";
+  let description = [{
+    The weight has the rows from `offset` (i32 scalar) on of a weight whose first `vocabulary` rows take part. `lse` is
+    the log of the sum of exponentials of these rows' logits, or so small that its exponential is zero where all of them
+    are padding; `target` is the label's logit if it is among them, else zero. Both are f32 [tokens...]. (C1) to (C3) of
+    cross_entropy, but for the weight's number of rows.
+
+    ```mlir
+    %lse, %target = graph.cross_entropy_part %x, %w, %labels, %offset vocabulary 97 : (tensor<2x4x16xf32>, tensor<50x16xf32>, tensor<2x4xi32>, tensor<i32>) -> (tensor<2x4xf32>, tensor<2x4xf32>)
+    ```
+  }];
+  let arguments = (ins Graph_FloatTensor:$x, Graph_FloatTensor:$weight, Graph_IntTensor:$labels,
+                       Graph_IntTensor:$offset, I64Attr:$vocabulary);
+  let results = (outs Graph_FloatTensor:$lse, Graph_FloatTensor:$target);
+  let assemblyFormat = [{$x `,` $weight `,` $labels `,` $offset `vocabulary` $vocabulary attr-dict `:`
+                         functional-type(operands, results)}];
+  let hasVerifier = 1;
+}
+
+def Graph_CrossEntropyGradOp : Graph_Composite<"cross_entropy_grad", [], ["localize"]> {
   let summary = "gradients of cross_entropy with respect to x and the weight";
   let description = [{
     Created by cross_entropy's vjp. `dlogits = dloss (softmax - onehot)` for valid tokens, rounded to x's type before
-    the two products. `dweight` is f32.
+    the two products. `dweight` is f32. With `offset` (i32 scalar) the weight has the rows from there on of one with
+    `vocabulary` rows; dx is then the part of a sum. (C1) to (C3) of cross_entropy, the last without an offset only;
+    (C4) dx has x's shape and element type; (C5) dweight has the weight's shape.
 
     ```mlir
     %dx, %dw = graph.cross_entropy_grad %dloss, %x, %w, %labels, %lse vocabulary 97 : (tensor<f32>, tensor<8x16xf32>, tensor<97x16xf32>, tensor<8xi32>, tensor<8xf32>) -> (tensor<8x16xf32>, tensor<97x16xf32>)
     ```
   }];
   let arguments = (ins Graph_FloatTensor:$dloss, Graph_FloatTensor:$x, Graph_FloatTensor:$weight,
-                       Graph_IntTensor:$labels, Graph_FloatTensor:$lse, I64Attr:$vocabulary);
+                       Graph_IntTensor:$labels, Graph_FloatTensor:$lse, Optional<Graph_IntTensor>:$offset,
+                       I64Attr:$vocabulary);
   let results = (outs Graph_FloatTensor:$dx, Graph_FloatTensor:$dweight);
-  let assemblyFormat = [{$dloss `,` $x `,` $weight `,` $labels `,` $lse `vocabulary` $vocabulary attr-dict `:`
-                         functional-type(operands, results)}];
+  let assemblyFormat = [{$dloss `,` $x `,` $weight `,` $labels `,` $lse (`offset` $offset^)? `vocabulary` $vocabulary
+                         attr-dict `:` functional-type(operands, results)}];
   let hasVerifier = 1;
 }
 

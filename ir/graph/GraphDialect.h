@@ -31,10 +31,10 @@ struct ShardingRule {
   static constexpr int64_t replicated = -1;
   llvm::SmallVector<llvm::SmallVector<int64_t>> operands, results;
   /// Per factor: its size, and whether the op sums (maximises) over it, so that splitting it makes those results
-  /// partial that lack it.
+  /// partial that lack it. Splitting a factor that is not reduced leaves results that lack it whole.
   llvm::SmallVector<int64_t> sizes;
   llvm::SmallVector<bool> reduced;
-  /// The op is linear in each of these operands: it may be partial (at most one at a time) and the result then is.
+  /// The op is linear in each of these operands: it may be a partial sum (at most one at a time) and the result then is.
   /// `add` is linear in all of them at once, which `jointlyLinear` says: all are partial or none.
   llvm::SmallVector<int64_t> linear;
   bool jointlyLinear = false;
@@ -57,6 +57,19 @@ inline constexpr llvm::StringLiteral kPlanAttr = "graph.plan";
 inline constexpr llvm::StringLiteral kInplaceAttr = "graph.inplace";
 /// On a function: which part of a layer it is, e.g. {layer = "block", part = "forward"}.
 inline constexpr llvm::StringLiteral kLayerAttr = "graph.layer";
+/// On a function's argument or result: ArrayAttr of strings, what each dimension is (see graph.variable's `dims`).
+inline constexpr llvm::StringLiteral kDimsAttr = "graph.dims";
+/// On a layer's forward function: DictionaryAttr from the names of activations (their NameLoc) to such arrays, where the
+/// split does not follow from what they are computed from.
+inline constexpr llvm::StringLiteral kPinsAttr = "graph.pins";
+/// On a module, a unit: shapes are those of one rank (phase `placed` and later).
+inline constexpr llvm::StringLiteral kPlacedAttr = "graph.placed";
+
+class Localizer;
+
+/// Clones `op` onto one rank's operands and result types: the default of Shardable::localize.
+llvm::SmallVector<mlir::Value> cloneLocally(mlir::Operation *op, mlir::OpBuilder &builder, mlir::ValueRange operands,
+                                            mlir::TypeRange resultTypes);
 
 } // namespace primus::graph
 

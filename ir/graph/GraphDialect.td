@@ -94,6 +94,8 @@ def Graph_MeshAttr : AttrDef<Graph_Dialect, "Mesh"> {
     int64_t getNumRanks() const;
     /// Size of an axis, or std::nullopt if the mesh has none of that name.
     std::optional<int64_t> getSize(::llvm::StringRef axis) const;
+    /// Number of ranks in a group over these axes (strings), or std::nullopt if the mesh lacks one of them.
+    std::optional<int64_t> getGroupSize(::mlir::ArrayAttr axes) const;
   }];
 }
 
@@ -120,6 +122,11 @@ def Graph_LayoutAttr : AttrDef<Graph_Dialect, "Layout", [
     /// The layout in which every rank holds the whole tensor.
     static LayoutAttr getReplicated(::mlir::MLIRContext *context, int64_t rank);
     bool isPartial() const { return !getPartialAxes().empty(); }
+    /// The same with other axes for one dimension.
+    LayoutAttr withDim(int64_t dim, ::llvm::ArrayRef<::mlir::Attribute> axes) const;
+    /// The same with other pending reductions.
+    LayoutAttr withPartial(::llvm::ArrayRef<::mlir::StringAttr> axes,
+                           ::llvm::ArrayRef<::primus::graph::ReduceKind> kinds) const;
   }];
 }
 
@@ -129,7 +136,10 @@ def Graph_InitAttr : AttrDef<Graph_Dialect, "Init"> {
   let description = [{
     `kind` names an initialiser of runtime/init and `params` its parameters:
     `zeros`, `ones`, `constant {value}`, `normal {std, mean, cutoff}`,
-    `rope_cos` / `rope_sin {inv_freq, scale}` (tables of positions x frequencies).
+    `rope_cos` / `rope_sin {inv_freq, scale, ranks}` (tables of positions x frequencies),
+    `positions {ranks}` (the position of each token in the order that context parallelism over that many ranks stores
+    them in; the tables' rows have that order, too), `axis_index {axes}` (the rank's index in the group over these mesh
+    axes).
     Random kinds draw from Philox keyed by (seed, variable's stream, element index):
     values do not depend on the layout.
 

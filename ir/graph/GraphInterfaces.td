@@ -1,4 +1,4 @@
-//===- GraphInterfaces.td - The four concerns of a graph op ---------------===//
+//===- GraphInterfaces.td - The concerns of a graph op --------------------===//
 //
 // One interface per concern, so that no pass switches over op names.
 //
@@ -51,7 +51,15 @@ def Shardable : OpInterface<"Shardable"> {
   }];
   let methods = [
     InterfaceMethod<"The rule for this instance of the op.",
-      "::primus::graph::ShardingRule", "getShardingRule">
+      "::primus::graph::ShardingRule", "getShardingRule">,
+    InterfaceMethod<[{
+      Builds at the builder's insertion point what one rank does for this op: on local operands, with results of the
+      given types, which have local shapes beside their layouts. Returns one value per result. The op itself stays.
+      By default the op on local shapes; another definition is needed where it matters which part a rank has.
+    }], "::llvm::SmallVector<::mlir::Value>", "localize",
+    (ins "::mlir::OpBuilder &":$builder, "::mlir::ValueRange":$localOperands, "::mlir::TypeRange":$localResultTypes,
+         "::primus::graph::Localizer &":$localizer), "",
+    [{ return ::primus::graph::cloneLocally($_op, builder, localOperands, localResultTypes); }]>
   ];
 }
 
@@ -61,6 +69,24 @@ def Costed : OpInterface<"Costed"> {
   let methods = [
     InterfaceMethod<"Cost of this instance of the op, on the shapes in its types.",
       "::primus::graph::Cost", "getCost">
+  ];
+}
+
+def CollectiveOpInterface : OpInterface<"CollectiveOpInterface"> {
+  let cppNamespace = "::primus::graph";
+  let description = [{
+    An op by which ranks exchange values. Its group is the ranks that agree in all mesh axes but those it names,
+    numbered row-major over them, the last axis fastest.
+  }];
+  let methods = [
+    InterfaceMethod<"Names of the mesh axes, major first.", "::mlir::ArrayAttr", "getAxes">,
+    InterfaceMethod<[{
+      The type that the result has for an operand of type `operand` in groups of `groupSize` ranks: shape, and layout if
+      the operand has one. After an error on the op, null where the op does not fit such an operand.
+    }], "::mlir::RankedTensorType", "getExpectedType",
+    (ins "::mlir::RankedTensorType":$operand, "int64_t":$groupSize)>,
+    InterfaceMethod<"Bytes that each rank of a group of `groupSize` sends, in a bandwidth-optimal algorithm.",
+      "int64_t", "getBytesSent", (ins "int64_t":$groupSize)>
   ];
 }
 

@@ -51,8 +51,8 @@ class Graph_BinaryOp<string mnemonic, string math, string linear = "", list<Trai
 
 def Graph_AddOp     : Graph_BinaryOp<"add", "a + b", ", {0, 1}, /*jointlyLinear=*/true", [Commutative]>;
 def Graph_SubOp     : Graph_BinaryOp<"sub", "a - b", ", {0, 1}, /*jointlyLinear=*/true">;
-def Graph_MulOp     : Graph_BinaryOp<"mul", "a * b", ", {0, 1}", [Commutative]>;
-def Graph_DivOp     : Graph_BinaryOp<"div", "a / b", ", {0}">;
+def Graph_MulOp     : Graph_BinaryOp<"mul", "a * b", "", [Commutative]>;
+def Graph_DivOp     : Graph_BinaryOp<"div", "a / b">;
 def Graph_MaximumOp : Graph_BinaryOp<"maximum", "max(a, b)", "", [Commutative]>;
 def Graph_MinimumOp : Graph_BinaryOp<"minimum", "min(a, b)", "", [Commutative]>;
 
@@ -107,7 +107,7 @@ def Graph_ConvertOp : Graph_PureOp<"convert", [Elementwise, DeclareOpInterfaceMe
 //===----------------------------------------------------------------------===//
 
 def Graph_ConstantOp : Graph_PureOp<"constant", [ConstantLike, AllTypesMatch<["value", "result"]>,
-    DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>]> {
+    DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>], ["localize"]> {
   let summary = "a constant tensor";
   let description = [{
     ```mlir
@@ -130,7 +130,7 @@ def Graph_ConstantOp : Graph_PureOp<"constant", [ConstantLike, AllTypesMatch<["v
   ];
 }
 
-def Graph_IotaOp : Graph_PureOp<"iota"> {
+def Graph_IotaOp : Graph_PureOp<"iota", [], ["localize"]> {
   let summary = "each element's index along one dimension";
   let description = [{
     ```mlir
@@ -288,7 +288,7 @@ def Graph_MatmulOp : Graph_PureOp<"matmul", [DeclareOpInterfaceMethods<Different
   }];
 }
 
-def Graph_GatherOp : Graph_PureOp<"gather", [DeclareOpInterfaceMethods<Differentiable>]> {
+def Graph_GatherOp : Graph_PureOp<"gather", [DeclareOpInterfaceMethods<Differentiable>], ["localize"]> {
   let summary = "rows of a table, by index";
   let description = [{
     `result[i..., :] = table[indices[i...], :]`. An index outside the table gives a row of zeros.
@@ -307,7 +307,7 @@ def Graph_GatherOp : Graph_PureOp<"gather", [DeclareOpInterfaceMethods<Different
   let hasVerifier = 1;
 }
 
-def Graph_ScatterOp : Graph_PureOp<"scatter", [DeclareOpInterfaceMethods<Differentiable>]> {
+def Graph_ScatterOp : Graph_PureOp<"scatter", [DeclareOpInterfaceMethods<Differentiable>], ["localize"]> {
   let summary = "sum rows into a table of zeros, by index";
   let description = [{
     `result[indices[i...], :] += updates[i..., :]`, in the order of i. Sums of floats accumulate in f32 (f64 for f64

@@ -11,14 +11,18 @@ def Graph_VariableOp : Graph_Op<"variable", [Symbol, HasParent<"::mlir::ModuleOp
     A named tensor that the runtime allocates once. `stream` numbers the random stream of its initial value.
     `decay` says that weight decay applies (matrices, not biases and norms).
     A parameter's moments and gradient accumulator are named after it: `<name>.m`, `<name>.v`, `<name>.grad`.
+    `dims` says what each dimension is (`heads`, `vocabulary`, ...; empty: nothing that is ever split), from which the
+    plan makes a layout. (C1) it has one entry per dimension.
 
     ```mlir
-    graph.variable @layers.0.attention.q.weight : tensor<8x8xf32> role parameter init #graph.init<"normal", {std = 2.000000e-02 : f64}> {stream = 3, decay}
+    graph.variable @layers.0.attention.q.weight : tensor<8x8xf32> role parameter init #graph.init<"normal", {std = 2.000000e-02 : f64}> {dims = ["heads", ""], stream = 3, decay}
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Graph_Tensor>:$type, Graph_RoleAttr:$role,
-                       Graph_InitAttr:$init, DefaultValuedAttr<I64Attr, "0">:$stream, UnitAttr:$decay);
+                       Graph_InitAttr:$init, DefaultValuedAttr<I64Attr, "0">:$stream, UnitAttr:$decay,
+                       OptionalAttr<StrArrayAttr>:$dims);
   let assemblyFormat = "$sym_name `:` $type `role` custom<PlainEnum>($role) `init` qualified($init) attr-dict";
+  let hasVerifier = 1;
   let extraClassDeclaration = [{
     ::mlir::RankedTensorType getTensorType() { return ::llvm::cast<::mlir::RankedTensorType>(getType()); }
   }];

@@ -1,6 +1,7 @@
 //===- Indexing.cpp - Gather and scatter ----------------------------------===//
 
 #include "ir/graph/GraphBuilder.h"
+#include "ir/graph/Localizer.h"
 #include "ir/graph/Rules.h"
 
 using namespace mlir;
@@ -19,6 +20,15 @@ static LogicalResult verifyRows(Operation *op, Value table, Value indices, Value
     return error << "]: the indices' and then a row's of the table " << tableType;
   }
   return success();
+}
+
+/// Indices into a rank's rows of a table that is split: what lies in other ranks' rows is outside.
+static Value buildLocalIndices(OpBuilder &builder, Location loc, Value indices, RankedTensorType table,
+                               Localizer &localizer) {
+  RankedTensorType type = getTensorType(indices);
+  Value offset = buildBlockOffset(builder, loc, table, 0, type.getElementType(), localizer);
+  Value spread = BroadcastOp::create(builder, loc, type, offset, ArrayRef<int64_t>{});
+  return GraphBuilder(builder, loc).sub(indices, spread);
 }
 
 //===----------------------------------------------------------------------===//
@@ -48,7 +58,15 @@ SmallVector<Value> GatherOp::buildVjp(OpBuilder &builder, ValueRange cotangents)
 
 ShardingRule GatherOp::getShardingRule() {
   std::string indices = leadingLetters(getIndices(), 0), row = letters(getTensorType(getTable()).getRank() - 1, 'A');
-  return makeRule(*this, {"." + row, indices}, {indices + row}, {0});
+  return makeRule(*this, {"V" + row, indices}, {indices + row}, {0});
+}
+
+SmallVector<Value> GatherOp::localize(OpBuilder &builder, ValueRange operands, TypeRange types, Localizer &localizer) {
+  RankedTensorType table = getTensorType(operands[0]);
+  if (getSplitAxes(table, 0).empty())
+    return cloneLocally(*this, builder, operands, types);
+  Value indices = buildLocalIndices(builder, getLoc(), operands[1], table, localizer);
+  return {GatherOp::create(builder, getLoc(), types[0], operands[0], indices)};
 }
 
 /// Only the rows that are asked for are read.
@@ -82,7 +100,15 @@ SmallVector<Value> ScatterOp::buildVjp(OpBuilder &builder, ValueRange cotangents
 
 ShardingRule ScatterOp::getShardingRule() {
   std::string indices = leadingLetters(getIndices(), 0), row = letters(getTensorType(getResult()).getRank() - 1, 'A');
-  return makeRule(*this, {indices, indices + row}, {"." + row}, {1});
+  return makeRule(*this, {indices, indices + row}, {"V" + row}, {1});
+}
+
+SmallVector<Value> ScatterOp::localize(OpBuilder &builder, ValueRange operands, TypeRange types, Localizer &localizer) {
+  auto table = cast<RankedTensorType>(types[0]);
+  if (getSplitAxes(table, 0).empty())
+    return cloneLocally(*this, builder, operands, types);
+  Value indices = buildLocalIndices(builder, getLoc(), operands[0], table, localizer);
+  return {ScatterOp::create(builder, getLoc(), table, indices, operands[1])};
 }
 
 Cost ScatterOp::getCost() { return makeCost(*this, countElements(getUpdates())); }

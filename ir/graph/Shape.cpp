@@ -1,6 +1,7 @@
 //===- Shape.cpp - Ops that create tensors or move elements ---------------===//
 
 #include "ir/graph/GraphBuilder.h"
+#include "ir/graph/Localizer.h"
 #include "ir/graph/Rules.h"
 
 #include <numeric>
@@ -41,6 +42,12 @@ ShardingRule ConstantOp::getShardingRule() {
   return makeRule(*this, {}, {std::string(shapeOf(getResult()).size(), '.')});
 }
 
+SmallVector<Value> ConstantOp::localize(OpBuilder &builder, ValueRange, TypeRange types, Localizer &) {
+  auto type = cast<RankedTensorType>(types[0]);
+  auto value = cast<DenseElementsAttr>(getValue());
+  return {ConstantOp::create(builder, getLoc(), type, value.isSplat() ? value.resizeSplat(type) : value.reshape(type))};
+}
+
 Cost ConstantOp::getCost() { return makeCost(*this, 0); }
 
 LogicalResult IotaOp::verify() {
@@ -50,10 +57,16 @@ LogicalResult IotaOp::verify() {
   return success();
 }
 
-ShardingRule IotaOp::getShardingRule() {
-  std::string spec = letters(shapeOf(getResult()).size());
-  spec[getDim()] = '.';
-  return makeRule(*this, {}, {spec});
+ShardingRule IotaOp::getShardingRule() { return elementwiseRule(*this); }
+
+SmallVector<Value> IotaOp::localize(OpBuilder &builder, ValueRange operands, TypeRange types, Localizer &localizer) {
+  auto type = cast<RankedTensorType>(types[0]);
+  SmallVector<Value> local = cloneLocally(*this, builder, operands, types);
+  if (getSplitAxes(type, getDim()).empty())
+    return local;
+  Value offset = buildBlockOffset(builder, getLoc(), type, getDim(), type.getElementType(), localizer);
+  Value spread = BroadcastOp::create(builder, getLoc(), type, offset, ArrayRef<int64_t>{});
+  return {GraphBuilder(builder, getLoc()).add(local.front(), spread)};
 }
 
 Cost IotaOp::getCost() { return makeCost(*this, 0); }

@@ -8,6 +8,17 @@ using namespace mlir;
 using namespace primus::graph;
 
 //===----------------------------------------------------------------------===//
+// Variable
+//===----------------------------------------------------------------------===//
+
+LogicalResult VariableOp::verify() {
+  int64_t rank = getTensorType().getRank();
+  if (std::optional<ArrayAttr> dims = getDims(); dims && static_cast<int64_t>(dims->size()) != rank)
+    return emitOpError("dims needs one entry per dimension: ") << rank << ", but has " << dims->size();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
 // Load and store
 //===----------------------------------------------------------------------===//
 

@@ -18,6 +18,24 @@ void Interpreter::round(Tensor &tensor) const {
     tensor.round();
 }
 
+/// Layouts say where elements are, not what they are; definitions of composites are built without them.
+static void stripLayouts(func::FuncOp function) {
+  auto strip = [](Type type) -> Type {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    return tensor ? RankedTensorType::get(tensor.getShape(), tensor.getElementType()) : type;
+  };
+  auto stripValue = [&](Value value) { value.setType(strip(value.getType())); };
+  function.walk([&](Operation *op) {
+    llvm::for_each(op->getResults(), stripValue);
+    for (Region &region : op->getRegions())
+      for (Block &block : region)
+        llvm::for_each(block.getArguments(), stripValue);
+  });
+  function.setType(FunctionType::get(function.getContext(),
+                                     llvm::map_to_vector(function.getArgumentTypes(), strip),
+                                     llvm::map_to_vector(function.getResultTypes(), strip)));
+}
+
 func::FuncOp Interpreter::getFunction(Operation *user, StringRef name) {
   OwningOpRef<func::FuncOp> &cached = functions[name];
   if (cached)
@@ -32,6 +50,7 @@ func::FuncOp Interpreter::getFunction(Operation *user, StringRef name) {
     return {};
   }
   OwningOpRef<func::FuncOp> primitive = function.clone();
+  stripLayouts(*primitive);
   if (failed(decomposeComposites(*primitive)))
     return {};
   cached = std::move(primitive);

@@ -43,6 +43,12 @@ static LogicalResult evaluateReshape(ReshapeOp, ArrayRef<const Tensor *> operand
   return success();
 }
 
+/// Where elements are does not change what they are.
+static LogicalResult evaluateReshard(ReshardOp, ArrayRef<const Tensor *> operands, Tensor &result) {
+  result.values = operands[0]->values;
+  return success();
+}
+
 static LogicalResult evaluateTranspose(TransposeOp op, ArrayRef<const Tensor *> operands, Tensor &result) {
   SmallVector<int64_t> operandStrides = getStrides(operands[0]->shape), strides;
   for (int64_t dim : op.getPerm())
@@ -74,6 +80,7 @@ static LogicalResult evaluateConcat(ConcatOp op, ArrayRef<const Tensor *> operan
 void primus::interpreter::addShapePrimitives(PrimitiveTable &table) {
   add<BroadcastOp, evaluateBroadcast>(table);
   add<ReshapeOp, evaluateReshape>(table);
+  add<ReshardOp, evaluateReshard>(table);
   add<TransposeOp, evaluateTranspose>(table);
   add<SliceOp, evaluateSlice>(table);
   add<PadOp, evaluatePad>(table);

@@ -15,8 +15,14 @@ using namespace mlir;
 using namespace primus;
 using namespace primus::graph;
 
-/// Composites with a kernel of their own.
-static bool hasKernel(Operation *op) { return isa<AttentionOp, AttentionGradOp, RopeOp, PackOp>(op); }
+/// Composites with a kernel of their own. That of attention knows masks of consecutive tokens only.
+static bool hasKernel(Operation *op) {
+  if (auto attention = dyn_cast<AttentionOp>(op))
+    return !attention.getQueryPositions();
+  if (auto gradient = dyn_cast<AttentionGradOp>(op))
+    return !gradient.getQueryPositions();
+  return isa<RopeOp, PackOp>(op);
+}
 
 /// [product of all dimensions but the last, last].
 static SmallVector<int64_t> flatten(ArrayRef<int64_t> shape) {

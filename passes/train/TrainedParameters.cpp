@@ -78,7 +78,8 @@ void primus::addStateVariables(ArrayRef<OwnedParameters> owners, bool moments) {
       auto add = [&](const std::string &name, RankedTensorType type, graph::Role role) {
         auto roleAttr = graph::RoleAttr::get(builder.getContext(), role);
         graph::VariableOp::create(builder, NameLoc::get(builder.getStringAttr(name)), builder.getStringAttr(name),
-                                  TypeAttr::get(type), roleAttr, zeros, builder.getI64IntegerAttr(0), UnitAttr());
+                                  TypeAttr::get(type), roleAttr, zeros, builder.getI64IntegerAttr(0), UnitAttr(),
+                                  parameter.getDimsAttr());
       };
       RankedTensorType type = parameter.getTensorType();
       if (moments) {

@@ -51,13 +51,13 @@ TEST_F(LogicalDimsTest, AllThatEntersAFunctionSaysWhatItsDimensionsAre) {
     ModuleOp model = build(preset);
     ASSERT_TRUE(model);
     for (auto variable : model.getOps<graph::VariableOp>())
-      expectDims(variable->getAttr(models::kVariableDimsAttr), variable.getTensorType(), variable.getSymName().str());
+      expectDims(variable.getDimsAttr(), variable.getTensorType(), variable.getSymName().str());
     for (auto function : model.getOps<func::FuncOp>()) {
       for (auto [index, type] : llvm::enumerate(function.getArgumentTypes()))
-        expectDims(function.getArgAttr(index, models::kDimsAttr), type, getArgName(function, index));
+        expectDims(function.getArgAttr(index, graph::kDimsAttr), type, getArgName(function, index));
       for (auto [index, type] : llvm::enumerate(function.getResultTypes()))
         if (function.getName() != "head.forward")
-          expectDims(function.getResultAttr(index, models::kDimsAttr), type, function.getName().str());
+          expectDims(function.getResultAttr(index, graph::kDimsAttr), type, function.getName().str());
     }
   }
 }
@@ -66,7 +66,7 @@ TEST_F(LogicalDimsTest, PinsNameActivationsThatExist) {
   ModuleOp model = build("gpt2_124M");
   ASSERT_TRUE(model);
   auto block = model.lookupSymbol<func::FuncOp>("block.forward");
-  auto pins = block->getAttrOfType<DictionaryAttr>(models::kPinsAttr);
+  auto pins = block->getAttrOfType<DictionaryAttr>(graph::kPinsAttr);
   ASSERT_TRUE(pins);
   for (NamedAttribute pin : pins) {
     bool found = false;

@@ -43,6 +43,14 @@ GradientCase attention(const std::string &name, const std::string &attributes, i
               std::to_string(heads) + "x5xf32>"};
 }
 
+/// Tokens and keys in orders of their own.
+GradientCase attentionWithPositions() {
+  return {"attention_positions", "%q: tensor<2x4x4x4xf32>, %k: tensor<2x5x2x4xf32>, %v: tensor<2x5x2x4xf32>",
+          "%i = graph.constant dense<[4, 1, 3, 2]> : tensor<4xi32>\n%j = graph.constant dense<[3, 0, 4, 2, 1]> : tensor<5xi32>\n"
+          "graph.attention %q, %k, %v positions %i, %j scale 0.6 {causal, window = 4 : i64} : tensor<2x4x4x4xf32>, "
+          "tensor<2x5x2x4xf32>, tensor<4xi32>, tensor<5xi32> -> tensor<2x4x4xf32>"};
+}
+
 GradientCase crossEntropy(const std::string &name, const std::string &labels, int rows, int vocabulary,
                           const std::string &element = "f32") {
   std::string x = "tensor<4x3x" + element + ">", weight = "tensor<" + std::to_string(rows) + "x3x" + element + ">";
@@ -122,11 +130,16 @@ std::vector<GradientCase> primus::testing::getCompositeGradientCases() {
       attention("one_group", "{causal}", /*heads=*/3, /*groups=*/1),
       attention("everything", "{causal, window = 3 : i64, softcap = 0.8 : f64}", /*heads=*/4, /*groups=*/2),
       attention("bf16", "{causal}", /*heads=*/4, /*groups=*/2, "bf16"),
+      attentionWithPositions(),
 
       crossEntropy("plain", "[1, 6, 0, 3]", 7, 7),
       crossEntropy("ignored", "[1, -1, 0, -100]", 7, 7),
       crossEntropy("padded_vocabulary", "[1, 4, -1, 3]", 8, 5),
       crossEntropy("bf16", "[1, 6, -1, 3]", 7, 7, "bf16"),
+      {"cross_entropy_sequences", "%x: tensor<2x2x3xf32>, %w: tensor<7x3xf32>",
+       "%labels = graph.constant dense<[[1, 6], [-1, 3]]> : tensor<2x2xi32>\n"
+       "graph.cross_entropy %x, %w, %labels vocabulary 6 : (tensor<2x2x3xf32>, tensor<7x3xf32>, tensor<2x2xi32>) -> "
+       "(tensor<f32>, tensor<f32>, tensor<2x2xf32>)"},
   };
 }
 

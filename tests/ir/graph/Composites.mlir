@@ -54,9 +54,18 @@ func.func @attention(%q: tensor<2x4x6x8xbf16>, %k: tensor<2x4x3x8xbf16>, %v: ten
   %s = graph.rope interleaved inverse %r, %cos, %sin : tensor<2x4x6x8xbf16>, tensor<4x4xf32>
   // CHECK: graph.attention %{{.*}}, %{{.*}}, %{{.*}} scale 1.250000e-01 {causal, softcap = 3.000000e+01 : f64, window = 2 : i64} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16> -> tensor<2x6x4xf32>
   %o, %lse = graph.attention %s, %k, %v scale 0.125 {causal, softcap = 30.0, window = 2 : i64} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16> -> tensor<2x6x4xf32>
-  // CHECK: graph.attention_grad %{{.*}} scale 1.250000e-01 {causal} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>, tensor<2x6x4xf32>
-  %dq, %dk, %dv = graph.attention_grad %o, %q, %k, %v, %o, %lse scale 0.125 {causal} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>, tensor<2x6x4xf32>
+  // CHECK: graph.attention_grad %{{.*}} scale 1.250000e-01 {causal} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>, tensor<2x6x4xf32> -> tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>
+  %dq, %dk, %dv = graph.attention_grad %o, %q, %k, %v, %o, %lse scale 0.125 {causal} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>, tensor<2x6x4xf32> -> tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>
   return %dv : tensor<2x4x3x8xbf16>
+}
+
+// CHECK-LABEL: func.func @positions
+func.func @positions(%q: tensor<2x4x6x8xbf16>, %k: tensor<2x5x3x8xbf16>, %i: tensor<4xi32>, %j: tensor<5xi32>) -> tensor<2x5x3x8xf32> {
+  // CHECK: graph.attention %arg0, %arg1, %arg1 positions %arg2, %arg3 scale 1.250000e-01 {causal} : tensor<2x4x6x8xbf16>, tensor<2x5x3x8xbf16>, tensor<4xi32>, tensor<5xi32> -> tensor<2x6x4xf32>
+  %o, %lse = graph.attention %q, %k, %k positions %i, %j scale 0.125 {causal} : tensor<2x4x6x8xbf16>, tensor<2x5x3x8xbf16>, tensor<4xi32>, tensor<5xi32> -> tensor<2x6x4xf32>
+  // CHECK: graph.attention_grad %{{.*}}, %{{.*}} positions %arg2, %arg3 scale 1.250000e-01 {causal} : tensor<2x4x6x8xbf16>, tensor<2x5x3x8xbf16>, tensor<2x6x4xf32>, tensor<4xi32>, tensor<5xi32> -> tensor<2x4x6x8xf32>, tensor<2x5x3x8xf32>
+  %dq, %dk, %dv = graph.attention_grad %o, %q, %k, %k, %o, %lse positions %i, %j scale 0.125 {causal} : tensor<2x4x6x8xbf16>, tensor<2x5x3x8xbf16>, tensor<2x6x4xf32>, tensor<4xi32>, tensor<5xi32> -> tensor<2x4x6x8xf32>, tensor<2x5x3x8xf32>
+  return %dv : tensor<2x5x3x8xf32>
 }
 
 // CHECK-LABEL: func.func @loss
@@ -66,6 +75,15 @@ func.func @loss(%x: tensor<8x16xbf16>, %w: tensor<97x16xbf16>, %labels: tensor<8
   // CHECK: graph.cross_entropy_grad %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} vocabulary 96 : (tensor<f32>, tensor<8x16xbf16>, tensor<97x16xbf16>, tensor<8xi32>, tensor<8xf32>) -> (tensor<8x16xbf16>, tensor<97x16xf32>)
   %dx, %dw = graph.cross_entropy_grad %loss, %x, %w, %labels, %lse vocabulary 96 : (tensor<f32>, tensor<8x16xbf16>, tensor<97x16xbf16>, tensor<8xi32>, tensor<8xf32>) -> (tensor<8x16xbf16>, tensor<97x16xf32>)
   return %dw : tensor<97x16xf32>
+}
+
+// CHECK-LABEL: func.func @partial_loss
+func.func @partial_loss(%d: tensor<f32>, %x: tensor<2x4x16xbf16>, %w: tensor<50x16xbf16>, %labels: tensor<2x4xi32>, %first: tensor<i32>) -> tensor<50x16xf32> {
+  // CHECK: graph.cross_entropy_part %arg1, %arg2, %arg3, %arg4 vocabulary 97 : (tensor<2x4x16xbf16>, tensor<50x16xbf16>, tensor<2x4xi32>, tensor<i32>) -> (tensor<2x4xf32>, tensor<2x4xf32>)
+  %lse, %target = graph.cross_entropy_part %x, %w, %labels, %first vocabulary 97 : (tensor<2x4x16xbf16>, tensor<50x16xbf16>, tensor<2x4xi32>, tensor<i32>) -> (tensor<2x4xf32>, tensor<2x4xf32>)
+  // CHECK: graph.cross_entropy_grad %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} offset %arg4 vocabulary 97 : (tensor<f32>, tensor<2x4x16xbf16>, tensor<50x16xbf16>, tensor<2x4xi32>, tensor<2x4xf32>, tensor<i32>) -> (tensor<2x4x16xbf16>, tensor<50x16xf32>)
+  %dx, %dw = graph.cross_entropy_grad %d, %x, %w, %labels, %lse offset %first vocabulary 97 : (tensor<f32>, tensor<2x4x16xbf16>, tensor<50x16xbf16>, tensor<2x4xi32>, tensor<2x4xf32>, tensor<i32>) -> (tensor<2x4x16xbf16>, tensor<50x16xf32>)
+  return %dw : tensor<50x16xf32>
 }
 
 // CHECK-LABEL: func.func @optimizer

@@ -180,6 +180,79 @@ TEST_F(Decomposition, CrossEntropy) {
   expectClose(results[2], lse);
 }
 
+TEST_F(Decomposition, PositionsPermuteTokens) {
+  // Token i of the second call is token order[i] of the first.
+  constexpr int order[] = {4, 0, 3, 1, 2};
+  Tensor q = random({1, 5, 2, 4}, 0), k = random({1, 5, 2, 4}, 1), v = random({1, 5, 2, 4}, 2);
+  auto permute = [&](const Tensor &x) {
+    Tensor result = x;
+    for (int i = 0; i < 5; ++i)
+      std::copy_n(&x.values[order[i] * 8], 8, &result.values[i * 8]);
+    return result;
+  };
+  auto results = run(R"(
+  func.func @f(%q: tensor<1x5x2x4xf32>, %k: tensor<1x5x2x4xf32>, %v: tensor<1x5x2x4xf32>, %pq: tensor<1x5x2x4xf32>,
+      %pk: tensor<1x5x2x4xf32>, %pv: tensor<1x5x2x4xf32>) -> (tensor<1x5x2x4xf32>, tensor<1x5x2x4xf32>) {
+    %a, %lsea = graph.attention %q, %k, %v scale 0.4 {causal, window = 3 : i64}
+      : tensor<1x5x2x4xf32>, tensor<1x5x2x4xf32> -> tensor<1x2x5xf32>
+    %i = graph.constant dense<[4, 0, 3, 1, 2]> : tensor<5xi32>
+    %b, %lseb = graph.attention %pq, %pk, %pv positions %i, %i scale 0.4 {causal, window = 3 : i64}
+      : tensor<1x5x2x4xf32>, tensor<1x5x2x4xf32>, tensor<5xi32>, tensor<5xi32> -> tensor<1x2x5xf32>
+    return %a, %b : tensor<1x5x2x4xf32>, tensor<1x5x2x4xf32>
+  })",
+                     {q, k, v, permute(q), permute(k), permute(v)});
+  ASSERT_EQ(results.size(), 2u);
+  expectClose(results[1], permute(results[0]).values);
+}
+
+/// The rows of a weight in two parts, of which the second ends with padding and a part of padding alone follows.
+TEST_F(Decomposition, CrossEntropyParts) {
+  Tensor x = random({2, 2, 3}, 0), weight = random({9, 3}, 1), dloss = tensor({}, {0.7});
+  auto results = run(R"(
+  func.func @f(%x: tensor<2x2x3xf32>, %w: tensor<9x3xf32>, %d: tensor<f32>) -> (tensor<2x2xf32>, tensor<2x2xf32>,
+      tensor<2x2xf32>, tensor<2x2xf32>, tensor<2x2xf32>, tensor<2x2xf32>, tensor<f32>, tensor<2x2xf32>,
+      tensor<2x2x3xf32>, tensor<9x3xf32>, tensor<2x2x3xf32>, tensor<3x3xf32>, tensor<2x2x3xf32>, tensor<3x3xf32>) {
+    %labels = graph.constant dense<[[4, -1], [0, 2]]> : tensor<2x2xi32>
+    %c0 = graph.constant dense<0> : tensor<i32>
+    %c3 = graph.constant dense<3> : tensor<i32>
+    %c6 = graph.constant dense<6> : tensor<i32>
+    %w0 = graph.slice %w at [0, 0] : tensor<9x3xf32> -> tensor<3x3xf32>
+    %w3 = graph.slice %w at [3, 0] : tensor<9x3xf32> -> tensor<3x3xf32>
+    %w6 = graph.slice %w at [6, 0] : tensor<9x3xf32> -> tensor<3x3xf32>
+    %lse0, %t0 = graph.cross_entropy_part %x, %w0, %labels, %c0 vocabulary 5 : (tensor<2x2x3xf32>, tensor<3x3xf32>, tensor<2x2xi32>, tensor<i32>) -> (tensor<2x2xf32>, tensor<2x2xf32>)
+    %lse3, %t3 = graph.cross_entropy_part %x, %w3, %labels, %c3 vocabulary 5 : (tensor<2x2x3xf32>, tensor<3x3xf32>, tensor<2x2xi32>, tensor<i32>) -> (tensor<2x2xf32>, tensor<2x2xf32>)
+    %lse6, %t6 = graph.cross_entropy_part %x, %w6, %labels, %c6 vocabulary 5 : (tensor<2x2x3xf32>, tensor<3x3xf32>, tensor<2x2xi32>, tensor<i32>) -> (tensor<2x2xf32>, tensor<2x2xf32>)
+    %loss, %valid, %lse = graph.cross_entropy %x, %w, %labels vocabulary 5 : (tensor<2x2x3xf32>, tensor<9x3xf32>, tensor<2x2xi32>) -> (tensor<f32>, tensor<f32>, tensor<2x2xf32>)
+    %dx, %dw = graph.cross_entropy_grad %d, %x, %w, %labels, %lse vocabulary 5 : (tensor<f32>, tensor<2x2x3xf32>, tensor<9x3xf32>, tensor<2x2xi32>, tensor<2x2xf32>) -> (tensor<2x2x3xf32>, tensor<9x3xf32>)
+    %dx0, %dw0 = graph.cross_entropy_grad %d, %x, %w0, %labels, %lse offset %c0 vocabulary 5 : (tensor<f32>, tensor<2x2x3xf32>, tensor<3x3xf32>, tensor<2x2xi32>, tensor<2x2xf32>, tensor<i32>) -> (tensor<2x2x3xf32>, tensor<3x3xf32>)
+    %dx3, %dw3 = graph.cross_entropy_grad %d, %x, %w3, %labels, %lse offset %c3 vocabulary 5 : (tensor<f32>, tensor<2x2x3xf32>, tensor<3x3xf32>, tensor<2x2xi32>, tensor<2x2xf32>, tensor<i32>) -> (tensor<2x2x3xf32>, tensor<3x3xf32>)
+    return %lse0, %t0, %lse3, %t3, %lse6, %t6, %loss, %lse, %dx, %dw, %dx0, %dw0, %dx3, %dw3 : tensor<2x2xf32>, tensor<2x2xf32>, tensor<2x2xf32>, tensor<2x2xf32>, tensor<2x2xf32>, tensor<2x2xf32>, tensor<f32>, tensor<2x2xf32>, tensor<2x2x3xf32>, tensor<9x3xf32>, tensor<2x2x3xf32>, tensor<3x3xf32>, tensor<2x2x3xf32>, tensor<3x3xf32>
+  })",
+                     {x, weight, dloss});
+  ASSERT_EQ(results.size(), 14u);
+  std::vector<double> lse;
+  double loss = 0;
+  for (int token = 0; token < 4; ++token) {
+    double sum = 0;
+    for (int part : {0, 2, 4})
+      sum += std::exp(results[part].values[token]);
+    lse.push_back(std::log(sum));
+    double target = 0;
+    for (int part : {1, 3, 5})
+      target += results[part].values[token];
+    loss += token == 1 ? 0 : lse.back() - target;
+  }
+  expectClose(results[7], lse);
+  expectClose(results[6], {loss});
+  std::vector<double> dx, dweight(27, 0.0);
+  for (auto [a, b] : llvm::zip_equal(results[10].values, results[12].values))
+    dx.push_back(a + b);
+  llvm::copy(results[11].values, dweight.begin());
+  llvm::copy(results[13].values, dweight.begin() + 9);
+  expectClose(results[8], dx);
+  expectClose(results[9], dweight);
+}
+
 TEST_F(Decomposition, AdamW) {
   Tensor p = random({6}, 0), m = random({6}, 1), v = random({6}, 2), g = random({6}, 3);
   for (double &value : v.values)

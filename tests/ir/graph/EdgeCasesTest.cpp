@@ -19,7 +19,7 @@ constexpr const char *kBlindToken = R"(
     %o, %lse = graph.attention %q, %k, %v scale 0.5 {window = 2 : i64}
         : tensor<1x3x2x2xf32>, tensor<1x1x2x2xf32> -> tensor<1x2x3xf32>
     %dq, %dk, %dv = graph.attention_grad %do, %q, %k, %v, %o, %lse scale 0.5 {window = 2 : i64}
-        : tensor<1x3x2x2xf32>, tensor<1x1x2x2xf32>, tensor<1x2x3xf32>
+        : tensor<1x3x2x2xf32>, tensor<1x1x2x2xf32>, tensor<1x2x3xf32> -> tensor<1x3x2x2xf32>, tensor<1x1x2x2xf32>
     return %o, %lse, %dq, %dv : tensor<1x3x2x2xf32>, tensor<1x2x3xf32>, tensor<1x3x2x2xf32>, tensor<1x1x2x2xf32>
   })";
 

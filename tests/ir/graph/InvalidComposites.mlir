@@ -169,7 +169,7 @@ func.func @attention_softcap(%q: tensor<2x4x6x8xf32>) {
 // -----
 
 func.func @cross_entropy_widths(%x: tensor<8x16xf32>, %w: tensor<97x15xf32>, %l: tensor<8xi32>) {
-  // expected-error @+1 {{x must be [tokens, width] and weight [vocabulary, width], but they are 'tensor<8x16xf32>' and 'tensor<97x15xf32>'}}
+  // expected-error @+1 {{x must be [tokens..., width] and weight [vocabulary, width], but they are 'tensor<8x16xf32>' and 'tensor<97x15xf32>'}}
   %0:3 = graph.cross_entropy %x, %w, %l vocabulary 97 : (tensor<8x16xf32>, tensor<97x15xf32>, tensor<8xi32>) -> (tensor<f32>, tensor<f32>, tensor<8xf32>)
   return
 }
@@ -185,7 +185,7 @@ func.func @cross_entropy_types(%x: tensor<8x16xbf16>, %w: tensor<97x16xf32>, %l:
 // -----
 
 func.func @cross_entropy_labels(%x: tensor<8x16xf32>, %w: tensor<97x16xf32>, %l: tensor<8xi64>) {
-  // expected-error @+1 {{labels must be i32 [tokens], but are 'tensor<8xi64>'}}
+  // expected-error @+1 {{labels must be i32 [tokens...], but are 'tensor<8xi64>'}}
   %0:3 = graph.cross_entropy %x, %w, %l vocabulary 97 : (tensor<8x16xf32>, tensor<97x16xf32>, tensor<8xi64>) -> (tensor<f32>, tensor<f32>, tensor<8xf32>)
   return
 }
@@ -209,7 +209,7 @@ func.func @cross_entropy_loss(%x: tensor<8x16xf32>, %w: tensor<97x16xf32>, %l: t
 // -----
 
 func.func @cross_entropy_lse(%x: tensor<8x16xf32>, %w: tensor<97x16xf32>, %l: tensor<8xi32>) {
-  // expected-error @+1 {{lse must be f32 [tokens], but is 'tensor<7xf32>'}}
+  // expected-error @+1 {{lse must be f32 [tokens...], but is 'tensor<7xf32>'}}
   %0:3 = graph.cross_entropy %x, %w, %l vocabulary 97 : (tensor<8x16xf32>, tensor<97x16xf32>, tensor<8xi32>) -> (tensor<f32>, tensor<f32>, tensor<7xf32>)
   return
 }
@@ -291,5 +291,69 @@ func.func @pack_result(%w: tensor<1x48x63xf32>) {
 func.func @pack_width(%w: tensor<1x48x64xf32>) {
   // expected-error @+1 {{width and group must be at least 1, but are 0 and 1}}
   %0 = graph.pack %w width 0 group 1 : tensor<1x48x64xf32> -> tensor<1x2x48x32x1xf32>
+  return
+}
+
+// -----
+
+func.func @attention_one_position(%q: tensor<2x4x6x8xf32>, %i: tensor<4xi32>) {
+  // expected-error @+1 {{needs positions of both tokens and keys, or of neither}}
+  %0:2 = "graph.attention"(%q, %q, %q, %i) <{operandSegmentSizes = array<i32: 1, 1, 1, 1, 0>, scale = 1.0 : f64}> : (tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<4xi32>) -> (tensor<2x4x6x8xf32>, tensor<2x6x4xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_positions(%q: tensor<2x4x6x8xf32>, %k: tensor<2x5x6x8xf32>, %i: tensor<4xi32>) {
+  // expected-error @+1 {{positions must be i32 [tokens] and [keys], but are 'tensor<4xi32>' and 'tensor<4xi32>'}}
+  %0:2 = graph.attention %q, %k, %k positions %i, %i scale 1.0 : tensor<2x4x6x8xf32>, tensor<2x5x6x8xf32>, tensor<4xi32>, tensor<4xi32> -> tensor<2x6x4xf32>
+  return
+}
+
+// -----
+
+func.func @attention_grad_results(%q: tensor<2x4x6x8xbf16>, %lse: tensor<2x6x4xf32>) {
+  // expected-error @+1 {{dq must have q's shape, dk and dv k's, each in that element type or f32, but they are 'tensor<2x4x6x8xf16>' and 'tensor<2x4x6x8xbf16>'}}
+  %0:3 = graph.attention_grad %q, %q, %q, %q, %q, %lse scale 1.0 : tensor<2x4x6x8xbf16>, tensor<2x4x6x8xbf16>, tensor<2x6x4xf32> -> tensor<2x4x6x8xf16>, tensor<2x4x6x8xbf16>
+  return
+}
+
+// -----
+
+func.func @cross_entropy_part_target(%x: tensor<2x4x16xf32>, %w: tensor<50x16xf32>, %l: tensor<2x4xi32>, %o: tensor<i32>) {
+  // expected-error @+1 {{target must be f32 [tokens...], but is 'tensor<8xf32>'}}
+  %0:2 = graph.cross_entropy_part %x, %w, %l, %o vocabulary 97 : (tensor<2x4x16xf32>, tensor<50x16xf32>, tensor<2x4xi32>, tensor<i32>) -> (tensor<2x4xf32>, tensor<8xf32>)
+  return
+}
+
+// -----
+
+func.func @cross_entropy_part_offset(%x: tensor<2x4x16xf32>, %w: tensor<50x16xf32>, %l: tensor<2x4xi32>, %o: tensor<1xi32>) {
+  // expected-error @+1 {{offset must be tensor<i32>, but is 'tensor<1xi32>'}}
+  %0:2 = graph.cross_entropy_part %x, %w, %l, %o vocabulary 97 : (tensor<2x4x16xf32>, tensor<50x16xf32>, tensor<2x4xi32>, tensor<1xi32>) -> (tensor<2x4xf32>, tensor<2x4xf32>)
+  return
+}
+
+// -----
+
+func.func @cross_entropy_part_vocabulary(%x: tensor<2x4x16xf32>, %w: tensor<50x16xf32>, %l: tensor<2x4xi32>, %o: tensor<i32>) {
+  // expected-error @+1 {{vocabulary must be between 1 and the weight's number of rows 50, but is 0}}
+  %0:2 = graph.cross_entropy_part %x, %w, %l, %o vocabulary 0 : (tensor<2x4x16xf32>, tensor<50x16xf32>, tensor<2x4xi32>, tensor<i32>) -> (tensor<2x4xf32>, tensor<2x4xf32>)
+  return
+}
+
+// -----
+
+func.func @cross_entropy_grad_vocabulary(%d: tensor<f32>, %x: tensor<8x16xf32>, %w: tensor<50x16xf32>, %l: tensor<8xi32>, %lse: tensor<8xf32>) {
+  // expected-error @+1 {{vocabulary must be between 1 and the weight's number of rows 50, but is 97}}
+  %0:2 = graph.cross_entropy_grad %d, %x, %w, %l, %lse vocabulary 97 : (tensor<f32>, tensor<8x16xf32>, tensor<50x16xf32>, tensor<8xi32>, tensor<8xf32>) -> (tensor<8x16xf32>, tensor<50x16xf32>)
+  return
+}
+
+// -----
+
+func.func @cross_entropy_grad_offset(%d: tensor<f32>, %x: tensor<8x16xf32>, %w: tensor<50x16xf32>, %l: tensor<8xi32>, %lse: tensor<8xf32>, %o: tensor<i64>) {
+  // expected-error @+1 {{offset must be tensor<i32>, but is 'tensor<i64>'}}
+  %0:2 = graph.cross_entropy_grad %d, %x, %w, %l, %lse offset %o vocabulary 97 : (tensor<f32>, tensor<8x16xf32>, tensor<50x16xf32>, tensor<8xi32>, tensor<8xf32>, tensor<i64>) -> (tensor<8x16xf32>, tensor<50x16xf32>)
   return
 }

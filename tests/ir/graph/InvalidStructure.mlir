@@ -142,3 +142,8 @@ func.func @fusion_yield(%x: tensor<8xf32>) -> tensor<4xf32> {
   }
   return %0 : tensor<4xf32>
 }
+
+// -----
+
+// expected-error @+1 {{dims needs one entry per dimension: 2, but has 1}}
+graph.variable @w : tensor<8x8xf32> role parameter init #graph.init<"zeros"> {dims = ["heads"]}

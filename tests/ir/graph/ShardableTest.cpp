@@ -7,7 +7,8 @@
 
 #include "OpHarness.h"
 
-#include "mlir/IR/Builders.h"
+#include "ir/graph/GraphBuilder.h"
+#include "ir/graph/Localizer.h"
 
 using namespace mlir;
 using namespace primus::graph;
@@ -94,8 +95,19 @@ const OpCase kCases[] = {
      "%do: tensor<2x4x4x6xf32>, %q: tensor<2x4x4x6xf32>, %k: tensor<2x4x2x6xf32>, %v: tensor<2x4x2x6xf32>, "
      "%o: tensor<2x4x4x6xf32>, %lse: tensor<2x4x4xf32>",
      "graph.attention_grad %do, %q, %k, %v, %o, %lse scale 0.5 {causal} : tensor<2x4x4x6xf32>, tensor<2x4x2x6xf32>, "
-     "tensor<2x4x4xf32>",
+     "tensor<2x4x4xf32> -> tensor<2x4x4x6xf32>, tensor<2x4x2x6xf32>",
      "tensor<2x4x4x6xf32>, tensor<2x4x2x6xf32>, tensor<2x4x2x6xf32>"},
+    {"attention positions",
+     "%q: tensor<2x4x4x6xf32>, %k: tensor<2x6x2x6xf32>, %v: tensor<2x6x2x6xf32>, %i: tensor<4xi32>, %j: tensor<6xi32>",
+     "graph.attention %q, %k, %v positions %i, %j scale 0.5 {causal, window = 3 : i64} : tensor<2x4x4x6xf32>, "
+     "tensor<2x6x2x6xf32>, tensor<4xi32>, tensor<6xi32> -> tensor<2x4x4xf32>",
+     "tensor<2x4x4x6xf32>, tensor<2x4x4xf32>"},
+    {"attention_grad positions",
+     "%do: tensor<2x4x4x6xf32>, %q: tensor<2x4x4x6xf32>, %k: tensor<2x6x2x6xf32>, %v: tensor<2x6x2x6xf32>, "
+     "%o: tensor<2x4x4x6xf32>, %lse: tensor<2x4x4xf32>, %i: tensor<4xi32>, %j: tensor<6xi32>",
+     "graph.attention_grad %do, %q, %k, %v, %o, %lse positions %i, %j scale 0.5 {causal} : tensor<2x4x4x6xf32>, "
+     "tensor<2x6x2x6xf32>, tensor<2x4x4xf32>, tensor<4xi32>, tensor<6xi32> -> tensor<2x4x4x6xf32>, tensor<2x6x2x6xf32>",
+     "tensor<2x4x4x6xf32>, tensor<2x6x2x6xf32>, tensor<2x6x2x6xf32>"},
     {"cross_entropy", "%x: tensor<4x6xf32>, %w: tensor<8x6xf32>, %l: tensor<4xi32>",
      "graph.cross_entropy %x, %w, %l vocabulary 7 : (tensor<4x6xf32>, tensor<8x6xf32>, tensor<4xi32>) -> "
      "(tensor<f32>, tensor<f32>, tensor<4xf32>)",
@@ -105,6 +117,14 @@ const OpCase kCases[] = {
      "graph.cross_entropy_grad %d, %x, %w, %l, %lse vocabulary 7 : (tensor<f32>, tensor<4x6xf32>, tensor<8x6xf32>, "
      "tensor<4xi32>, tensor<4xf32>) -> (tensor<4x6xf32>, tensor<8x6xf32>)",
      "tensor<4x6xf32>, tensor<8x6xf32>"},
+    {"cross_entropy sequences", "%x: tensor<2x4x6xf32>, %w: tensor<8x6xf32>, %l: tensor<2x4xi32>",
+     "graph.cross_entropy %x, %w, %l vocabulary 7 : (tensor<2x4x6xf32>, tensor<8x6xf32>, tensor<2x4xi32>) -> "
+     "(tensor<f32>, tensor<f32>, tensor<2x4xf32>)",
+     "tensor<f32>, tensor<f32>, tensor<2x4xf32>"},
+    {"cross_entropy_part", "%x: tensor<2x4x6xf32>, %w: tensor<3x6xf32>, %l: tensor<2x4xi32>, %o: tensor<i32>",
+     "graph.cross_entropy_part %x, %w, %l, %o vocabulary 7 : (tensor<2x4x6xf32>, tensor<3x6xf32>, tensor<2x4xi32>, "
+     "tensor<i32>) -> (tensor<2x4xf32>, tensor<2x4xf32>)",
+     "tensor<2x4xf32>, tensor<2x4xf32>"},
     {"adamw",
      "%p: tensor<2x4xf32>, %m: tensor<2x4xf32>, %v: tensor<2x4xf32>, %g: tensor<2x4xf32>, %s: tensor<f32>, "
      "%lr: tensor<f32>, %c1: tensor<f32>, %c2: tensor<f32>",
@@ -118,6 +138,18 @@ const OpCase kCases[] = {
 void expectClose(ArrayRef<double> actual, ArrayRef<double> expected, double tolerance, const std::string &what) {
   EXPECT_LE(relativeError(actual, expected), tolerance) << what;
 }
+
+/// One half of an axis.
+struct HalfLocalizer : Localizer {
+  HalfLocalizer(OpBuilder &builder, unsigned half) : builder(builder), half(half) {}
+  Value getAxisIndex(ArrayAttr) override {
+    return GraphBuilder(builder, builder.getUnknownLoc()).splat(RankedTensorType::get({}, builder.getI32Type()), half);
+  }
+  int64_t getSize(ArrayAttr) override { return 2; }
+
+  OpBuilder &builder;
+  unsigned half;
+};
 
 class ShardableTest : public OpHarness, public ::testing::WithParamInterface<OpCase> {
 protected:
@@ -139,9 +171,12 @@ protected:
   static RankedTensorType halve(Type type, ArrayRef<int64_t> dims, int64_t factor) {
     auto tensor = cast<RankedTensorType>(type);
     SmallVector<int64_t> shape(tensor.getShape());
-    if (std::optional<unsigned> dim = findDim(dims, factor))
+    auto layout = LayoutAttr::getReplicated(type.getContext(), shape.size());
+    if (std::optional<unsigned> dim = findDim(dims, factor)) {
       shape[*dim] /= 2;
-    return RankedTensorType::get(shape, tensor.getElementType());
+      layout = layout.withDim(*dim, StringAttr::get(type.getContext(), "half"));
+    }
+    return RankedTensorType::get(shape, tensor.getElementType(), layout);
   }
 
   /// One half of `tensor` along the factor's dimension, or all of it.
@@ -162,7 +197,7 @@ protected:
     SmallVector<Type> types, results;
     for (auto [input, dims] : llvm::zip_equal(inputs, rule.operands)) {
       halves.push_back(slice(input, dims, factor, half));
-      types.push_back(halves.back().getType());
+      types.push_back(halve(input.getType(), dims, factor));
     }
     for (auto [type, dims] : llvm::zip_equal(op->getResultTypes(), rule.results))
       results.push_back(halve(type, dims, factor));
@@ -171,11 +206,10 @@ protected:
     auto function = func::FuncOp::create(builder, local->getLoc(), "f", builder.getFunctionType(types, results));
     Block *block = function.addEntryBlock();
     builder.setInsertionPointToStart(block);
-    Operation *clone = builder.clone(*op);
-    clone->setOperands(block->getArguments());
-    for (auto [value, type] : llvm::zip_equal(clone->getResults(), results))
-      value.setType(type);
-    func::ReturnOp::create(builder, local->getLoc(), clone->getResults());
+    HalfLocalizer localizer(builder, half);
+    SmallVector<Value> values =
+        cast<Shardable>(op).localize(builder, block->getArguments(), results, localizer);
+    func::ReturnOp::create(builder, local->getLoc(), values);
     EXPECT_TRUE(succeeded(verify(*local)));
     return runModule(*local, halves);
   }
@@ -189,7 +223,8 @@ protected:
 TEST_P(ShardableTest, HalvesGiveTheWhole) {
   for (int64_t factor = 0; factor < static_cast<int64_t>(rule.sizes.size()); ++factor) {
     SCOPED_TRACE("factor " + std::to_string(factor));
-    if (rule.sizes[factor] % 2 != 0)
+    // The vocabulary's ranks exchange parts: see below.
+    if (rule.sizes[factor] % 2 != 0 || (isa<CrossEntropyOp>(op) && rule.operands[1][0] == factor))
       continue;
     SmallVector<Tensor> low = runHalf(factor, 0), high = runHalf(factor, 1);
     for (auto [i, dims] : llvm::enumerate(rule.results)) {
@@ -272,13 +307,17 @@ TEST_F(ShardingRuleTest, SplitsWhatCanBeSplit) {
   };
   EXPECT_EQ(describe(find("matmul")), "abc,dc->abd a=2 b=4 c+6 d=8");
   EXPECT_EQ(describe(find("attention")), "a.b.,a.b.,a.b.->a.b.,ab. a=2 b=2");
+  EXPECT_EQ(describe(find("attention positions")), "abc.,a.c.,a.c.,b,.->abc.,acb a=2 b=4 c=2");
+  EXPECT_EQ(describe(find("attention_grad positions")),
+            "abc.,abc.,a.c.,a.c.,abc.,acb,b,.->abc.,a.c.,a.c. a=2 b+4 c=2");
+  EXPECT_EQ(describe(find("cross_entropy_grad")), ",a.,b.,a,a->a.,b. a+4 b+8");
   EXPECT_EQ(describe(find("rms_norm_grad")), "ab.,ab.,ab,.->ab.,. a+2 b+4");
-  EXPECT_EQ(describe(find("cross_entropy")), "a.,..,a->,,a a+4");
+  EXPECT_EQ(describe(find("cross_entropy")), "a.,b.,a->,,a a+4 b=8");
   EXPECT_EQ(describe(find("joined dimensions")), "a.b->ab a=2 b=6");
   EXPECT_EQ(describe(find("regrouped dimensions")), "a.->a. a=4");
   EXPECT_EQ(describe(find("broadcast")), "a.->bac a=4 b=2 c=6");
-  EXPECT_EQ(describe(find("gather")), ".a,bc->bca a=6 b=2 c=4");
-  EXPECT_EQ(describe(find("scatter")), "ab,abc->.c a+2 b+4 c=6");
+  EXPECT_EQ(describe(find("gather")), "ab,cd->cdb a+4 b=6 c=2 d=4");
+  EXPECT_EQ(describe(find("scatter")), "ab,abc->dc a+2 b+4 c=6 d=4");
   EXPECT_EQ(describe(find("rope")), "abc.,b.,b.->abc. a=2 b=4 c=2");
 }
 

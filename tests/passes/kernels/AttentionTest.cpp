@@ -22,7 +22,7 @@ std::string getSource(const Case &c) {
   return fmt::format(R"(
 func.func @f(%q: {0}, %k: {1}, %v: {1}, %do: {0}) -> ({0}, {2}, {0}, {1}, {1}) attributes {{graph.layer = {{}}}} {{
   %o, %lse = graph.attention %q, %k, %v scale 0.21 {3} : {0}, {1} -> {2}
-  %dq, %dk, %dv = graph.attention_grad %do, %q, %k, %v, %o, %lse scale 0.21 {3} : {0}, {1}, {2}
+  %dq, %dk, %dv = graph.attention_grad %do, %q, %k, %v, %o, %lse scale 0.21 {3} : {0}, {1}, {2} -> {0}, {1}
   return %o, %lse, %dq, %dk, %dv : {0}, {2}, {0}, {1}, {1}
 }}
 )",
