@@ -13,8 +13,13 @@ namespace primus::config {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
-/// Fields that may change from run to run without changing what is learned in a step.
+/// Fields that may change from run to run without changing what is learned in a step. Parallel sizes are none of the
+/// settings; rows that pad the vocabulary and microbatches change with them.
 static constexpr std::string_view free[] = {
+    "model.embedding.padded_vocabulary",
+    "training.micro_batch_size",
+    "training.recompute",
+    "training.recompute_layers",
     "model.name",
     "model.family",
     "model.init_std",

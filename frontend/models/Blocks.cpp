@@ -71,20 +71,40 @@ Value models::buildNorm(LayerFunction &f, Value x, const spec::Norm &norm, const
   return graph::LayerNormOp::create(f.builder, f.loc(name), type, rows, rows, x, weight, bias, epsilon, offset).getY();
 }
 
+/// The parameter of initialisers whose values lie in the order in which context parallel ranks store tokens; none if there
+/// is one rank.
+static void addContextRanks(SmallVectorImpl<NamedAttribute> &params, Builder &b, const Dimensions &dims) {
+  if (dims.contextRanks > 1)
+    params.push_back(b.getNamedAttr("ranks", b.getF64FloatAttr(static_cast<double>(dims.contextRanks))));
+}
+
+/// The position of each stored token; null where tokens are stored in their order.
+static Value buildPositions(LayerFunction &f, const Dimensions &dims) {
+  if (dims.contextRanks == 1)
+    return {};
+  Builder &b = f.builder;
+  SmallVector<NamedAttribute> params;
+  addContextRanks(params, b, dims);
+  auto init = graph::InitAttr::get(b.getContext(), b.getStringAttr("positions"), b.getDictionaryAttr(params));
+  return f.constant("@positions", f.tensor({dims.tokens}, b.getI32Type()), {"sequence"}, init);
+}
+
 /// Rotates x [batch, tokens, heads, head size] by the tables of its positions.
 static Value buildRope(LayerFunction &f, Value x, const spec::Rope &rope, const Dimensions &dims, const Twine &name) {
   std::vector<double> frequencies = ropeFrequencies(rope);
   Builder &b = f.builder;
   auto table = [&](StringRef kind) {
-    DictionaryAttr params = b.getDictionaryAttr({b.getNamedAttr("inv_freq", b.getDenseF64ArrayAttr(frequencies)),
-                                                 b.getNamedAttr("scale", b.getF64FloatAttr(1))});
-    auto init = graph::InitAttr::get(b.getContext(), b.getStringAttr(("rope_" + kind).str()), params);
+    SmallVector<NamedAttribute> params = {b.getNamedAttr("inv_freq", b.getDenseF64ArrayAttr(frequencies)),
+                                          b.getNamedAttr("scale", b.getF64FloatAttr(1))};
+    addContextRanks(params, b, dims);
+    auto init = graph::InitAttr::get(b.getContext(), b.getStringAttr(("rope_" + kind).str()),
+                                     b.getDictionaryAttr(params));
     // Layers with equal tables share them; the name tells tables apart.
     std::string id = "@rope." + kind.str();
     if (!rope.scaling().kind().empty() && rope.scaling().kind() != "none")
       id += "." + rope.scaling().kind();
     id += "." + std::to_string(rope.dimensions()) + "." + std::to_string(static_cast<int64_t>(rope.theta()));
-    return f.constant(id, {dims.tokens, rope.dimensions() / 2}, {"sequence", ""}, init);
+    return f.constant(id, f.tensor({dims.tokens, rope.dimensions() / 2}, b.getF32Type()), {"sequence", ""}, init);
   };
   Value cos = table("cos"), sin = table("sin");
   auto style = rope.style() == spec::INTERLEAVED ? graph::RopeStyle::Interleaved : graph::RopeStyle::Half;
@@ -108,9 +128,10 @@ Value models::buildAttention(LayerFunction &f, Value x, const spec::Attention &a
   }
   double scale = attention.scale() != 0 ? attention.scale() : 1 / std::sqrt(static_cast<double>(size));
   Builder &b = f.builder;
+  Value positions = attention.causal() || attention.window() ? buildPositions(f, dims) : Value();
   auto op = graph::AttentionOp::create(
       f.builder, f.loc("attention"), q.getType(), f.tensor({dims.batch, heads, dims.tokens}, b.getF32Type()), q, k, v,
-      /*query_positions=*/Value(), /*key_positions=*/Value(),
+      /*query_positions=*/positions, /*key_positions=*/positions,
       b.getF64FloatAttr(scale), attention.causal() ? b.getUnitAttr() : UnitAttr(),
       attention.window() ? b.getI64IntegerAttr(attention.window()) : IntegerAttr(), b.getF64FloatAttr(attention.softcap()));
   Value merged = reshape(f, op.getOut(), {dims.batch, dims.tokens, heads * size}, "attention.merged");
@@ -144,7 +165,10 @@ Value models::buildEmbedding(LayerFunction &f, Value tokens, const spec::Embeddi
   if (embedding.learned_positions()) {
     Value positions = f.matrix("position.weight", {embedding.learned_positions(), dims.width}, {"", ""}, dims.init.embedding());
     Value used = positions;
-    if (embedding.learned_positions() != dims.tokens)
+    if (Value stored = buildPositions(f, dims))
+      used = graph::GatherOp::create(f.builder, f.loc("positions.rows"), f.tensor({dims.tokens, dims.width}), positions,
+                                     stored);
+    else if (embedding.learned_positions() != dims.tokens)
       used = graph::SliceOp::create(f.builder, f.loc("positions"), f.tensor({dims.tokens, dims.width}), positions,
                                     f.builder.getDenseI64ArrayAttr({0, 0}));
     Value wide = graph::BroadcastOp::create(f.builder, f.loc("positions"), type, used, f.builder.getDenseI64ArrayAttr({1, 2}));

@@ -14,7 +14,11 @@ namespace primus::models {
 
 /// Sizes that all blocks share.
 struct Dimensions {
+  /// Sequences of one microbatch over all data ranks, tokens of one sequence, elements of the residual stream.
   int64_t batch, tokens, width;
+  /// Ranks of context parallelism. With more than one, tokens are stored in the order of getContextPosition
+  /// (runtime/init), and what depends on a position reads it from a constant.
+  int64_t contextRanks;
   /// Initial values of all matrices.
   spec::Initialization init;
 };

@@ -63,11 +63,10 @@ Value LayerFunction::parameter(StringRef name, ArrayRef<int64_t> shape, LogicalD
                      tensor(shape));
 }
 
-Value LayerFunction::constant(StringRef name, ArrayRef<int64_t> shape, LogicalDims dims, graph::InitAttr init) {
+Value LayerFunction::constant(StringRef name, RankedTensorType type, LogicalDims dims, graph::InitAttr init) {
   for (auto [argument, value] : llvm::zip(arguments, function.getArguments()))
     if (argument.info.name == name)
       return value;
-  RankedTensorType type = tensor(shape, builder.getF32Type());
   return addArgument(LayerArgument::Constant, {name.str(), type, builder.getStrArrayAttr(dims), init}, type);
 }
 

@@ -28,7 +28,7 @@ inline constexpr llvm::StringRef kTokenDims[] = {"batch", "sequence"};
 struct VariableInfo {
   /// Name within the layer: "attention.q.weight". A name with a leading '@' is a whole variable name, shared by layers.
   std::string name;
-  /// Type of the variable: f32, whatever the function computes in.
+  /// Type of the variable: of a parameter f32, whatever the function computes in.
   mlir::RankedTensorType type;
   /// Its logical dimensions, an array of strings.
   mlir::ArrayAttr dims;
@@ -67,7 +67,7 @@ public:
   /// A matrix or vector with random, constant or zero initial values.
   mlir::Value parameter(llvm::StringRef name, llvm::ArrayRef<int64_t> shape, LogicalDims dims, graph::InitAttr init,
                         bool decay);
-  mlir::Value constant(llvm::StringRef name, llvm::ArrayRef<int64_t> shape, LogicalDims dims, graph::InitAttr init);
+  mlir::Value constant(llvm::StringRef name, mlir::RankedTensorType type, LogicalDims dims, graph::InitAttr init);
 
   /// A matrix [out, in] with random initial values; it takes weight decay.
   mlir::Value matrix(llvm::StringRef name, llvm::ArrayRef<int64_t> shape, LogicalDims dims,

@@ -48,7 +48,8 @@ public:
   ModelBuilder(const spec::TrainingSpec &spec, MLIRContext *context, const ModelPrograms &programs)
       : spec(spec), model(spec.model()), programs(programs), context(context), builder(context) {
     const spec::Training &training = spec.training();
-    dims = {training.micro_batch_size() * countDataRanks(spec.parallelism()), training.sequence_length(), model.width(), getInitialization(model)};
+    dims = {training.micro_batch_size() * countDataRanks(spec.parallelism()), training.sequence_length(), model.width(),
+            std::max<int64_t>(spec.parallelism().context(), 1), getInitialization(model)};
     computeType = training.precision() == spec::BF16  ? FloatType(builder.getBF16Type())
                   : training.precision() == spec::F16 ? FloatType(builder.getF16Type())
                                                       : FloatType(builder.getF32Type());
@@ -130,6 +131,10 @@ void ModelBuilder::setAttributes() {
   plan.recomputeLayers = training.recompute_layers();
   plan.perMicrobatchMean = training.per_microbatch_mean();
   plan.clip = spec.optimizer().clip();
+  // Ranks of fsdp and cp hold the same parameters; alone there is nothing to share.
+  plan.zero = std::max<int64_t>(parallel.shard(), 1) * dims.contextRanks > 1 ? parallel.zero_stage() : 0;
+  plan.sequenceParallel = parallel.sequence_parallel() && parallel.tensor() > 1;
+  plan.ring = parallel.context_exchange() == spec::RING && dims.contextRanks > 1;
   plan.beta1 = spec.optimizer().beta1();
   plan.beta2 = spec.optimizer().beta2();
   plan.epsilon = spec.optimizer().epsilon();

@@ -85,6 +85,32 @@ TEST_F(LogicalDimsTest, PinsNameActivationsThatExist) {
   EXPECT_EQ(pins.size(), 4u);
 }
 
+/// Context parallel ranks store tokens in another order, which all that depends on positions has to know; one rank
+/// doesn't.
+TEST_F(LogicalDimsTest, PositionsAreConstantsOfContextParallelModels) {
+  spec::Parallelism parallelism;
+  for (int64_t ranks : {1, 2}) {
+    parallelism.set_context(ranks);
+    for (const char *preset : {"llama-tiny", "gpt2_124M"}) {
+      ModuleOp model = build(preset, parallelism);
+      ASSERT_TRUE(model);
+      ASSERT_TRUE(succeeded(model.verify()));
+      auto positions = model.lookupSymbol<graph::VariableOp>("positions");
+      EXPECT_EQ(positions != nullptr, ranks > 1) << preset;
+      if (positions) {
+        EXPECT_TRUE(positions.getTensorType().getElementType().isInteger(32));
+      }
+      for (auto variable : model.getOps<graph::VariableOp>())
+        if (variable.getRole() == graph::Role::Constant) {
+          DictionaryAttr params = variable.getInit().getParams();
+          EXPECT_EQ(params && params.contains("ranks"), ranks > 1) << variable.getSymName().str();
+        }
+      model.walk([&](graph::AttentionOp op) { EXPECT_EQ(op.getQueryPositions() != nullptr, ranks > 1) << preset; });
+      model.walk([&](graph::SliceOp op) { EXPECT_EQ(ranks, 1) << "learned positions are gathered"; });
+    }
+  }
+}
+
 TEST_F(LogicalDimsTest, ShapesHoldTheSequencesOfAllDataRanks) {
   spec::Parallelism parallelism;
   parallelism.set_replicate(2);
@@ -96,4 +122,24 @@ TEST_F(LogicalDimsTest, ShapesHoldTheSequencesOfAllDataRanks) {
   EXPECT_EQ(cast<RankedTensorType>(forward.getArgumentTypes()[0]).getShape(), ArrayRef<int64_t>({12, 8}));
   auto mesh = model->getAttrOfType<graph::MeshAttr>(graph::kMeshAttr);
   EXPECT_EQ(mesh.getSizes(), ArrayRef<int64_t>({1, 2, 3, 1, 1, 4}));
+}
+
+/// What only several ranks can do is not in the plan of one.
+TEST_F(LogicalDimsTest, ThePlanHoldsWhatRanksShare) {
+  spec::Parallelism parallelism;
+  parallelism.set_zero_stage(3);
+  parallelism.set_sequence_parallel(true);
+  parallelism.set_context_exchange(spec::RING);
+  FailureOr<Plan> alone = Plan::get(build("llama-tiny", parallelism));
+  ASSERT_TRUE(succeeded(alone));
+  EXPECT_EQ(alone->zero, 0);
+  EXPECT_FALSE(alone->sequenceParallel);
+  EXPECT_FALSE(alone->ring);
+  parallelism.set_tensor(2);
+  parallelism.set_context(2);
+  FailureOr<Plan> together = Plan::get(build("llama-tiny", parallelism));
+  ASSERT_TRUE(succeeded(together));
+  EXPECT_EQ(together->zero, 3);
+  EXPECT_TRUE(together->sequenceParallel);
+  EXPECT_TRUE(together->ring);
 }
