@@ -1,0 +1,163 @@
+//===- Communicator.h - How ranks talk ------------------------------------===//
+//
+// One object per rank. All ranks prepare and start the same collectives in the same order. Every wait ends: with what was
+// waited for, or with an error that names the ranks that did not come within the timeout, or the rank that failed. After
+// the first such error the run is over: every later call returns it too.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PRIMUS_RUNTIME_COMMUNICATORS_COMMUNICATOR_H
+#define PRIMUS_RUNTIME_COMMUNICATORS_COMMUNICATOR_H
+
+#include "runtime/communicators/Transfer.h"
+#include "runtime/support/Error.h"
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace primus::runtime {
+
+/// A collective of one rank, with the addresses of its tensors.
+struct CollectiveDescription {
+  struct Part {
+    std::vector<int64_t> shape; ///< of the source
+    int64_t dim = 0;
+    int64_t secondDim = 0;
+    std::byte *source = nullptr;
+    std::byte *target = nullptr;
+  };
+
+  CollectiveKind kind;
+  Reduction reduction = Reduction::Sum;
+  executable::DataType type;
+  int64_t elementBytes;
+  int64_t shift = 0;      ///< of a permute
+  std::vector<int> group; ///< ranks, by their number in the group
+  int index = 0;          ///< this rank's number in it
+  std::vector<Part> parts;
+  std::string name; ///< for messages
+
+  int getGroupSize() const { return static_cast<int>(group.size()); }
+  /// The number in the group of the rank from which a permute takes.
+  int getPermuteSource() const;
+  /// Whether anything goes from rank to rank.
+  bool isLocal() const { return kind == CollectiveKind::Block || group.size() == 1; }
+  /// What member `to` takes of member `from`'s source of a part.
+  Transfer getTransfer(const Part &part, int from, int to) const;
+  /// Bytes that this rank has to send.
+  int64_t getSentBytes() const;
+};
+
+/// A model of the network between ranks, for experiments where there is none: a rank has a link for each of its groups,
+/// and a collective ends no earlier than its latency and the bytes that the rank sends take there, one after the other.
+struct LinkModel {
+  double latencySeconds = 0;  ///< per collective
+  double bytesPerSecond = 0; ///< 0: unlimited
+
+  bool isActive() const { return latencySeconds > 0 || bytesPerSecond > 0; }
+
+  /// The model that the environment variable PRIMUS_LINK describes: "latency=50e-6,bandwidth=1e9", in seconds and bytes
+  /// per second, either of them left out or 0 for none. Inactive where it is not set.
+  static Expected<LinkModel> fromEnvironment();
+};
+
+struct CommunicatorOptions {
+  /// How long a rank waits for another.
+  double timeoutSeconds = 600;
+  LinkModel link;
+};
+
+/// A collective that a communicator has made ready; it may run any number of times, one at a time.
+class Collective {
+public:
+  explicit Collective(CollectiveDescription description) : description(std::move(description)) {}
+  virtual ~Collective() = default;
+
+  const CollectiveDescription &getDescription() const { return description; }
+
+private:
+  friend class Communicator;
+
+  CollectiveDescription description;
+  /// When the modelled link of its group is free, and when it will have carried this collective.
+  std::chrono::steady_clock::time_point *linkIsFree = nullptr;
+  std::chrono::steady_clock::time_point linkIsDone;
+};
+
+class Communicator {
+public:
+  using Clock = std::chrono::steady_clock;
+
+  explicit Communicator(const CommunicatorOptions &options) : options(options) {}
+  virtual ~Communicator() = default;
+
+  virtual std::string_view getName() const = 0;
+  virtual int getRank() const = 0;
+  virtual int getNumRanks() const = 0;
+  /// Memory for messages on their way, beside the tensors.
+  virtual int64_t getBufferBytes() const = 0;
+  const CommunicatorOptions &getOptions() const { return options; }
+
+  /// Makes a collective ready. The communicator and the tensors have to outlive it.
+  std::unique_ptr<Collective> prepare(CollectiveDescription description);
+
+  /// Starts a collective and returns at once. Its tensors are the communicator's until `wait` returns. Collectives of
+  /// different groups go on side by side.
+  void start(Collective &collective);
+  /// Waits until a started collective is done.
+  Error wait(Collective &collective);
+  /// Both at once, which a communicator may do in a simpler way.
+  Error run(Collective &collective);
+
+  /// How long `wait` and `run` have taken so far.
+  double getWaitSeconds() const { return waitSeconds; }
+
+  /// Tells the other ranks that this one cannot go on, so that they need not wait for the timeout. `message` is what went
+  /// wrong. Takes a moment at most.
+  virtual void fail(const std::string &message) = 0;
+  /// The error of a rank that failed or was lost, if that is known; waits for nothing.
+  virtual Error getFailure() = 0;
+
+  //===--------------------------------------------------------------------===//
+  // Of the host: all ranks call them in the same order.
+  //===--------------------------------------------------------------------===//
+
+  /// The bytes of all ranks, by rank.
+  virtual Expected<std::vector<std::string>> allGatherBytes(std::string_view bytes) = 0;
+  /// Waits until all ranks are there.
+  Error barrier();
+  /// The root's bytes, on all ranks; those of the others are ignored.
+  Expected<std::string> broadcast(std::string_view bytes, int root = 0);
+  /// The reduction of the ranks' numbers, formed in the order of ranks, at each place.
+  Error allReduce(std::span<double> values, Reduction reduction);
+  /// Makes one error of all ranks' errors: that of the first rank that has one, as it is, so that all end alike.
+  Error agree(Error error);
+
+protected:
+  virtual std::unique_ptr<Collective> doPrepare(CollectiveDescription description) = 0;
+  virtual void doStart(Collective &collective) = 0;
+  virtual Error doWait(Collective &collective, Clock::time_point deadline) = 0;
+  virtual Error doRun(Collective &collective, Clock::time_point deadline) = 0;
+
+  /// When a wait that begins now gives up.
+  Clock::time_point getDeadline() const;
+  /// The message about ranks that did not come within the timeout. `ranks` is not empty.
+  std::string describeLost(const std::vector<int> &ranks, std::string_view where) const;
+
+private:
+  void occupyLink(Collective &collective);
+  /// Does the rest of a wait that began at `start` and ended with `error`.
+  Error finishWait(Collective &collective, Clock::time_point start, Error error);
+
+  CommunicatorOptions options;
+  std::map<std::vector<int>, Clock::time_point> links;
+  double waitSeconds = 0;
+};
+
+} // namespace primus::runtime
+
+#endif // PRIMUS_RUNTIME_COMMUNICATORS_COMMUNICATOR_H

@@ -1,0 +1,27 @@
+//===- CollectiveCases.h - Random collectives with known results ----------===//
+//
+// Used on every rank alike: by threads (CommunicatorTest.cpp), and by the processes of mpirun (MpiRank.cpp).
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PRIMUS_TESTS_RUNTIME_COMMUNICATORS_COLLECTIVECASES_H
+#define PRIMUS_TESTS_RUNTIME_COMMUNICATORS_COLLECTIVECASES_H
+
+#include "runtime/communicators/Communicator.h"
+
+#include <cstdint>
+#include <string>
+
+namespace primus::test {
+
+/// Prepares random collectives of every kind on the axes of a random mesh of all ranks, with odd shapes, all types that
+/// are reduced, buckets and some tensors longer than a message; runs them twice, some at once and several in flight; and compares every
+/// bit of every target with a definition that goes element by element. Returns what is wrong first, or nothing.
+std::string checkRandomCollectives(runtime::Communicator &communicator, uint64_t seed, int count);
+
+/// Checks the helpers of the host in the same way.
+std::string checkHostHelpers(runtime::Communicator &communicator);
+
+} // namespace primus::test
+
+#endif // PRIMUS_TESTS_RUNTIME_COMMUNICATORS_COLLECTIVECASES_H
