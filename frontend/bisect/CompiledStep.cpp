@@ -88,6 +88,8 @@ LogicalResult CompiledStep::load(const std::string &kernelCache) {
   if (!flattened)
     return module.emitError() << flattened.takeError().getMessage();
   flat = std::move(*flattened);
+  if (!flat.exchanges.empty())
+    return module.emitError() << "the step has collectives: one rank alone cannot run it";
   commands = device->prepare(flat.commands);
   return success();
 }

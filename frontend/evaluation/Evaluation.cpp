@@ -79,7 +79,8 @@ Expected<float> Evaluation::runGradients() {
     return Error::defect("the executable has no program 'gradients'");
   if (Error error = writeTokens(program, {1, inputs.batch, inputs.tokens}, /*labels=*/true))
     return error;
-  executor.run(program);
+  if (Error error = executor.run(program))
+    return error;
   Expected<Tensor> loss = executor.findOutput(program, "loss", executable::F32, {});
   if (!loss)
     return loss.takeError();
@@ -92,7 +93,8 @@ Expected<float> Evaluation::runForward() {
     return Error::defect("the executable has no program 'forward'");
   if (Error error = writeTokens(program, {inputs.batch, inputs.tokens}, /*labels=*/true))
     return error;
-  executor.run(program);
+  if (Error error = executor.run(program))
+    return error;
   Expected<Tensor> sum = executor.findOutput(program, "loss_sum", executable::F32, {});
   if (!sum)
     return sum.takeError();
@@ -109,7 +111,8 @@ Error Evaluation::saveLogits(SafetensorsWriter &writer) {
     return Error::defect("the executable has no program 'logits'");
   if (Error error = writeTokens(program, {inputs.batch, inputs.tokens}, /*labels=*/false))
     return error;
-  executor.run(program);
+  if (Error error = executor.run(program))
+    return error;
   int64_t vocabulary = executor.getExecutable().training().vocabulary(), rows = inputs.batch * inputs.tokens;
   int64_t padded = executor.getExecutable().programs(program).outputs(0).type().shape(1);
   Expected<Tensor> logits = executor.findOutput(program, "logits", executable::F32, {rows, padded});

@@ -4,7 +4,7 @@
 #define PRIMUS_RUNTIME_EXECUTOR_EXECUTOR_H
 
 #include "runtime/devices/Device.h"
-#include "runtime/executable/Executable.pb.h"
+#include "runtime/executable/Mesh.h"
 #include "runtime/executor/Flatten.h"
 
 #include <memory>
@@ -20,58 +20,91 @@ struct Tensor {
   int64_t bytes = 0;
 };
 
-/// An executable on a device: its code loaded, its arena allocated, its programs flattened. Nothing is allocated after
-/// `create` and `initializeVariables`.
+/// This rank's part of an input that may be split over the ranks.
+struct InputSlice {
+  Tensor tensor;
+  std::vector<int64_t> globalShape;
+  TensorRegion region;
+  /// Over how many ranks each dimension is split.
+  std::vector<int64_t> ranksPerDim;
+};
+
+/// One rank of an executable, on a device: its code loaded, its arena allocated, its programs flattened. Nothing is
+/// allocated after `create` and `initializeVariables`.
 class Executor {
 public:
-  /// The executable must have been validated (loadExecutable, parseExecutable).
-  static Expected<std::unique_ptr<Executor>> create(executable::Executable executable, std::unique_ptr<Device> device);
+  /// The executable must have been validated (loadExecutable, parseExecutable). The communicator outlives the executor and
+  /// has as many ranks as the executable's mesh; one rank needs none.
+  static Expected<std::unique_ptr<Executor>> create(executable::Executable executable, std::unique_ptr<Device> device,
+                                                    Communicator *communicator = nullptr);
 
-  /// Gives every variable its first value. Values depend on the seed and the variable only.
+  /// Gives every variable its first value. Values of the whole tensor depend on the seed and the variable only.
   Error initializeVariables(uint64_t seed);
   /// The same for constants only, where all else comes from a checkpoint.
   Error initializeConstants();
 
   const executable::Executable &getExecutable() const { return executable; }
   Device &getDevice() { return *device; }
+  Communicator &getCommunicator() { return *communicator; }
+  const RankMesh &getMesh() const { return mesh; }
+  int getRank() const { return communicator->getRank(); }
   /// Bytes allocated for tensors: the arena, all of it and nothing else.
   int64_t getAllocatedBytes() const { return device->getAllocatedBytes(); }
   const std::byte *getArena() const { return arena; }
 
   /// The program's index, or -1.
   int findProgram(std::string_view name) const;
-  /// The tensor of a port, which has to have this type.
+  /// The tensor of a port, which has to have this type and be whole on each rank.
   Expected<Tensor> findInput(int program, std::string_view name, executable::DataType type,
                              std::vector<int64_t> shape) const;
   Expected<Tensor> findOutput(int program, std::string_view name, executable::DataType type,
                               std::vector<int64_t> shape) const;
+  /// An input of i32 with `rank` dimensions.
+  Expected<InputSlice> findInputSlice(int program, std::string_view name, size_t rank) const;
   Expected<Tensor> findVariable(std::string_view name) const;
   /// The tensor of one of the executable's variables.
   Tensor getTensor(const executable::Variable &variable) const;
 
-  /// Runs a program once, with the inputs that were written last.
-  void run(int program) { device->run(*programs[static_cast<size_t>(program)].list); }
+  /// Runs a program once, with the inputs that were written last. Fails where another rank is lost or has failed; then
+  /// this rank cannot go on either.
+  Error run(int program);
 
   void write(const Tensor &tensor, const void *source) { device->upload(tensor.address, source, tensor.bytes); }
   void read(const Tensor &tensor, void *target) { device->download(target, tensor.address, tensor.bytes); }
   float readScalar(const Tensor &tensor);
 
 private:
+  /// Commands, and what happens after them.
+  struct Segment {
+    std::unique_ptr<CommandList> commands; ///< null: none
+    Exchange::Kind kind;
+    Collective *collective = nullptr; ///< null: nothing
+  };
   struct LoadedProgram {
     FlatProgram flat;
-    std::unique_ptr<CommandList> list;
+    std::vector<std::unique_ptr<Collective>> collectives;
+    std::vector<Segment> segments;
   };
 
-  Executor(executable::Executable executable, std::unique_ptr<Device> device)
-      : executable(std::move(executable)), device(std::move(device)) {}
+  Executor(executable::Executable executable, std::unique_ptr<Device> device, Communicator *communicator);
 
   Error load();
+  /// Makes this rank's part of a variable's first value.
+  Error initialize(const executable::Variable &variable, uint64_t seed);
+  /// Divides a flattened program where ranks meet.
+  LoadedProgram divide(FlatProgram flat);
+  const executable::Port *findPort(const google::protobuf::RepeatedPtrField<executable::Port> &ports,
+                                   std::string_view name) const;
   Expected<Tensor> findPort(const google::protobuf::RepeatedPtrField<executable::Port> &ports, std::string_view what,
                             int program, std::string_view name, executable::DataType type,
                             std::vector<int64_t> shape) const;
 
   executable::Executable executable;
+  RankMesh mesh;
   std::unique_ptr<Device> device;
+  /// Of an executor that was given none.
+  std::unique_ptr<Communicator> ownCommunicator;
+  Communicator *communicator;
   std::byte *arena = nullptr;
   std::vector<LoadedProgram> programs;
 };

@@ -2,9 +2,12 @@
 
 #include "runtime/executor/Flatten.h"
 
+#include "runtime/executable/Mesh.h"
 #include "runtime/executable/Types.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <map>
 
 using namespace primus;
 using namespace primus::runtime;
@@ -15,18 +18,23 @@ namespace {
 
 class Flattener {
 public:
-  Flattener(const executable::Executable &executable, std::byte *arena, std::span<const void *const> kernels)
-      : executable(executable), arena(arena), kernels(kernels) {}
+  Flattener(const executable::Executable &executable, std::byte *arena, std::span<const void *const> kernels, int rank)
+      : executable(executable), mesh(executable.mesh()), rank(rank), arena(arena), kernels(kernels) {}
 
   Error addProgram(const google::protobuf::RepeatedPtrField<Action> &actions, int64_t iteration);
   FlatProgram take();
 
 private:
+  /// Collectives in flight, by their ticket.
+  using Tickets = std::map<int64_t, size_t>;
+
   Error addCall(const executable::Call &call, int64_t iteration);
 
-  /// Adds a launch, copy or fill; `resolve` turns its references into addresses.
+  /// Adds what is neither a call nor a loop; `resolve` turns its references into addresses.
   template <typename Resolve>
-  Error addCommand(const Action &action, Resolve resolve);
+  Error addCommand(const Action &action, Tickets &tickets, Resolve resolve);
+  template <typename Resolve>
+  Error addCollective(const executable::Collective &collective, Tickets &tickets, Resolve resolve);
   Error addCopy(std::byte *source, std::byte *target, int64_t bytes);
 
   std::byte *resolveInArena(const Reference &reference, int64_t iteration) const {
@@ -34,9 +42,13 @@ private:
   }
 
   const executable::Executable &executable;
+  RankMesh mesh;
+  int rank;
   std::byte *arena;
   std::span<const void *const> kernels;
   FlatProgram program;
+  /// Of the program; a function has its own.
+  Tickets programTickets;
   /// For each command, its first operand: `operands` still moves while it grows.
   std::vector<size_t> firstOperands;
 };
@@ -58,7 +70,42 @@ Error Flattener::addCopy(std::byte *source, std::byte *target, int64_t bytes) {
 }
 
 template <typename Resolve>
-Error Flattener::addCommand(const Action &action, Resolve resolve) {
+Error Flattener::addCollective(const executable::Collective &collective, Tickets &tickets, Resolve resolve) {
+  CollectiveDescription description;
+  description.kind = *parseCollectiveKind(collective.kind());
+  description.reduction = parseReduction(collective.reduction()).value_or(Reduction::Sum);
+  description.type = collective.data_type();
+  description.elementBytes = *getElementBytes(collective.data_type());
+  description.shift = collective.shift();
+  description.group = mesh.getGroup(rank, collective.axes());
+  description.index = mesh.getGroupIndex(rank, collective.axes());
+  description.name = fmt::format("{} over {}{}{}", collective.kind(), fmt::join(collective.axes(), ", "),
+                                 collective.instance().empty() ? "" : " of ", collective.instance());
+  for (const executable::Part &part : collective.parts()) {
+    CollectiveDescription::Part flat = {{part.shape().begin(), part.shape().end()}, part.dim(), part.second_dim(),
+                                        resolve(part.source()), resolve(part.target())};
+    Expected<PartBytes> bytes =
+        getPartBytes(description.kind, part, description.elementBytes, description.getGroupSize());
+    if (!bytes)
+      return bytes.takeError();
+    bool isInPlace = flat.source == flat.target && description.kind == CollectiveKind::AllReduce;
+    if (!isInPlace && flat.source < flat.target + bytes->target && flat.target < flat.source + bytes->source)
+      return Error::failure(fmt::format("{}: source at offset {} and target at offset {} overlap", description.name,
+                                        flat.source - arena, flat.target - arena));
+    description.parts.push_back(std::move(flat));
+  }
+  size_t index = program.collectives.size();
+  program.collectives.push_back(std::move(description));
+  bool isInBackground = collective.ticket() != 0;
+  if (isInBackground)
+    tickets[collective.ticket()] = index;
+  program.exchanges.push_back(
+      {isInBackground ? Exchange::Kind::Start : Exchange::Kind::Run, program.commands.size(), index});
+  return Error::success();
+}
+
+template <typename Resolve>
+Error Flattener::addCommand(const Action &action, Tickets &tickets, Resolve resolve) {
   size_t firstOperand = program.operands.size();
   if (action.has_copy()) {
     if (Error error = addCopy(resolve(action.copy().source()), resolve(action.copy().target()), action.copy().bytes()))
@@ -69,8 +116,11 @@ Error Flattener::addCommand(const Action &action, Resolve resolve) {
     command.target = resolve(action.fill().target());
     if (command.bytes > 0)
       program.commands.push_back(command);
-  } else if (action.has_collective() || action.has_wait()) {
-    return Error::failure("collectives need a communicator");
+  } else if (action.has_collective()) {
+    if (Error error = addCollective(action.collective(), tickets, resolve))
+      return error;
+  } else if (action.has_wait()) {
+    program.exchanges.push_back({Exchange::Kind::Wait, program.commands.size(), tickets[action.wait().ticket()]});
   } else {
     const executable::Launch &launch = action.launch();
     const executable::Kernel &kernel = executable.kernels(launch.kernel());
@@ -92,8 +142,9 @@ Error Flattener::addCall(const executable::Call &call, int64_t iteration) {
     const Reference &base = reference.has_argument() ? call.arguments(reference.argument()) : call.scratch();
     return resolveInArena(base, iteration) + reference.offset();
   };
+  Tickets tickets;
   for (const Action &action : executable.functions(call.function()).actions())
-    if (Error error = addCommand(action, resolve))
+    if (Error error = addCommand(action, tickets, resolve))
       return error;
   return Error::success();
 }
@@ -109,7 +160,7 @@ Error Flattener::addProgram(const google::protobuf::RepeatedPtrField<Action> &ac
         return error;
     } else {
       auto resolve = [&](const Reference &reference) { return resolveInArena(reference, iteration); };
-      if (Error error = addCommand(action, resolve))
+      if (Error error = addCommand(action, programTickets, resolve))
         return error;
     }
   }
@@ -123,8 +174,8 @@ FlatProgram Flattener::take() {
 }
 
 Expected<FlatProgram> runtime::flatten(const executable::Executable &executable, const executable::Program &program,
-                                       std::byte *arena, std::span<const void *const> kernels) {
-  Flattener flattener(executable, arena, kernels);
+                                       std::byte *arena, std::span<const void *const> kernels, int rank) {
+  Flattener flattener(executable, arena, kernels, rank);
   if (Error error = flattener.addProgram(program.actions(), /*iteration=*/0))
     return Error::failure(fmt::format("program '{}': {}", program.name(), error.getMessage()));
   return flattener.take();

@@ -20,11 +20,58 @@ static InitializerSpec toSpec(const executable::Initializer &initializer) {
   return spec;
 }
 
-/// Makes a variable's values in pieces, so that the host needs no second copy of a large one.
-static Error initializeVariable(const executable::Variable &variable, uint64_t seed, std::byte *address,
-                                Device &device) {
+namespace {
+
+/// Collects values and sends them to the device in pieces, so that the host needs no second copy of a large variable.
+class ValueUploader {
+public:
+  ValueUploader(Device &device, std::byte *address, executable::DataType type, int64_t count)
+      : device(device), address(address), type(type), values(static_cast<size_t>(std::min(count, pieceElements))) {}
+
+  /// Room for the next `count` values at most.
+  std::span<float> reserve(int64_t count) {
+    if (used == values.size())
+      flush();
+    return std::span(values).subspan(used, std::min(static_cast<size_t>(count), values.size() - used));
+  }
+  void add(size_t count) { used += count; }
+
+  void flush() {
+    auto bytes = static_cast<int64_t>(used * sizeof(float));
+    if (type == executable::I32) {
+      integers.assign(values.begin(), values.begin() + static_cast<ptrdiff_t>(used));
+      device.upload(address, integers.data(), bytes);
+    } else {
+      device.upload(address, values.data(), bytes);
+    }
+    address += bytes;
+    used = 0;
+  }
+
+private:
+  static constexpr int64_t pieceElements = 1 << 20;
+
+  Device &device;
+  std::byte *address;
+  executable::DataType type;
+  std::vector<float> values;
+  std::vector<int32_t> integers;
+  size_t used = 0;
+};
+
+} // namespace
+
+/// Whether an initialiser makes integers.
+static bool makesIntegers(const std::string &kind) { return kind == "positions" || kind == "axis_index"; }
+
+Error Executor::initialize(const executable::Variable &variable, uint64_t seed) {
   InitializerSpec spec = toSpec(variable.initializer());
+  spec.axisIndex = mesh.getGroupIndex(getRank(), variable.initializer().axes());
   std::vector<int64_t> shape(variable.type().shape().begin(), variable.type().shape().end());
+  const executable::Layout *layout = variable.has_layout() ? &variable.layout() : nullptr;
+  TensorRegion region = mesh.getRegion(getRank(), shape, layout);
+  if (layout)
+    shape.assign(layout->global_shape().begin(), layout->global_shape().end());
   auto fail = [&](const std::string &reason) {
     return Error::failure(fmt::format("variable '{}': {}", variable.name(), reason));
   };
@@ -33,26 +80,31 @@ static Error initializeVariable(const executable::Variable &variable, uint64_t s
   // The arena is zero from the start, whatever the type.
   if (spec.kind == "zeros")
     return Error::success();
-  if (variable.type().data_type() != executable::F32)
-    return fail(fmt::format("initial values of kind '{}' are f32, the variable is {}", spec.kind,
-                            toString(variable.type())));
+  executable::DataType type = makesIntegers(spec.kind) ? executable::I32 : executable::F32;
+  if (variable.type().data_type() != type)
+    return fail(fmt::format("initial values of kind '{}' are {}, the variable is {}", spec.kind,
+                            type == executable::I32 ? "i32" : "f32", toString(variable.type())));
 
-  int64_t count = *getElementCount(variable.type().shape());
-  constexpr int64_t pieceElements = 1 << 20;
-  std::vector<float> piece(static_cast<size_t>(std::min(count, pieceElements)));
-  for (int64_t begin = 0; begin < count; begin += pieceElements) {
-    int64_t end = std::min(begin + pieceElements, count);
-    if (std::optional<std::string> reason = initialize(spec, shape, seed, begin, end, piece.data()))
-      return fail(*reason);
-    int64_t size = sizeof(float);
-    device.upload(address + begin * size, piece.data(), (end - begin) * size);
-  }
+  ValueUploader uploader(*device, arena + variable.offset(), type, region.getElements());
+  std::optional<std::string> reason;
+  forEachCommonRun(region, TensorRegion::whole(shape), [&](int64_t, int64_t begin, int64_t count) {
+    for (int64_t end = begin + count; begin < end && !reason;) {
+      std::span<float> room = uploader.reserve(end - begin);
+      auto size = static_cast<int64_t>(room.size());
+      reason = primus::runtime::initialize(spec, shape, seed, begin, begin + size, room.data());
+      uploader.add(room.size());
+      begin += size;
+    }
+  });
+  if (reason)
+    return fail(*reason);
+  uploader.flush();
   return Error::success();
 }
 
 Error Executor::initializeVariables(uint64_t seed) {
   for (const executable::Variable &variable : executable.variables())
-    if (Error error = initializeVariable(variable, seed, arena + variable.offset(), *device))
+    if (Error error = initialize(variable, seed))
       return error;
   return Error::success();
 }
@@ -60,7 +112,7 @@ Error Executor::initializeVariables(uint64_t seed) {
 Error Executor::initializeConstants() {
   for (const executable::Variable &variable : executable.variables())
     if (variable.role() == "constant")
-      if (Error error = initializeVariable(variable, /*seed=*/0, arena + variable.offset(), *device))
+      if (Error error = initialize(variable, /*seed=*/0))
         return error;
   return Error::success();
 }

@@ -38,10 +38,21 @@ ordered_json runtime::makeReport(const executable::Executable &executable) {
   };
 }
 
-void runtime::addRunToReport(ordered_json &report, int64_t allocatedBytes, const std::vector<MemoryUse> &uses) {
-  report["allocated_bytes"] = allocatedBytes;
+void runtime::addRunToReport(ordered_json &report, const std::string &communicator,
+                             const std::vector<RankFigures> &figures, const std::vector<MemoryUse> &uses) {
+  report["allocated_bytes"] = figures.front().allocatedBytes;
   ordered_json process = ordered_json::object();
   for (const MemoryUse &use : uses)
     process[use.purpose] = {{"mapped", use.mappedBytes}, {"resident", use.residentBytes}};
   report["process_bytes"] = process;
+  if (figures.size() == 1)
+    return;
+  report["communicator"] = communicator;
+  ordered_json runs = ordered_json::array();
+  for (size_t rank = 0; rank < figures.size(); ++rank)
+    runs.push_back({{"rank", rank},
+                    {"allocated_bytes", figures[rank].allocatedBytes},
+                    {"communicator_bytes", figures[rank].communicatorBytes},
+                    {"wait_seconds", figures[rank].waitSeconds}});
+  report["rank_runs"] = runs;
 }

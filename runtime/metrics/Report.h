@@ -14,9 +14,18 @@ namespace primus::runtime {
 /// compile_seconds, a run what addRunToReport adds.
 nlohmann::ordered_json makeReport(const executable::Executable &executable);
 
-/// Adds allocated_bytes and process_bytes. The arena is one of the purposes in `uses`; the others are what the process has
-/// besides tensors.
-void addRunToReport(nlohmann::ordered_json &report, int64_t allocatedBytes, const std::vector<MemoryUse> &uses);
+/// What a rank's run adds to the report.
+struct RankFigures {
+  int64_t allocatedBytes = 0;    ///< for tensors
+  int64_t communicatorBytes = 0; ///< for messages on their way
+  double waitSeconds = 0;        ///< for other ranks
+};
+
+/// Adds allocated_bytes (of rank 0, as each rank has its own arena of this size), process_bytes (of this process), and, of
+/// several ranks, the communicator's name and each one's figures. The arena is one of the purposes in `uses`; the others
+/// are what the process has besides tensors.
+void addRunToReport(nlohmann::ordered_json &report, const std::string &communicator,
+                    const std::vector<RankFigures> &figures, const std::vector<MemoryUse> &uses);
 
 } // namespace primus::runtime
 

@@ -54,6 +54,26 @@ public:
 
 } // namespace
 
+static thread_local bool isMuted = false;
+
+void primus::runtime::muteThisThread() { isMuted = true; }
+
+namespace {
+
+/// A logger that threads can be muted in.
+class RankLogger final : public spdlog::logger {
+public:
+  using spdlog::logger::logger;
+
+protected:
+  void sink_it_(const spdlog::details::log_msg &message) override {
+    if (!isMuted)
+      spdlog::logger::sink_it_(message);
+  }
+};
+
+} // namespace
+
 static Error addFileSinks(const LogConfig &config, level_enum lowest, std::vector<spdlog::sink_ptr> &sinks) {
   std::filesystem::path folder = std::filesystem::path(config.folder) / "logs" / config.module / "rank-0";
   std::error_code code;
@@ -100,7 +120,7 @@ Error primus::runtime::setUpLogging(const LogConfig &config) {
     if (Error error = addFileSinks(config, *fileLevel, sinks))
       return error;
 
-  auto logger = std::make_shared<spdlog::logger>("primus", sinks.begin(), sinks.end());
+  auto logger = std::make_shared<RankLogger>("primus", sinks.begin(), sinks.end());
   logger->set_level(level_enum::trace);
   // A reader of the file should see each line as soon as the terminal does.
   logger->flush_on(level_enum::trace);

@@ -22,6 +22,9 @@ struct LogConfig {
 /// upstream does: each file holds its level and what is above, and files below fileSinkLevel are left out. Creates folders.
 Error setUpLogging(const LogConfig &config);
 
+/// Keeps what this thread logs from here on to itself: one rank speaks for all. Takes effect with the next setUpLogging.
+void muteThisThread();
+
 } // namespace primus::runtime
 
 #endif // PRIMUS_RUNTIME_SUPPORT_LOGGING_H

@@ -45,20 +45,24 @@ Error Trainer::close() {
   }
   double elapsed = getElapsedSeconds();
   double tokensPerSecond =
-      stepSeconds > 0 ? static_cast<double>(getOwnSteps()) * static_cast<double>(tokens.size()) / stepSeconds : 0;
+      stepSeconds > 0 ? static_cast<double>(getOwnSteps()) * static_cast<double>(batch.getNumTokens()) / stepSeconds : 0;
   spdlog::info("done: {} steps, {} tokens in {} ({:.0f} tokens/s while stepping)", getOwnSteps(),
-               getOwnSteps() * static_cast<int64_t>(tokens.size()), formatDuration(elapsed), tokensPerSecond);
+               getOwnSteps() * batch.getNumTokens(), formatDuration(elapsed), tokensPerSecond);
   bool isText = data.training.getSource().isText();
   if (validationLoss) {
     spdlog::info("validation loss {:.4f} ({} held-out sequences of {} tokens)", *validationLoss,
-                 std::min(training.eval_steps() * training.micro_batch_size(), data.validation->getNumSequences()),
+                 std::min(evaluator->getNumSequences(), data.validation->getNumSequences()),
                  training.sequence_length());
-    if (isText)
+    if (isText && isMainRank())
       if (Error error = compareWithByteModel(*validationLoss))
         return error;
   }
   if (!isText || training.sample_bytes() == 0)
     return Error::success();
+  if (executor.getMesh().getNumRanks() > 1) {
+    spdlog::info("no sample of text: one rank alone can make it");
+    return Error::success();
+  }
 
   constexpr double temperature = 0.8;
   Expected<SampledText> text = sampleText(executor, data.validation ? *data.validation : data.training,

@@ -2,26 +2,28 @@
 
 #include "runtime/train/Evaluator.h"
 
+#include "runtime/train/TokenInputs.h"
+
 using namespace primus;
 using namespace primus::runtime;
 
 Expected<Evaluator> Evaluator::create(Executor &executor, Samples &samples) {
   const executable::Training &training = executor.getExecutable().training();
   Evaluator evaluator(executor, samples);
-  evaluator.numBatches = training.eval_steps();
-  evaluator.batchSize = training.micro_batch_size();
-  evaluator.sequenceLength = training.sequence_length();
+  evaluator.numSequences = training.eval_steps() * training.micro_batch_size();
   evaluator.program = executor.findProgram("forward");
   if (evaluator.program < 0)
     return Error::failure("the executable has no program 'forward', which evaluation needs");
-
-  std::vector<int64_t> shape = {evaluator.batchSize, evaluator.sequenceLength};
+  Expected<TokenInputs> inputs = findTokenInputs(executor, evaluator.program, 2);
+  if (!inputs)
+    return inputs.takeError();
+  evaluator.tokensInput = inputs->tokens;
+  evaluator.labelsInput = inputs->labels;
+  evaluator.batch = std::move(inputs->batch);
   struct {
     Tensor &tensor;
     Expected<Tensor> found;
   } ports[] = {
-      {evaluator.tokensInput, executor.findInput(evaluator.program, "tokens", executable::I32, shape)},
-      {evaluator.labelsInput, executor.findInput(evaluator.program, "labels", executable::I32, shape)},
       {evaluator.lossOutput, executor.findOutput(evaluator.program, "loss_sum", executable::F32, {})},
       {evaluator.validOutput, executor.findOutput(evaluator.program, "valid_tokens", executable::F32, {})},
   };
@@ -30,30 +32,18 @@ Expected<Evaluator> Evaluator::create(Executor &executor, Samples &samples) {
       return port.found.takeError();
     port.tensor = *port.found;
   }
-  evaluator.tokens.resize(static_cast<size_t>(evaluator.batchSize * evaluator.sequenceLength));
-  evaluator.labels.resize(evaluator.tokens.size());
   return evaluator;
-}
-
-Error Evaluator::readBatch(int64_t batch) {
-  auto length = static_cast<size_t>(sequenceLength);
-  for (int64_t i = 0; i < batchSize; ++i) {
-    size_t offset = static_cast<size_t>(i) * length;
-    if (Error error = samples.read(batch * batchSize + i, std::span(tokens).subspan(offset, length),
-                                   std::span(labels).subspan(offset, length)))
-      return error;
-  }
-  return Error::success();
 }
 
 Expected<double> Evaluator::run() {
   double loss = 0, valid = 0;
-  for (int64_t batch = 0; batch < numBatches; ++batch) {
-    if (Error error = readBatch(batch))
+  for (int64_t first = 0; first < numSequences; first += batch.getNumSequences()) {
+    if (Error error = batch.read(samples, first, numSequences))
       return error;
-    executor.write(tokensInput, tokens.data());
-    executor.write(labelsInput, labels.data());
-    executor.run(program);
+    executor.write(tokensInput, batch.getTokens().data());
+    executor.write(labelsInput, batch.getLabels().data());
+    if (Error error = executor.run(program))
+      return error;
     loss += executor.readScalar(lossOutput);
     valid += executor.readScalar(validOutput);
   }
@@ -61,12 +51,14 @@ Expected<double> Evaluator::run() {
 }
 
 Expected<double> Evaluator::run(const ByteModel &model) {
+  auto length = static_cast<size_t>(executor.getExecutable().training().sequence_length());
+  std::vector<int32_t> tokens(length), labels(length);
   double loss = 0;
-  for (int64_t batch = 0; batch < numBatches; ++batch) {
-    if (Error error = readBatch(batch))
+  for (int64_t sample = 0; sample < numSequences; ++sample) {
+    if (Error error = samples.read(sample, tokens, labels))
       return error;
-    for (size_t i = 0; i < tokens.size(); ++i)
+    for (size_t i = 0; i < length; ++i)
       loss += model.getLoss(static_cast<uint8_t>(tokens[i]), static_cast<uint8_t>(labels[i]));
   }
-  return loss / static_cast<double>(numBatches * batchSize * sequenceLength);
+  return loss / (static_cast<double>(numSequences) * static_cast<double>(length));
 }

@@ -3,37 +3,35 @@
 #ifndef PRIMUS_RUNTIME_TRAIN_EVALUATOR_H
 #define PRIMUS_RUNTIME_TRAIN_EVALUATOR_H
 
-#include "runtime/data/DataSet.h"
+#include "runtime/data/BatchSlice.h"
 #include "runtime/executor/Executor.h"
 #include "runtime/metrics/ByteModel.h"
 
 namespace primus::runtime {
 
-/// Runs the program `forward` over the first batches of held-out data, the same ones each time.
+/// Runs the program `forward` over the first sequences of held-out data, the same ones each time and for each layout.
 class Evaluator {
 public:
   /// `samples` must outlive the evaluator.
   static Expected<Evaluator> create(Executor &executor, Samples &samples);
 
-  /// The sum of the losses of all predicted tokens over their number.
+  /// The sum of the losses of all predicted tokens over their number. All ranks run it together.
   Expected<double> run();
 
   /// The loss of another model on exactly the same predictions.
   Expected<double> run(const ByteModel &model);
 
+  int64_t getNumSequences() const { return numSequences; }
+
 private:
   Evaluator(Executor &executor, Samples &samples) : executor(executor), samples(samples) {}
-
-  Error readBatch(int64_t batch);
 
   Executor &executor;
   Samples &samples;
   int program = -1;
-  int64_t numBatches = 0;
-  int64_t batchSize = 0;
-  int64_t sequenceLength = 0;
+  int64_t numSequences = 0;
+  BatchSlice batch;
   Tensor tokensInput, labelsInput, lossOutput, validOutput;
-  std::vector<int32_t> tokens, labels;
 };
 
 } // namespace primus::runtime

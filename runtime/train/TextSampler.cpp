@@ -110,7 +110,8 @@ Expected<SampledText> primus::runtime::sampleText(Executor &executor, const Samp
     auto position = static_cast<int32_t>(context.size()) - 1;
     executor.write(sample->tokens, tokens.data());
     executor.write(sample->position, &position);
-    executor.run(sample->program);
+    if (Error error = executor.run(sample->program))
+      return error;
     executor.read(sample->logits, logits.data());
     PhiloxBlock block = philox(seed, textSamplingStream, static_cast<uint64_t>(i));
     size_t token = pickToken(std::span(logits).first(static_cast<size_t>(std::min<int64_t>(training.vocabulary(), 256))),

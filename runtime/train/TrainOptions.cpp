@@ -21,9 +21,6 @@ struct RawOptions {
   std::string module, target, dump, cpuFeatures;
   bool allowUnknown = false;
   std::vector<std::string> explain;
-  int ranks = 1;
-  std::string communicator = "local";
-  double timeout = 0;
   int threads = 0;
   TrainOptions options;
 };
@@ -53,13 +50,16 @@ static void declareOptions(CLI::App &app, RawOptions &raw) {
   app.add_option("--report", raw.options.reportPath, "Write a JSON report of memory and kernels; - is standard output");
   app.add_option("--resume", raw.options.resume,
                  "auto: go on from the newest checkpoint in the run's folder, if there is one; or a checkpoint's folder");
-  app.add_option("--threads", raw.threads, "Threads (default: PRIMUS_THREADS, or one per processor)")
+  app.add_option("--threads", raw.threads, "Threads of this process, divided among its ranks (default: PRIMUS_THREADS, or one per processor)")
       ->check(CLI::Range(1, 4096));
-  app.add_option("--ranks", raw.ranks, "World size; this version runs 1")->check(CLI::PositiveNumber);
-  app.add_option("--communicator", raw.communicator, "How ranks talk: local, mpi or rccl")
+  app.add_option("--ranks", raw.options.ranks, "World size; default: what the experiment's parallel sizes need")
+      ->check(CLI::Range(1, 1 << 24));
+  app.add_option("--communicator", raw.options.communicator,
+                 "How ranks talk: local (threads of this process) or mpi (processes); default: mpi under mpirun or srun")
       ->check(CLI::IsMember({"local", "mpi", "rccl"}));
-  app.add_option("--timeout", raw.timeout, "Seconds after which a silent rank counts as lost; one rank never waits")
-      ->check(CLI::PositiveNumber);
+  app.add_option("--timeout", raw.options.timeoutSeconds,
+                 "Seconds after which a rank that others wait for counts as lost, and the run ends; default: 600")
+      ->check(CLI::Range(0.001, 1e8));
   const char *group = "Compilation (of an experiment)";
   app.add_option("--config-path", raw.configPaths, "A further folder of presets (repeatable)")
       ->expected(1)
@@ -71,19 +71,6 @@ static void declareOptions(CLI::App &app, RawOptions &raw) {
   app.add_option("--cpu-features", raw.cpuFeatures, "Processor features; default: this machine's")->group(group);
   app.add_flag("--allow-unknown", raw.allowUnknown, "Unknown keys are warnings")->group(group);
   app.footer("--explain[=KEY] prints where every value came from.");
-}
-
-/// Several ranks need a communicator that this version does not have.
-static Error checkOneRank(const RawOptions &raw) {
-  if (raw.ranks > 1)
-    return Error::configuration(fmt::format("--ranks {}: this version runs one rank", raw.ranks));
-  if (raw.communicator != "local")
-    return Error::configuration(
-        fmt::format("--communicator {}: this version runs one rank, by --communicator local", raw.communicator));
-  const char *size = std::getenv("OMPI_COMM_WORLD_SIZE");
-  if (size && std::atoi(size) > 1)
-    return Error::configuration(fmt::format("started by mpirun as one of {} ranks: this version runs one rank", size));
-  return Error::success();
 }
 
 /// The number of threads that the environment asks for, unless the command line does.
@@ -125,6 +112,8 @@ static void collectCompileArguments(const RawOptions &raw, TrainOptions &options
   add("--target", raw.target);
   add("--dump", raw.dump);
   add("--cpu-features", raw.cpuFeatures);
+  if (options.ranks > 0 && !options.isExecutable())
+    add("--ranks", std::to_string(options.ranks));
   if (raw.allowUnknown)
     arguments.push_back("--allow-unknown");
   arguments.insert(arguments.end(), raw.explain.begin(), raw.explain.end());
@@ -152,8 +141,8 @@ Expected<std::optional<TrainOptions>> primus::runtime::parseTrainOptions(int arg
     options.input = raw.positionals.front();
   if (options.input.empty())
     return Error::configuration("which experiment? primus-train EXPERIMENT.yaml|FILE.primus; see primus-train --help");
-  if (Error error = checkOneRank(raw))
-    return error;
+  if (options.communicator == "rccl")
+    return Error::configuration("--communicator rccl needs GPUs: this version has local and mpi");
   Expected<int> threads = chooseThreads(raw.threads);
   if (!threads)
     return threads.takeError();

@@ -20,11 +20,14 @@ struct TrainOptions {
   std::string metricsPath;
   std::string reportPath;
   std::string resume; ///< empty, "auto", or a checkpoint or folder of checkpoints
-  int threads = 0; ///< 0: as many as there are processors
+  int threads = 0; ///< of a process; 0: as many as there are processors
+  int ranks = 0;   ///< 0: as many as the program is compiled for, or mpirun has started
+  std::string communicator; ///< local, mpi, or empty: whichever fits how the process was started
+  double timeoutSeconds = 600;
   bool isExecutable() const { return input.ends_with(".primus"); }
 };
 
-/// Parses the command line. Nothing if --help has been printed. Asking for several ranks is an error.
+/// Parses the command line. Nothing if --help has been printed.
 Expected<std::optional<TrainOptions>> parseTrainOptions(int argc, const char *const *argv);
 
 } // namespace primus::runtime

@@ -68,13 +68,16 @@ Error Trainer::findPorts() {
   program = executor.findProgram("train_step");
   if (program < 0)
     return Error::failure("the executable has no program 'train_step'");
-  std::vector<int64_t> batch = {training.microbatches(), training.micro_batch_size(), training.sequence_length()};
+  Expected<TokenInputs> inputs = findTokenInputs(executor, program, 3);
+  if (!inputs)
+    return inputs.takeError();
+  tokensInput = inputs->tokens;
+  labelsInput = inputs->labels;
+  batch = std::move(inputs->batch);
   struct {
     Tensor &tensor;
     Expected<Tensor> found;
   } ports[] = {
-      {tokensInput, executor.findInput(program, "tokens", executable::I32, batch)},
-      {labelsInput, executor.findInput(program, "labels", executable::I32, batch)},
       {learningRateInput, executor.findInput(program, "learning_rate", executable::F32, {})},
       {biasCorrectionInputs[0], executor.findInput(program, "bias_correction1", executable::F32, {})},
       {biasCorrectionInputs[1], executor.findInput(program, "bias_correction2", executable::F32, {})},
@@ -86,8 +89,6 @@ Error Trainer::findPorts() {
       return port.found.takeError();
     port.tensor = *port.found;
   }
-  tokens.resize(static_cast<size_t>(tokensInput.bytes) / sizeof(int32_t));
-  labels.resize(tokens.size());
   return Error::success();
 }
 
@@ -95,38 +96,27 @@ Error Trainer::findPorts() {
 // One step
 //===----------------------------------------------------------------------===//
 
-Error Trainer::readSamples() {
-  auto length = static_cast<size_t>(training.sequence_length());
-  int64_t samplesPerStep = training.microbatches() * training.micro_batch_size();
-  for (int64_t i = 0; i < samplesPerStep; ++i) {
-    size_t offset = static_cast<size_t>(i) * length;
-    if (Error error = data.training.read(state.samples + i, std::span(tokens).subspan(offset, length),
-                                         std::span(labels).subspan(offset, length)))
-      return error;
-  }
-  state.samples += samplesPerStep;
-  return Error::success();
-}
-
 Error Trainer::runStep(StepMetrics &metrics) {
   Clock::time_point begin = Clock::now();
-  if (Error error = readSamples())
+  if (Error error = batch.read(data.training, state.samples))
     return error;
+  state.samples += batch.getNumSequences();
   auto step = static_cast<double>(++state.optimizerSteps);
   metrics.learningRate = schedule.get(state.step);
   auto learningRate = static_cast<float>(metrics.learningRate);
   float biasCorrections[2] = {static_cast<float>(1 - std::pow(training.adam_beta1(), step)),
                               static_cast<float>(1 - std::pow(training.adam_beta2(), step))};
-  executor.write(tokensInput, tokens.data());
-  executor.write(labelsInput, labels.data());
+  executor.write(tokensInput, batch.getTokens().data());
+  executor.write(labelsInput, batch.getLabels().data());
   executor.write(learningRateInput, &learningRate);
   executor.write(biasCorrectionInputs[0], &biasCorrections[0]);
   executor.write(biasCorrectionInputs[1], &biasCorrections[1]);
-  executor.run(program);
+  if (Error error = executor.run(program))
+    return error;
   metrics.step = ++state.step;
   metrics.loss = executor.readScalar(lossOutput);
   metrics.gradNorm = executor.readScalar(gradNormOutput);
-  metrics.tokens = static_cast<int64_t>(tokens.size());
+  metrics.tokens = batch.getNumTokens();
   metrics.stepSeconds = std::chrono::duration<double>(Clock::now() - begin).count();
   stepSeconds += metrics.stepSeconds;
   return Error::success();
@@ -176,6 +166,17 @@ Trainer::Stop Trainer::findStop() const {
   return isExit ? Stop::ExitInterval : Stop::None;
 }
 
+Expected<Trainer::Stop> Trainer::agreeOnStop() {
+  Stop own = findStop();
+  double votes[2] = {static_cast<double>(InterruptHandler::getSignal()), isMainRank() ? static_cast<double>(own) : 0};
+  Communicator &communicator = executor.getCommunicator();
+  if (communicator.getNumRanks() > 1)
+    if (Error error = communicator.allReduce(votes, Reduction::Max))
+      return error;
+  signal = static_cast<int>(votes[0]);
+  return signal ? Stop::Signal : static_cast<Stop>(votes[1]);
+}
+
 Error Trainer::evaluateAfterStep(StepMetrics &metrics) {
   validationLoss.reset();
   if (!evaluator || training.eval_interval() == 0 || state.step % training.eval_interval() != 0)
@@ -201,7 +202,7 @@ void Trainer::logStop(Stop stop) const {
   std::string place = fmt::format("after step {} of {}", state.step, training.train_steps());
   std::string howOn = saver ? "; --resume auto goes on from there" : "; nothing is saved (save is not set)";
   if (stop == Stop::Signal)
-    spdlog::info("stopped by {} {}{}", InterruptHandler::getSignal() == SIGINT ? "SIGINT" : "SIGTERM", place, howOn);
+    spdlog::info("stopped by {} {}{}", signal == SIGINT ? "SIGINT" : "SIGTERM", place, howOn);
   else if (stop == Stop::TimeLimit)
     spdlog::info("stopped {}: the time limit of {} is reached", place, formatDuration(training.time_limit_seconds()));
   else if (stop == Stop::ExitInterval)
@@ -209,7 +210,10 @@ void Trainer::logStop(Stop stop) const {
 }
 
 Error Trainer::run() {
-  InterruptHandler interrupts;
+  // Ranks of one process share its signals.
+  std::optional<InterruptHandler> interrupts;
+  if (isMainRank() || executor.getCommunicator().getName() != "local")
+    interrupts.emplace();
   start = Clock::now();
   StepMetrics previous;
   Stop stop = Stop::None;
@@ -228,19 +232,27 @@ Error Trainer::run() {
         return error;
     if (diverged)
       return diverged;
-    stop = findStop();
+    Expected<Stop> agreed = agreeOnStop();
+    if (!agreed)
+      return agreed.takeError();
+    stop = *agreed;
     bool isLast = stop != Stop::None || isDone();
     if (isLast || (training.log_interval() > 0 && state.step % training.log_interval() == 0))
       spdlog::info(formatProgress(metrics, training.train_steps(), isLast ? 0 : getSecondsLeft()));
     if (metrics.validationLoss)
       spdlog::info("step {}  validation loss {:.4f}", state.step, *metrics.validationLoss);
     previous = metrics;
-    if ((saver && saver->isDue(state.step)) || (isDone() && !training.checkpoint().skip_last()))
-      if (Error error = save())
-        return error;
+    bool isSaved = (saver && saver->isDue(state.step)) || (isDone() && !training.checkpoint().skip_last());
+    if (!isSaved)
+      continue;
+    if (Error error = save())
+      return error;
     // Saving takes time, in which a signal may come.
     if (stop == Stop::None)
-      stop = findStop();
+      agreed = agreeOnStop();
+    if (!agreed)
+      return agreed.takeError();
+    stop = *agreed;
   }
   if (stop != Stop::None)
     if (Error error = save())

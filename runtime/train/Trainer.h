@@ -9,6 +9,7 @@
 #include "runtime/train/CheckpointSaver.h"
 #include "runtime/train/Evaluator.h"
 #include "runtime/train/LearningRate.h"
+#include "runtime/train/TokenInputs.h"
 
 #include <chrono>
 #include <optional>
@@ -18,7 +19,8 @@ namespace primus::runtime {
 /// Checks the figures of Executable.training that the loop relies on.
 Error checkTraining(const executable::Training &training);
 
-/// Runs Executable.training: steps, evaluations, metrics, and the closing summary. Progress goes to the log.
+/// Runs Executable.training: steps, evaluations, metrics, and the closing summary. Progress goes to the log. All ranks do
+/// it together, and end after the same step; the log of rank 0 speaks for all.
 class Trainer {
 public:
   /// `executor` has initialised variables and outlives the trainer, like `data` and `metrics` (null: no file).
@@ -48,11 +50,12 @@ private:
         firstStep(this->state.step) {}
 
   Error findPorts();
-  Error readSamples();
   Error evaluateAfterStep(StepMetrics &metrics);
   /// Saves this step, unless that has been done or is not wanted at all.
   Error save();
   void logStop(Stop stop) const;
+  /// Makes one decision of what the ranks see: a signal that any of them got, and rank 0's clock.
+  Expected<Stop> agreeOnStop();
   Error close();
   Error compareWithByteModel(double loss);
 
@@ -62,6 +65,7 @@ private:
   bool isTimeOver() const;
   bool isDone() const { return state.step >= training.train_steps(); }
   Stop findStop() const;
+  bool isMainRank() const { return executor.getRank() == 0; }
   /// By this process.
   int64_t getOwnSteps() const { return state.step - firstStep; }
 
@@ -75,10 +79,11 @@ private:
 
   int program = -1;
   Tensor tokensInput, labelsInput, learningRateInput, biasCorrectionInputs[2], lossOutput, gradNormOutput;
-  std::vector<int32_t> tokens, labels;
+  BatchSlice batch;
 
   CheckpointState state;
   int64_t firstStep;
+  int signal = 0; ///< that ended the run
   double stepSeconds = 0; ///< of all own steps, without evaluations
   std::optional<double> validationLoss; ///< after the last step, if it was evaluated then
   Clock::time_point start;
