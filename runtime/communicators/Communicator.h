@@ -101,6 +101,8 @@ public:
   /// Memory for messages on their way, beside the tensors.
   virtual int64_t getBufferBytes() const = 0;
   const CommunicatorOptions &getOptions() const { return options; }
+  /// How long waits that begin from now on take at most.
+  void setTimeout(double seconds) { options.timeoutSeconds = seconds; }
 
   /// Makes a collective ready. The communicator and the tensors have to outlive it.
   std::unique_ptr<Collective> prepare(CollectiveDescription description);

@@ -52,6 +52,9 @@ private:
   template <typename Check>
   Error checkCollective(const executable::Collective &collective, Check check);
 
+  /// Entries that a checked action takes in the lists of a flattened program, beside itself.
+  int64_t countOperands(const Action &action) const;
+
   /// Keeps account of the collectives in flight.
   Error startTicket(int64_t ticket);
   Error waitForTicket(int64_t ticket);
@@ -74,11 +77,6 @@ private:
 };
 
 } // namespace
-
-/// Entries that an action takes in the lists of a flattened program, beside itself.
-static int64_t countOperands(const Action &action) {
-  return action.launch().operands_size() + action.collective().parts_size();
-}
 
 static bool isSize(int64_t value) { return value >= 0 && value <= maximumBytes; }
 
@@ -144,6 +142,12 @@ Error ActionValidator::checkCommand(const Action &action, Check check) {
   default:
     return Error::failure("an action that is not allowed here, or that this program does not know");
   }
+}
+
+int64_t ActionValidator::countOperands(const Action &action) const {
+  if (action.has_collective())
+    return action.collective().parts_size() + mesh.getGroupSize(action.collective().axes());
+  return action.launch().operands_size();
 }
 
 //===----------------------------------------------------------------------===//
@@ -325,11 +329,14 @@ Error ActionValidator::checkProgramActions(const google::protobuf::RepeatedPtrFi
       }
       if (action.has_call())
         return checkCall(action.call(), count);
+      auto check = [&](const Reference &reference, int64_t bytes, int64_t alignment) {
+        return checkArenaReference(reference, bytes, alignment, count);
+      };
+      if (Error error = checkCommand(action, check))
+        return error;
       commands += count;
       operands += count * countOperands(action);
-      return checkCommand(action, [&](const Reference &reference, int64_t bytes, int64_t alignment) {
-        return checkArenaReference(reference, bytes, alignment, count);
-      });
+      return Error::success();
     };
     if (Error error = checkAction())
       return Error::failure(fmt::format("actions[{}]: {}", i, error.getMessage()));

@@ -21,6 +21,23 @@ static void checkInside(const void *address, int64_t bytes, const std::byte *are
     std::abort();
 }
 
+/// The same for all that a collective reads and writes.
+static void checkCollective(const CollectiveDescription &collective, const std::byte *arena, int64_t arenaBytes) {
+  // A group may be as large as a mesh: its ends will do.
+  for (int member : {0, collective.index, collective.getGroupSize() - 1})
+    for (const CollectiveDescription::Part &part : collective.parts) {
+      auto check = [&](const Transfer &transfer, const StridedBytes &side, const std::byte *base) {
+        int64_t last = side.offset + (transfer.outer - 1) * side.outerStride + (transfer.middle - 1) * side.middleStride;
+        checkInside(base + side.offset, transfer.run, arena, arenaBytes);
+        checkInside(base + last, transfer.run, arena, arenaBytes);
+      };
+      Transfer given = collective.getTransfer(part, collective.index, member);
+      check(given, given.source, part.source);
+      Transfer taken = collective.getTransfer(part, member, collective.index);
+      check(taken, taken.target, part.target);
+    }
+}
+
 bool test::fuzzExecutable(std::string_view bytes) {
   Expected<executable::Executable> executable = parseUnsealedExecutable(bytes, "input");
   if (!executable) {
@@ -50,6 +67,8 @@ bool test::fuzzExecutable(std::string_view bytes) {
       for (int i = 0; i < kernel.arguments_size(); ++i)
         checkInside(command.arguments[i], *getByteSize(kernel.arguments(i).type()), arena, arenaBytes);
     }
+    for (const CollectiveDescription &collective : flat->collectives)
+      checkCollective(collective, arena, arenaBytes);
   }
   return true;
 }

@@ -143,14 +143,14 @@ TEST_F(Train, MockDataNeedsNoFiles) {
 
 TEST_F(Train, WrongCommandLinesAreExitCodeTwo) {
   std::vector<std::vector<std::string>> wrong = {
-      {"--bogus"},          {"--ranks", "2"},    {"--communicator", "mpi"}, {"--communicator", "pigeon"},
+      {"--bogus"},          {"--ranks", "2"},    {"--communicator", "rccl"}, {"--timeout", "0"}, {"--communicator", "pigeon"},
       {"--threads", "0"},   {"seq_length=3"},    {"--threads", "many"},     {"--data", folder / "missing"},
       {"--timeout", "-1"},
   };
   for (const std::vector<std::string> &options : wrong)
     EXPECT_EQ(train(options), 2) << options[0] << "\n" << output;
   EXPECT_EQ(train({}, {"PRIMUS_THREADS=none"}), 2);
-  EXPECT_EQ(train({}, {"OMPI_COMM_WORLD_SIZE=2"}), 2);
+  EXPECT_EQ(train({"--communicator", "local"}, {"OMPI_COMM_WORLD_SIZE=2"}), 2);
   EXPECT_EQ(Process({PRIMUS_TRAIN}).wait(), 2);
   EXPECT_EQ(Process({PRIMUS_TRAIN, folder / "missing.primus"}).wait(), 2);
   EXPECT_EQ(Process({PRIMUS_TRAIN, "--help"}).wait(), 0);
@@ -168,8 +168,8 @@ TEST_F(Train, BrokenExecutablesAreExitCodeThree) {
   EXPECT_TRUE(says("no program 'train_step'")) << output;
 }
 
-TEST_F(Train, SeveralRanksAreRefused) {
+TEST_F(Train, RanksHaveToBeThoseOfTheProgram) {
   setMesh(executable, {{"dp", 4}});
-  EXPECT_EQ(train(), 2);
-  EXPECT_TRUE(says("compiled for 4 ranks")) << output;
+  EXPECT_EQ(train({"--ranks", "2"}), 2);
+  EXPECT_TRUE(says("--ranks 2: ") && says("is compiled for 4")) << output;
 }

@@ -1,0 +1,89 @@
+//===- Operation.h - What is in progress between processes ----------------===//
+
+#ifndef PRIMUS_RUNTIME_COMMUNICATORS_MPI_LIBRARY_OPERATION_H
+#define PRIMUS_RUNTIME_COMMUNICATORS_MPI_LIBRARY_OPERATION_H
+
+#include "runtime/communicators/Communicator.h"
+
+#include <mpi.h>
+
+namespace primus::runtime {
+
+/// Messages under way, and whom they are from or for.
+class PendingMessages {
+public:
+  /// Posts a message of at most 2^31 units. MPI's errors end up in getError.
+  void send(const void *data, int64_t count, MPI_Datatype type, int rank, int tag) {
+    add(rank, count, [&](MPI_Request *request) {
+      return MPI_Isend(data, static_cast<int>(count), type, rank, tag, MPI_COMM_WORLD, request);
+    });
+  }
+  void receive(void *data, int64_t count, MPI_Datatype type, int rank, int tag) {
+    add(rank, count, [&](MPI_Request *request) {
+      return MPI_Irecv(data, static_cast<int>(count), type, rank, tag, MPI_COMM_WORLD, request);
+    });
+  }
+
+  /// Looks whether messages have arrived; true if all have.
+  bool test();
+  bool isEmpty() const { return requests.empty(); }
+
+  /// Adds the ranks of what has not arrived, each once.
+  void addMissing(std::vector<int> &ranks) const;
+  /// What MPI says went wrong, or nothing.
+  const std::string &getError() const { return error; }
+
+private:
+  template <typename Post>
+  void add(int rank, int64_t count, Post post) {
+    if (count > INT32_MAX)
+      return fail("a message of more than 2^31 elements");
+    MPI_Request request = MPI_REQUEST_NULL;
+    if (int code = post(&request); code != MPI_SUCCESS)
+      return fail(describe(code));
+    requests.push_back(request);
+    ranks.push_back(rank);
+  }
+
+  static std::string describe(int code);
+  void fail(const std::string &message) {
+    if (error.empty())
+      error = message;
+  }
+
+  std::vector<MPI_Request> requests;
+  std::vector<int> ranks;
+  std::vector<int> arrived;
+  std::string error;
+};
+
+/// Something that goes on step by step, on the thread that talks to MPI.
+class Operation {
+public:
+  virtual ~Operation() = default;
+
+  /// Posts the first messages.
+  virtual void begin() = 0;
+  /// Goes on as far as possible; true if done.
+  virtual bool advance() = 0;
+  /// The ranks whose messages are missing.
+  virtual std::vector<int> getMissing() const = 0;
+  virtual std::string getError() const = 0;
+  virtual std::string getName() const = 0;
+
+  /// Set by whoever starts it, before, and by the thread, at the end.
+  std::chrono::steady_clock::time_point deadline;
+  bool isDone = true;
+  Error result = Error::success();
+};
+
+/// Collectives' messages are told apart by tags: of an operation's number, its phase and its round. Number 0 is the host's.
+constexpr int roundsOfTag = 32;
+constexpr int getTag(int number, int phase, int64_t round) {
+  return (number * 2 + phase) * roundsOfTag + static_cast<int>(round % roundsOfTag);
+}
+constexpr int failureTag = getTag(0, 0, 0), sizeTag = getTag(0, 0, 1), bytesTag = getTag(0, 0, 2);
+
+} // namespace primus::runtime
+
+#endif // PRIMUS_RUNTIME_COMMUNICATORS_MPI_LIBRARY_OPERATION_H
