@@ -23,8 +23,9 @@ public:
   /// Null if there is none of this name.
   const CheckpointTensor *find(const std::string &name) const;
 
-  /// Reads all files and compares their checksums. What fails here is torn or damaged and must not be used.
-  Error verify() const;
+  /// Reads all files and compares their checksums. What fails here is torn or damaged and must not be used. Several ranks
+  /// can share the work: each reads every `shares`-th file, from its own number on.
+  Error verify(size_t share = 0, size_t shares = 1) const;
 
   /// Takes bytes of a region: `bytes` belong at `offset` of the region's packed row-major bytes.
   using Take = std::function<void(uint64_t offset, std::span<const std::byte> bytes)>;

@@ -150,39 +150,81 @@ Error CheckpointFolder::prune(int64_t keep, int64_t retainInterval) const {
 // Finding
 //===----------------------------------------------------------------------===//
 
-static Expected<Checkpoint> openVerified(const std::string &path) {
-  Expected<Checkpoint> checkpoint = Checkpoint::open(path);
-  if (!checkpoint)
-    return checkpoint;
-  if (Error error = checkpoint->verify())
+/// For each rank its share.
+static Expected<Checkpoint> openVerified(const std::string &path, Communicator *ranks) {
+  std::optional<Checkpoint> checkpoint;
+  auto open = [&]() -> Error {
+    Expected<Checkpoint> opened = Checkpoint::open(path);
+    if (!opened)
+      return opened.takeError();
+    checkpoint.emplace(std::move(*opened));
+    return checkpoint->verify(static_cast<size_t>(getRank(ranks)), static_cast<size_t>(getNumRanks(ranks)));
+  };
+  if (Error error = agreeAfter(ranks, open))
     return error;
-  return checkpoint;
+  return std::move(*checkpoint);
 }
 
-Expected<std::optional<Checkpoint>> primus::runtime::findCheckpoint(const std::string &path, int64_t step) {
+namespace {
+
+/// What there is to try, in this order.
+struct Candidates {
+  /// The path is a checkpoint's own, which is used or refused.
+  bool isNamed = false;
+  std::vector<Entry> entries;
+};
+
+} // namespace
+
+static Expected<Candidates> findCandidates(const std::string &path, int64_t step) {
+  Candidates candidates;
   std::error_code code;
   if (!fs::exists(path, code))
-    return std::optional<Checkpoint>();
-  if (fs::exists(path + "/" + checkpointIndexName, code) || parseName(fs::path(path).filename().string())) {
-    Expected<Checkpoint> checkpoint = openVerified(path);
-    if (!checkpoint)
-      return checkpoint.takeError();
-    return std::optional(std::move(*checkpoint));
+    return candidates;
+  fs::path own = path;
+  candidates.isNamed = fs::exists(own / checkpointIndexName, code) || parseName(own.filename().string());
+  if (candidates.isNamed) {
+    candidates.entries = {{path, step, 0, ""}};
+    return candidates;
   }
   Expected<std::vector<Entry>> entries = listCheckpoints(path);
   if (!entries)
     return entries.takeError();
-  for (const Entry &entry : *entries) {
-    if (step != 0 && entry.step != step)
-      continue;
-    std::string problem = entry.problem;
-    if (problem.empty()) {
-      Expected<Checkpoint> checkpoint = openVerified(path + "/" + entry.name);
-      if (checkpoint)
-        return std::optional(std::move(*checkpoint));
-      problem = checkpoint.takeError().getMessage();
-    }
-    spdlog::warn("the checkpoint '{}/{}' is not used: {}", path, entry.name, problem);
+  for (Entry &entry : *entries) {
+    entry.name = path + "/" + entry.name;
+    if (step == 0 || entry.step == step)
+      candidates.entries.push_back(std::move(entry));
   }
-  return std::optional<Checkpoint>();
+  return candidates;
+}
+
+Expected<std::optional<Checkpoint>> primus::runtime::findCheckpoint(const std::string &path, int64_t step,
+                                                                    Communicator *ranks) {
+  auto warn = [](const std::string &name, const std::string &problem) {
+    spdlog::warn("the checkpoint '{}' is not used: {}", name, problem);
+  };
+  // Rank 0 looks, so that all try the same ones.
+  bool isFirst = getRank(ranks) == 0;
+  Expected<Candidates> found = isFirst ? findCandidates(path, step) : Candidates();
+  if (Error error = agree(ranks, found ? Error::success() : found.takeError()))
+    return error;
+  const std::vector<Entry> &entries = found->entries;
+  for (size_t i = 0;; ++i) {
+    for (; i < entries.size() && !entries[i].problem.empty(); ++i)
+      warn(entries[i].name, entries[i].problem);
+    std::string next = i < entries.size() ? (found->isNamed ? "=" : "?") + entries[i].name : "";
+    Expected<std::string> candidate = hearFirst(ranks, std::move(next));
+    if (!candidate)
+      return candidate.takeError();
+    if (candidate->empty())
+      return std::optional<Checkpoint>();
+    Expected<Checkpoint> checkpoint = openVerified(candidate->substr(1), ranks);
+    if (checkpoint)
+      return std::optional(std::move(*checkpoint));
+    Error error = checkpoint.takeError();
+    if (candidate->front() == '=')
+      return error;
+    if (isFirst)
+      warn(entries[i].name, error.getMessage());
+  }
 }

@@ -5,6 +5,7 @@
 
 #include "runtime/checkpoint/Checkpoint.h"
 #include "runtime/checkpoint/CheckpointDraft.h"
+#include "runtime/checkpoint/Ranks.h"
 
 namespace primus::runtime {
 
@@ -31,8 +32,10 @@ private:
 
 /// Finds a checkpoint to load: `path` is one, or a folder of them, of which the newest is taken that is whole, with a
 /// warning for each that is not. With a `step` other than 0 only those of that step count. Nothing if there is none.
-/// What is returned is verified.
-Expected<std::optional<Checkpoint>> findCheckpoint(const std::string &path, int64_t step = 0);
+/// What is returned is verified. Several ranks that call it together find the same one, share the reading, and use it only
+/// if it is whole for all of them; rank 0 says what is not used.
+Expected<std::optional<Checkpoint>> findCheckpoint(const std::string &path, int64_t step = 0,
+                                                   Communicator *ranks = nullptr);
 
 } // namespace primus::runtime
 

@@ -2,6 +2,7 @@
 
 #include "runtime/metrics/ProcessMemory.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -59,4 +60,29 @@ std::vector<MemoryUse> primus::runtime::getProcessMemory(const void *arena) {
     }
   }
   return uses;
+}
+
+/// The number that a file begins with. Nothing if there is no file, or it says "max".
+static std::optional<int64_t> readNumber(const char *path) {
+  std::ifstream file(path);
+  int64_t number;
+  return file >> number ? std::optional(number) : std::nullopt;
+}
+
+std::optional<int64_t> primus::runtime::getAvailableMemory() {
+  std::ifstream file("/proc/meminfo");
+  std::optional<int64_t> available;
+  for (std::string line; !available && std::getline(file, line);)
+    if (long long kilobytes; std::sscanf(line.c_str(), "MemAvailable: %lld kB", &kilobytes) == 1)
+      available = kilobytes * 1024;
+  std::optional<int64_t> limit = readNumber("/sys/fs/cgroup/memory.max"),
+                         used = readNumber("/sys/fs/cgroup/memory.current");
+  if (!available || !limit || !used)
+    return available;
+  // Cached files go when memory is needed.
+  std::ifstream statistics("/sys/fs/cgroup/memory.stat");
+  for (std::string line; std::getline(statistics, line);)
+    if (long long cached; std::sscanf(line.c_str(), "file %lld", &cached) == 1)
+      *used -= cached;
+  return std::clamp<int64_t>(*limit - *used, 0, *available);
 }

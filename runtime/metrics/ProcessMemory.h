@@ -4,6 +4,7 @@
 #define PRIMUS_RUNTIME_METRICS_PROCESSMEMORY_H
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,10 @@ struct MemoryUse {
 /// include the program; data is every other file; heap is all other anonymous memory, threads' stacks included. Empty if
 /// the kernel gives no figures.
 std::vector<MemoryUse> getProcessMemory(const void *arena);
+
+/// Memory that can be had without pushing others out: the kernel's estimate, and no more than the limit on this process's
+/// control group leaves. Nothing if the kernel gives no figures.
+std::optional<int64_t> getAvailableMemory();
 
 } // namespace primus::runtime
 

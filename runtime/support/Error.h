@@ -30,6 +30,9 @@ public:
   static Error failure(std::string message) { return Error(ErrorKind::Failure, std::move(message)); }
   static Error defect(std::string message) { return Error(ErrorKind::Defect, std::move(message)); }
 
+  /// The same error with words before its message.
+  Error withPrefix(const std::string &prefix) const { return Error(getKind(), prefix + getMessage()); }
+
   explicit operator bool() const { return content.has_value(); }
   ErrorKind getKind() const { return content->kind; }
   int getExitCode() const { return static_cast<int>(content->kind); }

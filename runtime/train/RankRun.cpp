@@ -113,7 +113,7 @@ private:
   Communicator &communicator;
   const executable::Training &training;
   std::unique_ptr<Executor> executor;
-  std::optional<CheckpointSaver> saver;
+  std::unique_ptr<CheckpointSaver> saver;
   std::optional<MetricsFile> metrics;
 };
 
@@ -169,10 +169,10 @@ Error RankRun::openFiles(CheckpointState &state) {
   if (Error error = loadStart(*executor, run.options.resume, state))
     return error;
   if (!training.checkpoint().save().empty() && !training.frozen()) {
-    Expected<CheckpointSaver> created = CheckpointSaver::create(*executor);
+    Expected<std::unique_ptr<CheckpointSaver>> created = CheckpointSaver::create(*executor);
     if (!created)
       return created.takeError();
-    saver.emplace(std::move(*created));
+    saver = std::move(*created);
   }
   if (run.options.metricsPath.empty() || !isMainRank())
     return Error::success();
@@ -190,7 +190,7 @@ Error RankRun::train() {
   if (Error error = openFiles(state))
     return error;
   Expected<std::unique_ptr<Trainer>> trainer =
-      Trainer::create(*executor, data, metrics ? &*metrics : nullptr, std::move(state), saver ? &*saver : nullptr);
+      Trainer::create(*executor, data, metrics ? &*metrics : nullptr, std::move(state), saver.get());
   if (!trainer)
     return trainer.takeError();
   if (training.frozen())

@@ -3,7 +3,7 @@
 #include "runtime/train/Resume.h"
 
 #include "runtime/checkpoint/CheckpointFolder.h"
-#include "runtime/train/CheckpointSaver.h"
+#include "runtime/train/CheckpointShards.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -45,8 +45,12 @@ public:
 private:
   /// The variables' tensors, and how the two disagree on them.
   void matchVariables();
+  bool differsInPadding(const CheckpointTensor &tensor, const CheckpointTensor &expected) const;
   void compareSettings(const std::map<std::string, std::string> &own);
   Error checkOptimizer();
+  void read(const executable::Variable &variable, const CheckpointTensor &tensor);
+  /// Says in the log what was loaded.
+  void describe(const CheckpointState &state) const;
 
   Executor &executor;
   const Checkpoint &checkpoint;
@@ -72,6 +76,15 @@ Error Loader::checkOptimizer() {
   return Error::success();
 }
 
+/// Rows of the token tables beyond the vocabulary take part in nothing. How many there are may depend on the layout.
+bool Loader::differsInPadding(const CheckpointTensor &tensor, const CheckpointTensor &expected) const {
+  bool isTable = expected.name.starts_with("embedding.weight") || expected.name.starts_with("head.weight");
+  if (!isTable || tensor.type != expected.type || tensor.shape.size() != 2 || expected.shape.size() != 2)
+    return false;
+  int64_t vocabulary = executor.getExecutable().training().vocabulary();
+  return tensor.shape[1] == expected.shape[1] && std::min(tensor.shape[0], expected.shape[0]) >= vocabulary;
+}
+
 void Loader::matchVariables() {
   std::set<std::string> known;
   for (const executable::Variable &variable : executor.getExecutable().variables()) {
@@ -82,7 +95,7 @@ void Loader::matchVariables() {
     const CheckpointTensor *tensor = checkpoint.find(variable.name());
     if (!tensor)
       differences.push_back(fmt::format("{} of {} is missing", expected.name, expected.str()));
-    else if (tensor->type != expected.type || tensor->shape != expected.shape)
+    else if ((tensor->type != expected.type || tensor->shape != expected.shape) && !differsInPadding(*tensor, expected))
       differences.push_back(fmt::format("{} is {} instead of {}", expected.name, tensor->str(), expected.str()));
     else
       matches.emplace_back(&variable, tensor);
@@ -103,7 +116,8 @@ void Loader::compareSettings(const std::map<std::string, std::string> &own) {
     return it == settings.end() ? "unset" : it->second;
   };
   for (const auto &[name, unused] : all) {
-    if (get(saved, name) == get(own, name))
+    // The tables' shapes say whether another padding matters.
+    if (get(saved, name) == get(own, name) || name == "model.embedding.padded_vocabulary")
       continue;
     bool isModel = name.starts_with("model.");
     // A new run has its own way to train.
@@ -111,6 +125,17 @@ void Loader::compareSettings(const std::map<std::string, std::string> &own) {
       (isModel ? differences : warnings)
           .push_back(fmt::format("{} is {} instead of {}", name, get(saved, name), get(own, name)));
   }
+}
+
+/// Loads this rank's part. Rows that the checkpoint lacks are padding, and stay as they are.
+void Loader::read(const executable::Variable &variable, const CheckpointTensor &tensor) {
+  TensorRegion region = getRegion(variable, RankMesh(executor.getExecutable().mesh()), executor.getRank());
+  if (!region.shape.empty())
+    region.shape[0] = std::clamp<int64_t>(tensor.shape[0] - region.begin[0], 0, region.shape[0]);
+  std::byte *address = executor.getTensor(variable).address;
+  checkpoint.read(tensor, region, [&](uint64_t offset, std::span<const std::byte> bytes) {
+    executor.write({address + offset, static_cast<int64_t>(bytes.size())}, bytes.data());
+  });
 }
 
 Error Loader::load(CheckpointState &state) {
@@ -126,62 +151,95 @@ Error Loader::load(CheckpointState &state) {
         fmt::format("the checkpoint '{}' is of another model:\n  {}{}", checkpoint.getPath(),
                     fmt::join(differences.begin(), differences.begin() + static_cast<ptrdiff_t>(shown), "\n  "), more));
   }
+  for (auto [variable, tensor] : matches)
+    read(*variable, *tensor);
+  const CheckpointState &saved = checkpoint.getState();
+  if (part != Part::Parameters) {
+    state.step = saved.step;
+    state.samples = saved.samples;
+    state.optimizerSteps = part == Part::All ? saved.optimizerSteps : 0;
+  }
+  if (executor.getRank() == 0)
+    describe(state);
+  return Error::success();
+}
+
+void Loader::describe(const CheckpointState &state) const {
   for (const std::string &warning : warnings)
     spdlog::warn("the checkpoint differs from this run, which holds: {}", warning);
-  for (auto [variable, tensor] : matches) {
-    Tensor target = executor.getTensor(*variable);
-    checkpoint.read(*tensor, [&](uint64_t offset, std::span<const std::byte> bytes) {
-      executor.write({target.address + offset, static_cast<int64_t>(bytes.size())}, bytes.data());
-    });
-  }
-  const CheckpointState &saved = checkpoint.getState();
-  if (part == Part::Parameters) {
-    spdlog::info("starts with the parameters of the checkpoint '{}'", checkpoint.getPath());
-    return Error::success();
-  }
-  state.step = saved.step;
-  state.samples = saved.samples;
-  state.optimizerSteps = part == Part::All ? saved.optimizerSteps : 0;
-  spdlog::info("goes on after step {} from the checkpoint '{}'", state.step, checkpoint.getPath());
-  return Error::success();
+  int64_t savedBy = checkpoint.getState().worldSize;
+  std::string other = savedBy == state.worldSize ? "" : fmt::format(", which {} ranks have written", savedBy);
+  if (part == Part::Parameters)
+    spdlog::info("starts with the parameters of the checkpoint '{}'{}", checkpoint.getPath(), other);
+  else
+    spdlog::info("goes on after step {} from the checkpoint '{}'{}", state.step, checkpoint.getPath(), other);
 }
 
 //===----------------------------------------------------------------------===//
 // Choosing
 //===----------------------------------------------------------------------===//
 
-/// Loads from `path`; `found` says whether there was a checkpoint.
-static Error tryLoad(Executor &executor, const std::string &path, int64_t step, Part part, CheckpointState &state,
-                     bool &found) {
-  Expected<std::optional<Checkpoint>> checkpoint = findCheckpoint(path, step);
-  if (!checkpoint)
-    return checkpoint.takeError();
-  found = checkpoint->has_value();
-  return found ? Loader(executor, **checkpoint, part).load(state) : Error::success();
-}
+namespace {
 
-/// What the experiment wants of a checkpoint that it loads.
-static Part getPart(const executable::Checkpoint &config) {
+/// Finds the checkpoint to load and loads it. What is decided, all ranks decide alike.
+class Start {
+public:
+  Start(Executor &executor, CheckpointState &state)
+      : executor(executor), config(executor.getExecutable().training().checkpoint()), state(state) {}
+
+  Error load(const std::string &resume);
+
+private:
+  /// Whether there was a checkpoint in `path`, which is loaded then.
+  Expected<bool> tryLoad(const std::string &path, int64_t step, Part part);
+  /// Loads what the keys load and pretrained_checkpoint name.
+  Error loadConfigured();
+  Error loadNamed(const std::string &path);
+  /// What the experiment wants of a checkpoint that it loads.
+  Part getPart() const;
+  void say(const std::string &message) const;
+
+  Executor &executor;
+  const executable::Checkpoint &config;
+  CheckpointState &state;
+};
+
+} // namespace
+
+Part Start::getPart() const {
   if (config.finetune())
     return Part::Parameters;
   return config.fresh_optimizer() ? Part::AllButOptimizer : Part::All;
 }
 
-/// Loads what the keys load and pretrained_checkpoint name.
-static Error loadConfigured(Executor &executor, CheckpointState &state) {
-  const executable::Checkpoint &config = executor.getExecutable().training().checkpoint();
-  bool found = false;
+void Start::say(const std::string &message) const {
+  if (executor.getRank() == 0)
+    spdlog::info(message);
+}
+
+Expected<bool> Start::tryLoad(const std::string &path, int64_t step, Part part) {
+  Expected<std::optional<Checkpoint>> checkpoint = findCheckpoint(path, step, &executor.getCommunicator());
+  if (!checkpoint)
+    return checkpoint.takeError();
+  if (!*checkpoint)
+    return false;
+  Loader loader(executor, **checkpoint, part);
+  if (Error error = agreeAfter(&executor.getCommunicator(), [&] { return loader.load(state); }))
+    return error;
+  return true;
+}
+
+Error Start::loadConfigured() {
   if (!config.load().empty()) {
-    if (Error error = tryLoad(executor, config.load(), config.load_step(), getPart(config), state, found))
-      return error;
-    if (found)
-      return Error::success();
+    Expected<bool> found = tryLoad(config.load(), config.load_step(), getPart());
+    if (!found || *found)
+      return found ? Error::success() : found.takeError();
   }
   if (!config.pretrained().empty()) {
-    if (Error error = tryLoad(executor, config.pretrained(), 0, Part::Parameters, state, found))
-      return error;
-    return found ? Error::success()
-                 : Error::failure(fmt::format("there is no checkpoint in '{}' (pretrained_checkpoint)", config.pretrained()));
+    Expected<bool> found = tryLoad(config.pretrained(), 0, Part::Parameters);
+    if (!found || *found)
+      return found ? Error::success() : found.takeError();
+    return Error::failure(fmt::format("there is no checkpoint in '{}' (pretrained_checkpoint)", config.pretrained()));
   }
   if (config.load().empty())
     return Error::success();
@@ -189,33 +247,37 @@ static Error loadConfigured(Executor &executor, CheckpointState &state) {
   std::string message = fmt::format("there is no checkpoint{} in '{}' (load)", which, config.load());
   if (config.required())
     return Error::failure(message + ", and exit_on_missing_checkpoint is set");
-  spdlog::info("{}: training starts from the beginning", message);
+  say(message + ": training starts from the beginning");
   return Error::success();
 }
 
-Error primus::runtime::loadStart(Executor &executor, const std::string &resume, CheckpointState &state) {
-  const executable::Checkpoint &config = executor.getExecutable().training().checkpoint();
-  bool found = false;
-  if (!resume.empty() && resume != "auto") {
-    if (Error error = tryLoad(executor, resume, 0, getPart(config), state, found))
-      return error;
-    if (found)
-      return Error::success();
-    std::error_code code;
-    std::string message = fmt::format("--resume: there is no checkpoint in '{}'", resume);
-    return std::filesystem::exists(resume, code) ? Error::failure(message) : Error::configuration(message);
-  }
+Error Start::loadNamed(const std::string &path) {
+  Expected<bool> found = tryLoad(path, 0, getPart());
+  if (!found || *found)
+    return found ? Error::success() : found.takeError();
+  std::error_code code;
+  std::string message = fmt::format("--resume: there is no checkpoint in '{}'", path);
+  return std::filesystem::exists(path, code) ? Error::failure(message) : Error::configuration(message);
+}
+
+Error Start::load(const std::string &resume) {
+  if (!resume.empty() && resume != "auto")
+    return loadNamed(resume);
   if (resume.empty() && !config.auto_resume())
-    return loadConfigured(executor, state);
+    return loadConfigured();
   // The run's own checkpoints are complete, however it started.
-  if (!config.save().empty())
-    if (Error error = tryLoad(executor, config.save(), 0, Part::All, state, found))
-      return error;
-  if (found)
-    return Error::success();
-  spdlog::info(config.save().empty() ? "this run saves no checkpoints to go on from (save is not set)"
-                                     : fmt::format("there is no checkpoint in '{}' to go on from", config.save()));
+  if (!config.save().empty()) {
+    Expected<bool> found = tryLoad(config.save(), 0, Part::All);
+    if (!found || *found)
+      return found ? Error::success() : found.takeError();
+  }
+  say(config.save().empty() ? "this run saves no checkpoints to go on from (save is not set)"
+                            : fmt::format("there is no checkpoint in '{}' to go on from", config.save()));
   if (config.load().empty() && config.pretrained().empty())
-    spdlog::info("training starts from the beginning");
-  return loadConfigured(executor, state);
+    say("training starts from the beginning");
+  return loadConfigured();
+}
+
+Error primus::runtime::loadStart(Executor &executor, const std::string &resume, CheckpointState &state) {
+  return Start(executor, state).load(resume);
 }

@@ -15,7 +15,7 @@ CheckpointState makeInitialState(const executable::Executable &executable, int64
 /// Loads the checkpoint that --resume or else the experiment asks for into the executor's variables, and counts in
 /// `state` on from it; `state` comes as makeInitialState made it. `resume` is empty, "auto" or a path. Says in the log
 /// what it does, with a warning for every setting that differs. A checkpoint of another model is an error that lists the
-/// differences.
+/// differences. With several ranks, each loads its own parts, whatever the layout of the ranks that saved them.
 Error loadStart(Executor &executor, const std::string &resume, CheckpointState &state);
 
 } // namespace primus::runtime

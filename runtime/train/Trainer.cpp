@@ -198,6 +198,11 @@ Error Trainer::save() {
   return saver->save(state);
 }
 
+Error Trainer::finishSaving(Error ending) {
+  Error unsaved = saver ? saver->finish() : Error::success();
+  return ending ? std::move(ending) : std::move(unsaved);
+}
+
 void Trainer::logStop(Stop stop) const {
   std::string place = fmt::format("after step {} of {}", state.step, training.train_steps());
   std::string howOn = saver ? "; --resume auto goes on from there" : "; nothing is saved (save is not set)";
@@ -231,7 +236,7 @@ Error Trainer::run() {
       if (Error error = metricsFile->append(metrics))
         return error;
     if (diverged)
-      return diverged;
+      return finishSaving(std::move(diverged));
     Expected<Stop> agreed = agreeOnStop();
     if (!agreed)
       return agreed.takeError();
@@ -242,6 +247,9 @@ Error Trainer::run() {
     if (metrics.validationLoss)
       spdlog::info("step {}  validation loss {:.4f}", state.step, *metrics.validationLoss);
     previous = metrics;
+    if (saver)
+      if (Error error = saver->poll())
+        return error;
     bool isSaved = (saver && saver->isDue(state.step)) || (isDone() && !training.checkpoint().skip_last());
     if (!isSaved)
       continue;
@@ -257,6 +265,8 @@ Error Trainer::run() {
   if (stop != Stop::None)
     if (Error error = save())
       return error;
+  if (Error error = finishSaving(Error::success()))
+    return error;
   logStop(stop);
   // Whoever sends a signal wants the process to end now.
   return stop == Stop::Signal ? Error::success() : close();

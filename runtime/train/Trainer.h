@@ -53,6 +53,9 @@ private:
   Error evaluateAfterStep(StepMetrics &metrics);
   /// Saves this step, unless that has been done or is not wanted at all.
   Error save();
+  /// Waits for what is being saved, which is of use however the run ends. Returns the error that ends it, or else what
+  /// failed now.
+  Error finishSaving(Error ending);
   void logStop(Stop stop) const;
   /// Makes one decision of what the ranks see: a signal that any of them got, and rank 0's clock.
   Expected<Stop> agreeOnStop();
