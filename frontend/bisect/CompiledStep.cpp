@@ -107,7 +107,7 @@ static Tensor download(runtime::Device &device, const void *source, RankedTensor
 
 LogicalResult CompiledStep::initialize(uint64_t seed) {
   for (auto variable : module.getOps<graph::VariableOp>()) {
-    FailureOr<Tensor> value = interpreter::makeInitialValue(variable, seed);
+    FailureOr<Tensor> value = interpreter::makeInitialValue(variable, variable.getTensorType(), seed);
     if (failed(value))
       return failure();
     value->round();

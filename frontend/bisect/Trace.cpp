@@ -110,8 +110,8 @@ FailureOr<Trace> bisect::traceSteps(ModuleOp module, interpreter::Mode mode, con
     trace.gradNorms.push_back((*results)[1].values[0]);
   }
   for (auto variable : module.getOps<graph::VariableOp>())
-    if (const Tensor *value = interpreter.getVariable(variable.getSymName()))
-      trace.variables[variable.getSymName().str()] = std::make_shared<Tensor>(*value);
+    if (TensorRef value = interpreter.getVariable(variable.getSymName()))
+      trace.variables[variable.getSymName().str()] = value;
   return trace;
 }
 

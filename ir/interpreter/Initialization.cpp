@@ -6,7 +6,8 @@ using namespace mlir;
 using namespace primus;
 using namespace primus::interpreter;
 
-FailureOr<runtime::InitializerSpec> primus::interpreter::getInitializerSpec(graph::VariableOp variable) {
+FailureOr<runtime::InitializerSpec> primus::interpreter::getInitializerSpec(graph::VariableOp variable,
+                                                                            RankedTensorType type) {
   graph::InitAttr init = variable.getInit();
   runtime::InitializerSpec spec;
   spec.kind = init.getKind().str();
@@ -26,16 +27,18 @@ FailureOr<runtime::InitializerSpec> primus::interpreter::getInitializerSpec(grap
         return variable.emitOpError() << "parameter '" << parameter.getName().getValue() << "' of its initializer is "
                                       << parameter.getValue() << "; expected a float, inv_freq as array<f64: ...>, or axes as a list of names";
     }
-  if (std::optional<std::string> problem = runtime::checkInitializer(spec, variable.getTensorType().getShape()))
+  if (std::optional<std::string> problem = runtime::checkInitializer(spec, type.getShape()))
     return variable.emitOpError() << *problem;
   return spec;
 }
 
-FailureOr<Tensor> primus::interpreter::makeInitialValue(graph::VariableOp variable, uint64_t seed) {
-  FailureOr<runtime::InitializerSpec> spec = getInitializerSpec(variable);
-  FailureOr<Tensor> tensor = Tensor::make(variable, variable.getTensorType());
+FailureOr<Tensor> primus::interpreter::makeInitialValue(graph::VariableOp variable, RankedTensorType type,
+                                                        uint64_t seed, int64_t axisIndex) {
+  FailureOr<runtime::InitializerSpec> spec = getInitializerSpec(variable, type);
+  FailureOr<Tensor> tensor = Tensor::make(variable, type);
   if (failed(spec) || failed(tensor))
     return failure();
+  spec->axisIndex = axisIndex;
   std::vector<float> values(tensor->size());
   if (std::optional<std::string> problem =
           runtime::initialize(*spec, tensor->shape, seed, 0, tensor->size(), values.data()))

@@ -8,10 +8,13 @@
 
 namespace primus::interpreter {
 
-/// A variable's initialiser in the runtime's terms, checked; a located error if the runtime does not know it.
-mlir::FailureOr<runtime::InitializerSpec> getInitializerSpec(graph::VariableOp variable);
+/// A variable's initialiser in the runtime's terms, checked for a (whole) value of this type; a located error if the
+/// runtime does not know it.
+mlir::FailureOr<runtime::InitializerSpec> getInitializerSpec(graph::VariableOp variable, mlir::RankedTensorType type);
 
-/// A variable's first value, as the runtime makes it.
-mlir::FailureOr<Tensor> makeInitialValue(graph::VariableOp variable, uint64_t seed);
+/// A variable's first (whole) value, of this type, as the runtime makes it; that of a rank's place on a rank which has
+/// this one.
+mlir::FailureOr<Tensor> makeInitialValue(graph::VariableOp variable, mlir::RankedTensorType type, uint64_t seed,
+                                         int64_t axisIndex = 0);
 
 } // namespace primus::interpreter

@@ -11,7 +11,13 @@ using namespace mlir;
 using namespace primus::graph;
 using namespace primus::interpreter;
 
-Interpreter::Interpreter(ModuleOp module, Mode mode) : module(module), mode(mode), symbols(module) {}
+/// The mesh that a module is placed on; null before.
+static MeshAttr getMesh(ModuleOp module) {
+  return module->hasAttr(kPlacedAttr) ? module->getAttrOfType<MeshAttr>(kMeshAttr) : MeshAttr();
+}
+
+Interpreter::Interpreter(ModuleOp module, Mode mode)
+    : module(module), mode(mode), ranks(getMesh(module)), symbols(module) {}
 
 void Interpreter::round(Tensor &tensor) const {
   if (mode == Mode::Faithful || isa<IntegerType>(tensor.elementType))
@@ -57,23 +63,45 @@ func::FuncOp Interpreter::getFunction(Operation *user, StringRef name) {
   return *cached;
 }
 
-FailureOr<SmallVector<Tensor>> Interpreter::run(StringRef function, ArrayRef<Tensor> inputs) {
-  SmallVector<TensorRef> arguments;
-  for (const Tensor &input : inputs) {
-    auto argument = std::make_shared<Tensor>(input);
-    round(*argument);
-    arguments.push_back(std::move(argument));
+FailureOr<RankValues> Interpreter::distribute(Operation *user, const Tensor &whole, Type type) const {
+  RankValues parts;
+  for (int64_t rank = 0; rank < ranks.getCount(); ++rank) {
+    FailureOr<Tensor> part = ranks.slice(user, whole, getLayout(type), rank);
+    if (failed(part))
+      return failure();
+    round(*part);
+    parts.push_back(std::make_shared<Tensor>(std::move(*part)));
   }
-  Results results = call(module, function, arguments);
+  return parts;
+}
+
+FailureOr<SmallVector<Tensor>> Interpreter::run(StringRef name, ArrayRef<Tensor> inputs) {
+  // Layouts stand in the types of the function itself, not of the copy that runs.
+  auto function = symbols.lookup<func::FuncOp>(name);
+  SmallVector<RankValues> arguments;
+  for (auto [index, input] : llvm::enumerate(inputs)) {
+    bool isArgument = function && index < function.getNumArguments();
+    FailureOr<RankValues> parts =
+        distribute(module, input, isArgument ? function.getArgumentTypes()[index] : input.getType());
+    if (failed(parts))
+      return failure();
+    arguments.push_back(std::move(*parts));
+  }
+  Results results = call(module, name, arguments);
   if (failed(results))
     return failure();
   SmallVector<Tensor> values;
-  for (const TensorRef &result : *results)
-    values.push_back(*result);
+  for (auto [index, parts] : llvm::enumerate(*results)) {
+    LayoutAttr layout = getLayout(function.getResultTypes()[index]);
+    FailureOr<Tensor> value = ranks.join(function, "result #" + Twine(index) + " of '" + name + "'", parts, layout);
+    if (failed(value))
+      return failure();
+    values.push_back(std::move(*value));
+  }
   return values;
 }
 
-Interpreter::Results Interpreter::call(Operation *user, StringRef name, ArrayRef<TensorRef> inputs) {
+Interpreter::Results Interpreter::call(Operation *user, StringRef name, ArrayRef<RankValues> inputs) {
   func::FuncOp function = getFunction(user, name);
   if (!function)
     return failure();
@@ -88,9 +116,9 @@ Interpreter::Results Interpreter::call(Operation *user, StringRef name, ArrayRef
                              << inputs.size();
   for (auto [index, input, type] : llvm::enumerate(inputs, function.getArgumentTypes())) {
     auto tensorType = dyn_cast<RankedTensorType>(type);
-    if (!tensorType || !input->fits(tensorType))
+    if (!tensorType || !input.front()->fits(tensorType))
       return user->emitError() << "input #" << index << " of '" << name << "' has type " << type << ", but got "
-                               << input->getType();
+                               << input.front()->getType();
   }
   Frame frame;
   return runBlock(function.getBody().front(), inputs, frame);
@@ -106,11 +134,23 @@ void Interpreter::releaseOperands(Operation &op, Frame &frame) {
   }
 }
 
-Interpreter::Results Interpreter::runBlock(Block &block, ArrayRef<TensorRef> arguments, Frame &frame) {
+void Interpreter::observe(Operation *op, ArrayRef<RankValues> operands, MutableArrayRef<RankValues> results) {
+  if (!observer)
+    return;
+  for (int64_t rank = 0; rank < ranks.getCount(); ++rank) {
+    auto ofRank = [&](const RankValues &values) { return values[rank]; };
+    SmallVector<TensorRef> read = llvm::map_to_vector(operands, ofRank), computed = llvm::map_to_vector(results, ofRank);
+    observer(op, read, computed);
+    for (auto [result, value] : llvm::zip_equal(results, computed))
+      result[rank] = std::move(value);
+  }
+}
+
+Interpreter::Results Interpreter::runBlock(Block &block, ArrayRef<RankValues> arguments, Frame &frame) {
   for (auto [argument, value] : llvm::zip_equal(block.getArguments(), arguments))
     frame[argument] = value;
   for (Operation &op : block) {
-    SmallVector<TensorRef> operands;
+    SmallVector<RankValues> operands;
     for (Value operand : op.getOperands())
       operands.push_back(frame.lookup(operand));
     if (op.hasTrait<OpTrait::IsTerminator>())
@@ -118,8 +158,7 @@ Interpreter::Results Interpreter::runBlock(Block &block, ArrayRef<TensorRef> arg
     Results results = runOp(&op, operands, frame);
     if (failed(results))
       return failure();
-    if (observer)
-      observer(&op, operands, *results);
+    observe(&op, operands, *results);
     for (auto [value, result] : llvm::zip_equal(op.getResults(), *results))
       frame[value] = std::move(result);
     releaseOperands(op, frame);
@@ -127,36 +166,37 @@ Interpreter::Results Interpreter::runBlock(Block &block, ArrayRef<TensorRef> arg
   return block.getParentOp()->emitError("cannot be interpreted: its block has no terminator");
 }
 
-Interpreter::Results Interpreter::runOp(Operation *op, ArrayRef<TensorRef> operands, Frame &frame) {
+Interpreter::Results Interpreter::runOp(Operation *op, ArrayRef<RankValues> operands, Frame &frame) {
   return TypeSwitch<Operation *, Results>(op)
       .Case([&](LoadOp load) { return runLoad(load); })
       .Case([&](StoreOp store) { return runStore(store, operands); })
       .Case([&](CallOp call) { return this->call(call, call.getCallee(), operands); })
       .Case([&](ScheduleOp schedule) { return runSchedule(schedule, operands, frame); })
       .Case([&](FusionOp fusion) { return runFusion(fusion, operands); })
+      .Case([&](CollectiveOpInterface collective) { return runCollective(collective, operands.front()); })
       .Default([&](Operation *other) { return runPrimitive(other, operands); });
 }
 
-Interpreter::Results Interpreter::runPrimitive(Operation *op, ArrayRef<TensorRef> operands) {
+Interpreter::Results Interpreter::runPrimitive(Operation *op, ArrayRef<RankValues> operands) {
   Primitive primitive = findPrimitive(op->getName().getStringRef());
   if (!primitive)
     return op->emitError() << "'" << op->getName() << "' cannot be interpreted: it is no op of a graph phase";
-  SmallVector<const Tensor *> inputs;
-  for (const TensorRef &operand : operands)
-    inputs.push_back(operand.get());
-  SmallVector<Tensor> results;
-  for (Type type : op->getResultTypes()) {
-    FailureOr<Tensor> result = Tensor::make(op, type);
-    if (failed(result))
+  SmallVector<RankValues> computed(op->getNumResults());
+  for (int64_t rank = 0; rank < ranks.getCount(); ++rank) {
+    auto inputs = llvm::map_to_vector(operands, [&](const RankValues &operand) { return operand[rank].get(); });
+    SmallVector<Tensor> results;
+    for (Type type : op->getResultTypes()) {
+      FailureOr<Tensor> result = Tensor::make(op, type);
+      if (failed(result))
+        return failure();
+      results.push_back(std::move(*result));
+    }
+    if (failed(primitive(op, inputs, results)))
       return failure();
-    results.push_back(std::move(*result));
+    for (auto [values, result] : llvm::zip_equal(computed, results)) {
+      round(result);
+      values.push_back(std::make_shared<Tensor>(std::move(result)));
+    }
   }
-  if (failed(primitive(op, inputs, results)))
-    return failure();
-  SmallVector<TensorRef> shared;
-  for (Tensor &result : results) {
-    round(result);
-    shared.push_back(std::make_shared<Tensor>(std::move(result)));
-  }
-  return shared;
+  return computed;
 }

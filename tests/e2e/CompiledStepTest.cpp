@@ -135,7 +135,7 @@ TEST_P(CompiledStep, EqualsTheInterpreter) {
     // The first moment after one step is the gradient, scaled.
     if (!StringRef(variable.name()).ends_with(".m"))
       continue;
-    const interpreter::Tensor *wanted = judge.getVariable(variable.name());
+    interpreter::TensorRef wanted = judge.getVariable(variable.name());
     ASSERT_NE(wanted, nullptr) << variable.name();
     std::vector<float> got(wanted->values.size());
     executor.read(*executor.findVariable(variable.name()), got.data());

@@ -1,14 +1,19 @@
 //===- ShardableTest.cpp - Sharding rules against execution ---------------===//
 //
-// What a rule says is tried: an op that runs on the halves of a factor gives the halves of its result, or parts that
-// sum up to it.
+// What a rule says is tried: the local forms of an op, on ranks over which its factors are split, give the blocks of its
+// result, or parts that sum up to it.
 //
 //===----------------------------------------------------------------------===//
 
 #include "OpHarness.h"
 
-#include "ir/graph/GraphBuilder.h"
 #include "ir/graph/Localizer.h"
+#include "runtime/init/Initializer.h"
+
+#include "mlir/AsmParser/AsmParser.h"
+#include "llvm/ADT/StringExtras.h"
+
+#include <map>
 
 using namespace mlir;
 using namespace primus::graph;
@@ -139,16 +144,24 @@ void expectClose(ArrayRef<double> actual, ArrayRef<double> expected, double tole
   EXPECT_LE(relativeError(actual, expected), tolerance) << what;
 }
 
-/// One half of an axis.
-struct HalfLocalizer : Localizer {
-  HalfLocalizer(OpBuilder &builder, unsigned half) : builder(builder), half(half) {}
-  Value getAxisIndex(ArrayAttr) override {
-    return GraphBuilder(builder, builder.getUnknownLoc()).splat(RankedTensorType::get({}, builder.getI32Type()), half);
+/// Asks the module's variables where a rank is.
+struct VariableLocalizer : Localizer {
+  VariableLocalizer(OpBuilder &builder, MeshAttr mesh) : builder(builder), mesh(mesh) {}
+  Value getAxisIndex(ArrayAttr axes) override {
+    return LoadOp::create(builder, builder.getUnknownLoc(), RankedTensorType::get({}, builder.getI32Type()),
+                          getVariableName(axes));
   }
-  int64_t getSize(ArrayAttr) override { return 2; }
+  int64_t getSize(ArrayAttr axes) override { return *mesh.getGroupSize(axes); }
+
+  static std::string getVariableName(ArrayAttr axes) {
+    std::string name = "index";
+    for (StringRef axis : axes.getAsValueRange<StringAttr>())
+      name += ("." + axis).str();
+    return name;
+  }
 
   OpBuilder &builder;
-  unsigned half;
+  MeshAttr mesh;
 };
 
 class ShardableTest : public OpHarness, public ::testing::WithParamInterface<OpCase> {
@@ -160,90 +173,99 @@ protected:
     rule = cast<Shardable>(op).getShardingRule();
     inputs = makeInputs(getFunction(*module), GetParam().positive);
     whole = runModule(*module, inputs);
+    mesh = cast<MeshAttr>(parseAttribute(R"(#graph.mesh<"x" = 2, "y" = 2>)", &context));
   }
 
-  /// The dimension that maps to the factor, if any.
-  static std::optional<unsigned> findDim(ArrayRef<int64_t> dims, int64_t factor) {
-    const int64_t *found = llvm::find(dims, factor);
-    return found == dims.end() ? std::nullopt : std::optional<unsigned>(found - dims.begin());
+  /// Which mesh axes split each factor.
+  using Split = std::map<int64_t, std::vector<StringRef>>;
+
+  bool isDivisible(const Split &split) const {
+    return llvm::all_of(split, [&](const auto &entry) { return rule.sizes[entry.first] % (1 << entry.second.size()) == 0; });
   }
 
-  static RankedTensorType halve(Type type, ArrayRef<int64_t> dims, int64_t factor) {
+  /// A value's type on one rank, with its layout. Results lack the dimensions that a split factor sums over.
+  RankedTensorType getLocalType(Type type, ArrayRef<int64_t> dims, const Split &split, bool isResult) {
     auto tensor = cast<RankedTensorType>(type);
     SmallVector<int64_t> shape(tensor.getShape());
-    auto layout = LayoutAttr::getReplicated(type.getContext(), shape.size());
-    if (std::optional<unsigned> dim = findDim(dims, factor)) {
-      shape[*dim] /= 2;
-      layout = layout.withDim(*dim, StringAttr::get(type.getContext(), "half"));
+    auto layout = LayoutAttr::getReplicated(&context, shape.size());
+    SmallVector<StringAttr> partial;
+    for (const auto &[factor, axes] : split) {
+      SmallVector<Attribute> names;
+      for (StringRef axis : axes)
+        names.push_back(StringAttr::get(&context, axis));
+      if (const int64_t *dim = llvm::find(dims, factor); dim != dims.end()) {
+        layout = layout.withDim(dim - dims.begin(), names);
+        shape[dim - dims.begin()] /= 1 << axes.size();
+      } else if (isResult && rule.reduced[factor]) {
+        for (Attribute name : names)
+          partial.push_back(cast<StringAttr>(name));
+      }
     }
+    auto reduce = dyn_cast<ReduceOp>(op);
+    ReduceKind kind = reduce ? reduce.getKind() : ReduceKind::Sum;
+    layout = layout.withPartial(partial, SmallVector<ReduceKind>(partial.size(), kind));
     return RankedTensorType::get(shape, tensor.getElementType(), layout);
   }
 
-  /// One half of `tensor` along the factor's dimension, or all of it.
-  static Tensor slice(const Tensor &tensor, ArrayRef<int64_t> dims, int64_t factor, unsigned half) {
-    Tensor result(halve(tensor.getType(), dims, factor));
-    std::optional<unsigned> dim = findDim(dims, factor);
-    SmallVector<int64_t> strides = primus::interpreter::getStrides(tensor.shape);
-    int64_t base = dim ? half * result.shape[*dim] * strides[*dim] : 0;
-    double *out = result.values.data();
-    primus::interpreter::forEachOffset(result.shape, strides, base,
-                                       [&](int64_t offset) { *out++ = tensor.values[offset]; });
-    return result;
-  }
-
-  /// The results of the op on one half of the factor.
-  SmallVector<Tensor> runHalf(int64_t factor, unsigned half) {
-    SmallVector<Tensor> halves;
+  /// The results of the op on the ranks of the mesh, each of which does what `localize` says.
+  SmallVector<Tensor> runSplit(const Split &split) {
     SmallVector<Type> types, results;
-    for (auto [input, dims] : llvm::zip_equal(inputs, rule.operands)) {
-      halves.push_back(slice(input, dims, factor, half));
-      types.push_back(halve(input.getType(), dims, factor));
-    }
+    for (auto [input, dims] : llvm::zip_equal(inputs, rule.operands))
+      types.push_back(getLocalType(input.getType(), dims, split, /*isResult=*/false));
     for (auto [type, dims] : llvm::zip_equal(op->getResultTypes(), rule.results))
-      results.push_back(halve(type, dims, factor));
+      results.push_back(getLocalType(type, dims, split, /*isResult=*/true));
     OwningOpRef<ModuleOp> local = ModuleOp::create(module->getLoc());
     OpBuilder builder(local->getBodyRegion());
+    (*local)->setAttr(kMeshAttr, mesh);
+    (*local)->setAttr(kPlacedAttr, builder.getUnitAttr());
+    for (ArrayAttr axes : {builder.getStrArrayAttr({"x"}), builder.getStrArrayAttr({"y"}), builder.getStrArrayAttr({"y", "x"})}) {
+      auto init = InitAttr::get(&context, builder.getStringAttr("axis_index"),
+                                builder.getDictionaryAttr(builder.getNamedAttr("axes", axes)));
+      VariableOp::create(builder, local->getLoc(), VariableLocalizer::getVariableName(axes),
+                         RankedTensorType::get({}, builder.getI32Type()), Role::Constant, init, /*stream=*/0,
+                         /*decay=*/false, /*dims=*/ArrayAttr());
+    }
     auto function = func::FuncOp::create(builder, local->getLoc(), "f", builder.getFunctionType(types, results));
     Block *block = function.addEntryBlock();
     builder.setInsertionPointToStart(block);
-    HalfLocalizer localizer(builder, half);
-    SmallVector<Value> values =
-        cast<Shardable>(op).localize(builder, block->getArguments(), results, localizer);
-    func::ReturnOp::create(builder, local->getLoc(), values);
-    EXPECT_TRUE(succeeded(verify(*local)));
-    return runModule(*local, halves);
+    VariableLocalizer localizer(builder, mesh);
+    func::ReturnOp::create(builder, local->getLoc(),
+                           cast<Shardable>(op).localize(builder, block->getArguments(), results, localizer));
+    EXPECT_TRUE(succeeded(verify(*local))) << messages;
+    primus::interpreter::Interpreter interpreter(*local);
+    EXPECT_TRUE(succeeded(interpreter.initializeVariables(0)));
+    auto values = interpreter.run("f", inputs);
+    EXPECT_TRUE(succeeded(values)) << messages;
+    return succeeded(values) ? *values : SmallVector<Tensor>();
+  }
+
+  void expectWhole(const Split &split) {
+    std::string trace;
+    for (const auto &[factor, axes] : split)
+      trace += "factor " + std::to_string(factor) + " over " + llvm::join(axes, ", ") + "; ";
+    SCOPED_TRACE(trace);
+    SmallVector<Tensor> results = runSplit(split);
+    ASSERT_EQ(results.size(), whole.size());
+    for (auto [i, result] : llvm::enumerate(results))
+      expectClose(result.values, whole[i].values, 1e-12, "result " + std::to_string(i));
   }
 
   OwningOpRef<ModuleOp> module;
   Operation *op = nullptr;
   ShardingRule rule;
   SmallVector<Tensor> inputs, whole;
+  MeshAttr mesh;
 };
 
-TEST_P(ShardableTest, HalvesGiveTheWhole) {
-  for (int64_t factor = 0; factor < static_cast<int64_t>(rule.sizes.size()); ++factor) {
-    SCOPED_TRACE("factor " + std::to_string(factor));
-    // The vocabulary's ranks exchange parts: see below.
-    if (rule.sizes[factor] % 2 != 0 || (isa<CrossEntropyOp>(op) && rule.operands[1][0] == factor))
-      continue;
-    SmallVector<Tensor> low = runHalf(factor, 0), high = runHalf(factor, 1);
-    for (auto [i, dims] : llvm::enumerate(rule.results)) {
-      std::string what = "result " + std::to_string(i);
-      if (findDim(dims, factor)) {
-        expectClose(low[i].values, slice(whole[i], dims, factor, 0).values, 1e-12, what);
-        expectClose(high[i].values, slice(whole[i], dims, factor, 1).values, 1e-12, what);
-      } else if (rule.reduced[factor]) {
-        auto reduce = dyn_cast<ReduceOp>(op);
-        bool isMax = reduce && reduce.getKind() == ReduceKind::Max;
-        std::vector<double> combined;
-        for (auto [a, b] : llvm::zip_equal(low[i].values, high[i].values))
-          combined.push_back(isMax ? std::max(a, b) : a + b);
-        expectClose(combined, whole[i].values, 1e-12, what);
-      } else {
-        expectClose(low[i].values, whole[i].values, 1e-12, what);
-        expectClose(high[i].values, whole[i].values, 1e-12, what);
-      }
-    }
+TEST_P(ShardableTest, RanksGiveTheWhole) {
+  const int64_t factors = rule.sizes.size();
+  for (int64_t factor = 0; factor < factors; ++factor) {
+    for (const Split &split : {Split{{factor, {"x"}}}, Split{{factor, {"y", "x"}}}})
+      if (isDivisible(split))
+        expectWhole(split);
+    for (int64_t other = 0; other < factors; ++other)
+      if (Split split{{factor, {"x"}}, {other, {"y"}}}; other != factor && isDivisible(split))
+        expectWhole(split);
   }
 }
 
@@ -276,6 +298,66 @@ INSTANTIATE_TEST_SUITE_P(Ops, ShardableTest, ::testing::ValuesIn(kCases), [](con
   std::replace(name.begin(), name.end(), ' ', '_');
   return name;
 });
+
+/// Attention over a sequence whose tokens are stored for context parallelism: each rank has its tokens' queries and, from
+/// an all-gather, all keys.
+class ContextParallelTest : public OpHarness {
+protected:
+  static constexpr int64_t tokens = 16, ranks = 4;
+
+  /// [1, tokens, 2, 4] or [1, 2, tokens], in the order of storage.
+  static Tensor store(const Tensor &x, int64_t dim) {
+    Tensor result = x;
+    int64_t inner = primus::interpreter::getStrides(x.shape)[dim], outer = x.size() / (inner * tokens);
+    for (int64_t o = 0; o < outer; ++o)
+      for (int64_t i = 0; i < tokens; ++i)
+        std::copy_n(&x.values[(o * tokens + primus::runtime::getContextPosition(i, tokens, ranks)) * inner], inner,
+                    &result.values[(o * tokens + i) * inner]);
+    return result;
+  }
+};
+
+TEST_F(ContextParallelTest, EqualsAttentionInOrder) {
+  SmallVector<Tensor> inputs, stored;
+  for (uint64_t i = 0; i < 4; ++i) {
+    inputs.push_back(random({1, tokens, 2, 4}, i));
+    stored.push_back(store(inputs.back(), 1));
+  }
+  auto expected = run(R"(
+  func.func @f(%q: tensor<1x16x2x4xf32>, %k: tensor<1x16x2x4xf32>, %v: tensor<1x16x2x4xf32>, %do: tensor<1x16x2x4xf32>)
+      -> (tensor<1x16x2x4xf32>, tensor<1x2x16xf32>, tensor<1x16x2x4xf32>, tensor<1x16x2x4xf32>, tensor<1x16x2x4xf32>) {
+    %o, %lse = graph.attention %q, %k, %v scale 0.5 {causal, window = 9 : i64} : tensor<1x16x2x4xf32>, tensor<1x16x2x4xf32> -> tensor<1x2x16xf32>
+    %dq, %dk, %dv = graph.attention_grad %do, %q, %k, %v, %o, %lse scale 0.5 {causal, window = 9 : i64} : tensor<1x16x2x4xf32>, tensor<1x16x2x4xf32>, tensor<1x2x16xf32> -> tensor<1x16x2x4xf32>, tensor<1x16x2x4xf32>
+    return %o, %lse, %dq, %dk, %dv : tensor<1x16x2x4xf32>, tensor<1x2x16xf32>, tensor<1x16x2x4xf32>, tensor<1x16x2x4xf32>, tensor<1x16x2x4xf32>
+  })",
+                      inputs);
+  auto module = parse(R"(
+#split = #graph.layout<mesh, [[], ["cp"], [], []]>
+#whole = #graph.layout<mesh, [[], [], [], []]>
+#sums = #graph.layout<mesh, [[], [], [], []], partial = {cp : sum}>
+#rows = #graph.layout<mesh, [[], [], ["cp"]]>
+module attributes {graph.placed, graph.mesh = #graph.mesh<"cp" = 4>} {
+  graph.variable @positions : tensor<4xi32, #graph.layout<mesh, [["cp"]]>> role constant init #graph.init<"positions", {ranks = 4.0 : f64}>
+  func.func @f(%q: tensor<1x4x2x4xf32, #split>, %k: tensor<1x4x2x4xf32, #split>, %v: tensor<1x4x2x4xf32, #split>, %do: tensor<1x4x2x4xf32, #split>)
+      -> (tensor<1x4x2x4xf32, #split>, tensor<1x2x4xf32, #rows>, tensor<1x4x2x4xf32, #split>, tensor<1x4x2x4xf32, #split>, tensor<1x16x2x4xf32, #sums>) {
+    %i = graph.load @positions : tensor<4xi32, #graph.layout<mesh, [["cp"]]>>
+    %j = graph.all_gather %i over ["cp"] dim 0 : tensor<4xi32, #graph.layout<mesh, [["cp"]]>> -> tensor<16xi32, #graph.layout<mesh, [[]]>>
+    %ks = graph.all_gather %k over ["cp"] dim 1 : tensor<1x4x2x4xf32, #split> -> tensor<1x16x2x4xf32, #whole>
+    %vs = graph.all_gather %v over ["cp"] dim 1 : tensor<1x4x2x4xf32, #split> -> tensor<1x16x2x4xf32, #whole>
+    %o, %lse = graph.attention %q, %ks, %vs positions %i, %j scale 0.5 {causal, window = 9 : i64} : tensor<1x4x2x4xf32, #split>, tensor<1x16x2x4xf32, #whole>, tensor<4xi32, #graph.layout<mesh, [["cp"]]>>, tensor<16xi32, #graph.layout<mesh, [[]]>> -> tensor<1x2x4xf32, #rows>
+    %dq, %dks, %dvs = graph.attention_grad %do, %q, %ks, %vs, %o, %lse positions %i, %j scale 0.5 {causal, window = 9 : i64} : tensor<1x4x2x4xf32, #split>, tensor<1x16x2x4xf32, #whole>, tensor<1x2x4xf32, #rows>, tensor<4xi32, #graph.layout<mesh, [["cp"]]>>, tensor<16xi32, #graph.layout<mesh, [[]]>> -> tensor<1x4x2x4xf32, #split>, tensor<1x16x2x4xf32, #sums>
+    %dk = graph.reduce_scatter sum %dks over ["cp"] dim 1 : tensor<1x16x2x4xf32, #sums> -> tensor<1x4x2x4xf32, #split>
+    return %o, %lse, %dq, %dk, %dvs : tensor<1x4x2x4xf32, #split>, tensor<1x2x4xf32, #rows>, tensor<1x4x2x4xf32, #split>, tensor<1x4x2x4xf32, #split>, tensor<1x16x2x4xf32, #sums>
+  }
+})");
+  ASSERT_TRUE(module);
+  primus::interpreter::Interpreter interpreter(*module);
+  ASSERT_TRUE(succeeded(interpreter.initializeVariables(0)));
+  auto actual = interpreter.run("f", stored);
+  ASSERT_TRUE(succeeded(actual)) << messages;
+  for (auto [i, value] : llvm::enumerate(*actual))
+    expectClose(value.values, store(expected[i], i == 1 ? 2 : 1).values, 1e-12, "result " + std::to_string(i));
+}
 
 /// Rules must split what matters; a rule that replicates everything would pass the tests above.
 class ShardingRuleTest : public OpHarness {
