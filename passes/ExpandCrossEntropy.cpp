@@ -31,7 +31,7 @@ static int64_t chooseChunk(int64_t tokens, int64_t rows, int64_t limit, int64_t 
 static CrossEntropyGradOp findGradient(CrossEntropyOp loss) {
   for (Operation *user : loss.getLse().getUsers())
     if (auto gradient = dyn_cast<CrossEntropyGradOp>(user))
-      if (gradient.getX() == loss.getX() && gradient.getWeight() == loss.getWeight() &&
+      if (!gradient.getOffset() && gradient.getX() == loss.getX() && gradient.getWeight() == loss.getWeight() &&
           gradient.getLabels() == loss.getLabels())
         return gradient;
   return {};
@@ -53,56 +53,128 @@ static LogicalResult hoist(Value value, Operation *op) {
   return success();
 }
 
-static void expand(CrossEntropyOp loss, int64_t limit, int64_t maxChunks) {
-  RankedTensorType xType = getTensorType(loss.getX()), lseType = getTensorType(loss.getLse());
-  int64_t tokens = lseType.getNumElements(), rows = getTensorType(loss.getWeight()).getDimSize(0);
-  int64_t chunk = chooseChunk(tokens, rows, limit, maxChunks);
-  remarkPassed(kChunkingRemark, loss->getParentOfType<func::FuncOp>(), loss.getLoc(), std::min(chunk, tokens) * rows * 4, [&] {
-    int64_t chunks = llvm::divideCeil(tokens, chunk);
-    std::string whole = std::to_string(tokens * rows * 4) + " bytes of f32 logits";
-    return describe(loss) + (chunks > 1 ? " in " + std::to_string(chunks) + " chunks of " + std::to_string(chunk) + " tokens, instead of " + whole
-                                        : " in one piece: its " + whole + " are within " + std::to_string(limit));
-  });
-  if (chunk == tokens)
-    return;
+namespace {
 
+/// The tokens of a loss, or of a part of it, in one dimension and in chunks.
+class Chunks {
+public:
+  template <typename OpT> Chunks(OpT op, int64_t limit, int64_t maxChunks) : builder(op), b(builder, op.getLoc()), x(op.getX()), perToken(op.getLabels()) {
+    RankedTensorType type = getTensorType(op.getX());
+    width = type.getShape().back();
+    tokens = type.getNumElements() / width;
+    int64_t rows = getTensorType(op.getWeight()).getDimSize(0);
+    chunk = chooseChunk(tokens, rows, limit, maxChunks);
+    remarkPassed(kChunkingRemark, op->template getParentOfType<func::FuncOp>(), op.getLoc(), std::min(chunk, tokens) * rows * 4, [&] {
+      int64_t chunks = llvm::divideCeil(tokens, chunk);
+      std::string whole = std::to_string(tokens * rows * 4) + " bytes of f32 logits";
+      return describe(op) + (chunks > 1 ? " in " + std::to_string(chunks) + " chunks of " + std::to_string(chunk) + " tokens, instead of " + whole
+                                        : " in one piece: its " + whole + " are within " + std::to_string(limit));
+    });
+  }
+
+  bool isOne() const { return chunk == tokens; }
+  /// `take(begin, size)` for each chunk.
+  void forEach(llvm::function_ref<void(int64_t, int64_t)> take) {
+    for (int64_t begin = 0; begin < tokens; begin += chunk)
+      take(begin, std::min(chunk, tokens - begin));
+  }
+  /// A chunk of x, [size, width], or of what has one element per token, [size].
+  Value cutX(int64_t begin, int64_t size) { return b.slice(b.reshape(x, {tokens, width}), 0, begin, size); }
+  Value cut(Value value, int64_t begin, int64_t size) { return b.slice(b.reshape(value, {tokens}), 0, begin, size); }
+  RankedTensorType getPartType(int64_t size) { return withShape(getTensorType(perToken), {size}, b.getF32()); }
+  /// All chunks' values in place of `whole`.
+  void join(Value whole, ArrayRef<Value> parts) {
+    if (!whole.use_empty())
+      whole.replaceAllUsesWith(b.reshape(b.concat(parts, 0), getTensorType(whole).getShape()));
+  }
+
+  OpBuilder builder;
+  GraphBuilder b;
+
+private:
+  Value x, perToken;
+  int64_t tokens, width, chunk;
+};
+
+} // namespace
+
+/// The loss and, where it is in the same function, its gradient.
+static void expand(CrossEntropyOp loss, int64_t limit, int64_t maxChunks) {
+  Chunks chunks(loss, limit, maxChunks);
+  if (chunks.isOne())
+    return;
   // The number of valid tokens needs no logits; a gradient that is divided by it may then join the first pass.
-  OpBuilder builder(loss);
-  GraphBuilder b(builder, loss.getLoc());
-  Value valid = b.sum(b.toF32(b.compare(Predicate::GE, loss.getLabels(), 0)), {0});
+  GraphBuilder &b = chunks.b;
+  SmallVector<int64_t> tokenDims = llvm::to_vector(llvm::seq<int64_t>(0, getTensorType(loss.getLabels()).getRank()));
+  Value valid = b.sum(b.toF32(b.compare(Predicate::GE, loss.getLabels(), 0)), tokenDims);
   loss.getValid().replaceAllUsesWith(valid);
   CrossEntropyGradOp gradient = findGradient(loss);
   if (gradient && failed(hoist(gradient.getDloss(), loss)))
     gradient = {};
 
-  Value allX = b.reshape(loss.getX(), {tokens, xType.getShape().back()}), allLabels = b.reshape(loss.getLabels(), {tokens});
   Value lossSum, dweight;
   SmallVector<Value> lse, dx;
-  for (int64_t begin = 0; begin < tokens; begin += chunk) {
-    int64_t size = std::min(chunk, tokens - begin);
-    Value x = b.slice(allX, 0, begin, size), labels = b.slice(allLabels, 0, begin, size);
-    auto part = CrossEntropyOp::create(builder, loss.getLoc(), loss.getLoss().getType(), loss.getValid().getType(),
-                                       withShape(lseType, {size}, b.getF32()), x, loss.getWeight(), labels,
-                                       loss.getVocabularyAttr());
+  chunks.forEach([&](int64_t begin, int64_t size) {
+    Value x = chunks.cutX(begin, size), labels = chunks.cut(loss.getLabels(), begin, size);
+    auto part = CrossEntropyOp::create(chunks.builder, loss.getLoc(), loss.getLoss().getType(), loss.getValid().getType(),
+                                       chunks.getPartType(size), x, loss.getWeight(), labels, loss.getVocabularyAttr());
     lossSum = lossSum ? b.add(lossSum, part.getLoss()) : part.getLoss();
     lse.push_back(part.getLse());
     if (!gradient)
-      continue;
-    auto partGradient = CrossEntropyGradOp::create(builder, gradient.getLoc(), TypeRange{x.getType(), gradient.getDweight().getType()},
+      return;
+    auto partGradient = CrossEntropyGradOp::create(chunks.builder, gradient.getLoc(), TypeRange{x.getType(), gradient.getDweight().getType()},
                                                    gradient.getDloss(), x, loss.getWeight(), labels, part.getLse(),
                                                    /*offset=*/Value(), loss.getVocabularyAttr());
     dweight = dweight ? b.add(dweight, partGradient.getDweight()) : partGradient.getDweight();
     dx.push_back(partGradient.getDx());
-  }
+  });
   if (gradient) {
-    gradient.getDx().replaceAllUsesWith(b.reshape(b.concat(dx, 0), xType.getShape()));
+    chunks.join(gradient.getDx(), dx);
     gradient.getDweight().replaceAllUsesWith(dweight);
     gradient.erase();
   }
   loss.getLoss().replaceAllUsesWith(lossSum);
-  if (!loss.getLse().use_empty())
-    loss.getLse().replaceAllUsesWith(b.reshape(b.concat(lse, 0), lseType.getShape()));
+  chunks.join(loss.getLse(), lse);
   loss.erase();
+}
+
+/// One rank's part of the loss: what follows needs the other ranks', so that no gradient can join.
+static void expand(CrossEntropyPartOp part, int64_t limit, int64_t maxChunks) {
+  Chunks chunks(part, limit, maxChunks);
+  if (chunks.isOne())
+    return;
+  SmallVector<Value> lse, target;
+  chunks.forEach([&](int64_t begin, int64_t size) {
+    Value x = chunks.cutX(begin, size), labels = chunks.cut(part.getLabels(), begin, size);
+    RankedTensorType type = chunks.getPartType(size);
+    auto piece = CrossEntropyPartOp::create(chunks.builder, part.getLoc(), type, type, x, part.getWeight(), labels, part.getOffset(),
+                                            part.getVocabularyAttr());
+    lse.push_back(piece.getLse());
+    target.push_back(piece.getTarget());
+  });
+  chunks.join(part.getLse(), lse);
+  chunks.join(part.getTarget(), target);
+  part.erase();
+}
+
+/// A gradient whose loss is elsewhere, or was computed by several ranks.
+static void expand(CrossEntropyGradOp gradient, int64_t limit, int64_t maxChunks) {
+  Chunks chunks(gradient, limit, maxChunks);
+  if (chunks.isOne())
+    return;
+  Value dweight;
+  SmallVector<Value> dx;
+  chunks.forEach([&](int64_t begin, int64_t size) {
+    Value x = chunks.cutX(begin, size), labels = chunks.cut(gradient.getLabels(), begin, size), lse = chunks.cut(gradient.getLse(), begin, size);
+    auto piece = CrossEntropyGradOp::create(chunks.builder, gradient.getLoc(), TypeRange{x.getType(), gradient.getDweight().getType()},
+                                            gradient.getDloss(), x, gradient.getWeight(), labels, lse, gradient.getOffset(),
+                                            gradient.getVocabularyAttr());
+    dweight = dweight ? chunks.b.add(dweight, piece.getDweight()) : piece.getDweight();
+    dx.push_back(piece.getDx());
+  });
+  chunks.join(gradient.getDx(), dx);
+  gradient.getDweight().replaceAllUsesWith(dweight);
+  gradient.erase();
 }
 
 namespace {
@@ -114,6 +186,18 @@ struct ExpandCrossEntropy : primus::impl::ExpandCrossEntropyBase<ExpandCrossEntr
     getOperation().walk([&](CrossEntropyOp loss) { losses.push_back(loss); });
     for (CrossEntropyOp loss : losses)
       expand(loss, limit, maxChunks);
+    SmallVector<CrossEntropyPartOp> parts;
+    getOperation().walk([&](CrossEntropyPartOp part) { parts.push_back(part); });
+    for (CrossEntropyPartOp part : parts)
+      expand(part, limit, maxChunks);
+    // Those that joined their loss have its size.
+    SmallVector<CrossEntropyGradOp> gradients;
+    getOperation().walk([&](CrossEntropyGradOp gradient) {
+      if (!gradient.getLse().getDefiningOp<CrossEntropyOp>())
+        gradients.push_back(gradient);
+    });
+    for (CrossEntropyGradOp gradient : gradients)
+      expand(gradient, limit, maxChunks);
   }
 };
 

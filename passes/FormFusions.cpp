@@ -71,6 +71,12 @@ LogicalResult FusionBuilder::build(const fusion::Group &group) {
   // What nothing reads is not computed.
   if (kernel.outputs.empty())
     return success();
+  if (fusion::isCollective(group)) {
+    Operation *op = group.nodes.front();
+    mapping.map(op->getOperand(0), materialise(op->getOperand(0)));
+    builder.clone(*op, mapping);
+    return success();
+  }
   std::string reason;
   const kernels::KernelFamily *family = fusion::Grouping::findFamily(kernel, reason);
   if (!family)

@@ -5,12 +5,40 @@
 
 include "mlir/Pass/PassBase.td"
 
+def DropLayouts : Pass<"graph-drop-layouts", "::mlir::ModuleOp"> {
+  let summary = "drop the layouts of values inside of layers' functions";
+  let description = [{
+    First pass of phase `fused`. On one rank all shapes are local, and what must move between ranks is an op: layouts have served. Without them values
+    can take any shape that a kernel likes. Arguments and results of functions keep theirs, by which programs pass values on.
+
+    ```mlir
+    func.func private @f(%x: tensor<4x8xf32, #graph.layout<mesh, [[], ["tp"]]>>) -> tensor<4x8xf32, #graph.layout<mesh, [[], ["tp"]]>> attributes {graph.layer = {layer = "f", part = "forward"}} {
+      %y = graph.exp %x : tensor<4x8xf32, #graph.layout<mesh, [[], ["tp"]]>>
+      return %y : tensor<4x8xf32, #graph.layout<mesh, [[], ["tp"]]>>
+    }
+    ```
+
+    becomes
+
+    ```mlir
+    func.func private @f(%x: tensor<4x8xf32, #graph.layout<mesh, [[], ["tp"]]>>) -> tensor<4x8xf32, #graph.layout<mesh, [[], ["tp"]]>> attributes {graph.layer = {layer = "f", part = "forward"}} {
+      %0 = graph.reshape %x : tensor<4x8xf32, #graph.layout<mesh, [[], ["tp"]]>> -> tensor<4x8xf32>
+      %1 = graph.exp %0 : tensor<4x8xf32>
+      %y = graph.reshape %1 : tensor<4x8xf32> -> tensor<4x8xf32, #graph.layout<mesh, [[], ["tp"]]>>
+      return %y : tensor<4x8xf32, #graph.layout<mesh, [[], ["tp"]]>>
+    }
+    ```
+  }];
+  let dependentDialects = ["::primus::graph::GraphDialect"];
+}
+
 def ExpandCrossEntropy : Pass<"graph-expand-cross-entropy", "::mlir::ModuleOp"> {
   let summary = "compute the loss over chunks of tokens";
   let description = [{
-    First pass of phase `fused`. Splits `graph.cross_entropy`, and its gradient where that is in the same function, into chunks of
+    Splits `graph.cross_entropy`, and its gradient where that is in the same function, into chunks of
     tokens whose f32 logits fit `limit` bytes. A chunk's loss and gradient are neighbours, so that its logits are computed once
-    and are gone before the next chunk's (Hsu et al. 2024, arXiv 2410.10989, chunk the same way).
+    and are gone before the next chunk's (Hsu et al. 2024, arXiv 2410.10989, chunk the same way). Where the vocabulary is split over ranks,
+    `graph.cross_entropy_part` and the gradient are chunked alone: other ranks' values are needed between them.
 
     Before:
     ```mlir
@@ -45,7 +73,7 @@ def FormFusions : Pass<"graph-form-fusions", "::mlir::ModuleOp"> {
     dimensions, products [batch, m, k] x [batch, k, n]; composites that no family takes whole are replaced by their definitions. Then
     groups are merged greedily, by the bytes of memory traffic that a merge saves, as long as a family accepts the result and no two kernels need each other. Values that another
     group can compute from less than it would read are computed there once more. Each group becomes a
-    `graph.fusion`. Views stay outside.
+    `graph.fusion`. Views stay outside, and so do collectives, which no kernel crosses.
 
     A merge that would save traffic and is refused leaves a remark (`fusion-missed`) with the reason; a value that several kernels compute leaves one
     (`fusion-recompute`), too.

@@ -44,6 +44,46 @@ def LowerToStep : Pass<"lower-to-step", "::mlir::ModuleOp"> {
                            "::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
 }
 
+def Overlap : Pass<"step-overlap", "::mlir::ModuleOp"> {
+  let summary = "let collectives run while kernels do";
+  let description = [{
+    Between `lower-to-step` and `step-plan-memory`. Orders the actions of each function, program and loop that holds collectives anew: a collective starts
+    when what it needs is there and is waited for where something first needs it. In a function, launches from which a collective follows come first, so
+    that others (the gradients of weights) are left to run beside it. In a program, what is gathered for one layer starts with the layer before, and
+    what is reduced ends with the layer behind: never more than two layers' worth is held. Collectives that can start together travel together, up to
+    `bucket` bytes. A collective behind which nothing else can run stays a blocking one. Remarks (`overlap`, `overlap-missed`) say what came of it.
+
+    The order follows from the program alone, which is the same on all ranks. Hence all ranks start their collectives in the same order, and none waits
+    for one that another has not started and will not start.
+
+    Before:
+    ```mlir
+    module attributes {graph.mesh = #graph.mesh<"tp" = 2>} {
+      step.function @f(%x: memref<4x8xf32>, %y: memref<4x8xf32>, %w: memref<4x8xf32>, %z: memref<4x8xf32>) scratch 0 {
+        step.collective all_reduce sum over ["tp"] %x to %y : memref<4x8xf32> to memref<4x8xf32>
+        step.copy %y, %z : memref<4x8xf32>
+        step.copy %x, %w : memref<4x8xf32>
+        step.return
+      }
+    }
+    ```
+    After:
+    ```mlir
+    module attributes {graph.mesh = #graph.mesh<"tp" = 2>} {
+      step.function @f(%x: memref<4x8xf32>, %y: memref<4x8xf32>, %w: memref<4x8xf32>, %z: memref<4x8xf32>) scratch 0 {
+        step.collective all_reduce sum over ["tp"] %x to %y ticket 1 : memref<4x8xf32> to memref<4x8xf32>
+        step.copy %x, %w : memref<4x8xf32>
+        step.wait 1
+        step.copy %y, %z : memref<4x8xf32>
+        step.return
+      }
+    }
+    ```
+  }];
+  let options = [Option<"bucket", "bucket", "int64_t", "33554432", "most bytes that one rank sends for a bucket">];
+  let dependentDialects = ["::primus::step::StepDialect"];
+}
+
 def PlanMemory : Pass<"step-plan-memory", "::mlir::ModuleOp"> {
   let summary = "give every buffer an offset";
   let description = [{

@@ -42,6 +42,7 @@ static void buildSharded(PassList passes) { passes.add(createShard(), "every val
 static void buildPlaced(PassList passes) { passes.add(createPlace(), "every shape must be a rank's own"); }
 
 static void buildFused(PassList passes) {
+  passes.add(createDropLayouts(), "kernels know one rank only");
   passes.add(createExpandCrossEntropy());
   passes.add(createFormFusions(), "only fusions have kernels");
   passes.add(createPackOperands(), "only packed operands have kernels");
@@ -49,6 +50,7 @@ static void buildFused(PassList passes) {
 
 static void buildStep(PassList passes) {
   passes.add(createLowerToStep(), "nothing else makes kernels and launches");
+  passes.add(createOverlap());
   passes.add(createPlanMemory(), "every buffer needs its place");
 }
 

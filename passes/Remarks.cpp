@@ -27,16 +27,16 @@ static void emit(remark::detail::InFlightRemark remark, int64_t bytes, llvm::fun
     remark << remark::detail::Remark::Arg("Reason", text()) << remark::metric("bytes", bytes);
 }
 
-static remark::RemarkOpts makeOptions(StringLiteral category, func::FuncOp function) {
+static remark::RemarkOpts makeOptions(StringLiteral category, FunctionOpInterface function) {
   return remark::RemarkOpts::name(category).category(category).function(function.getName());
 }
 
-void primus::remarkPassed(StringLiteral category, func::FuncOp function, Location loc, int64_t bytes,
+void primus::remarkPassed(StringLiteral category, FunctionOpInterface function, Location loc, int64_t bytes,
                           llvm::function_ref<std::string()> text) {
   emit(remark::passed(loc, makeOptions(category, function)), bytes, text);
 }
 
-void primus::remarkMissed(StringLiteral category, func::FuncOp function, Location loc, int64_t bytes,
+void primus::remarkMissed(StringLiteral category, FunctionOpInterface function, Location loc, int64_t bytes,
                           llvm::function_ref<std::string()> text) {
   emit(remark::missed(loc, makeOptions(category, function)), bytes, text);
 }

@@ -20,6 +20,8 @@ inline constexpr llvm::StringLiteral kFusionRecomputeRemark = "fusion-recompute"
 inline constexpr llvm::StringLiteral kPackingRemark = "packing";
 inline constexpr llvm::StringLiteral kInplaceRemark = "in-place";
 inline constexpr llvm::StringLiteral kInplaceMissedRemark = "in-place-missed";
+inline constexpr llvm::StringLiteral kOverlapRemark = "overlap";
+inline constexpr llvm::StringLiteral kOverlapMissedRemark = "overlap-missed";
 
 /// "%attention.q (graph.matmul)": what a value is called, and what computes it.
 std::string describe(mlir::Value value);
@@ -27,10 +29,10 @@ std::string describe(mlir::Value value);
 std::string describe(mlir::Operation *op);
 
 /// A remark on a choice: `text` says what was done, and what it costs or saves in bytes.
-void remarkPassed(llvm::StringLiteral category, mlir::func::FuncOp function, mlir::Location loc, int64_t bytes,
+void remarkPassed(llvm::StringLiteral category, mlir::FunctionOpInterface function, mlir::Location loc, int64_t bytes,
                   llvm::function_ref<std::string()> text);
 /// A remark on what could not be done: `text` says what, and why.
-void remarkMissed(llvm::StringLiteral category, mlir::func::FuncOp function, mlir::Location loc, int64_t bytes,
+void remarkMissed(llvm::StringLiteral category, mlir::FunctionOpInterface function, mlir::Location loc, int64_t bytes,
                   llvm::function_ref<std::string()> text);
 
 } // namespace primus

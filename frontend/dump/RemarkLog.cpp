@@ -51,6 +51,8 @@ static std::string getTitle(const std::string &category) {
       {kPackingRemark, "operands packed for products"},
       {kInplaceRemark, "computed in place"},
       {kInplaceMissedRemark, "not computed in place"},
+      {kOverlapRemark, "exchanged between ranks while computing"},
+      {kOverlapMissedRemark, "exchanged between ranks while nothing is computed"},
   };
   for (auto [name, title] : titles)
     if (name == category)

@@ -28,6 +28,10 @@ bool fusion::isView(Operation *op) {
   return slice.getType().getShape().drop_front() == source.getShape().drop_front();
 }
 
+static bool isCollective(Operation *op) { return isa<graph::CollectiveOpInterface>(op); }
+
+bool fusion::isCollective(const Group &group) { return !group.nodes.empty() && ::isCollective(group.nodes.front()); }
+
 /// Cheap to compute wherever it is used, from no more bytes than it has.
 static bool isInline(Operation *op) {
   if (isa<graph::BroadcastOp, graph::IotaOp>(op) || kernels::getSplat(op))
@@ -174,6 +178,8 @@ LogicalResult Grouping::startGroups() {
     SmallVector<Operation *> sorted(nodes.begin(), nodes.end());
     sortByPosition(sorted);
     for (Operation *op : sorted) {
+      if (::isCollective(op))
+        continue;
       Group group{{op}, {}};
       Kernel kernel = getKernel(group);
       // All results count: which are read is known when the groups are formed.
@@ -228,9 +234,10 @@ SmallVector<Grouping::Merge> Grouping::findMerges() const {
             others.insert(other->second);
         }
         for (unsigned other : others)
-          bytes[{index, other}] += getBytes(result) * (others.size() == 1 && !escapes ? 2 : 1);
+          if (!isCollective(group) && !isCollective(groups[other]))
+            bytes[{index, other}] += getBytes(result) * (others.size() == 1 && !escapes ? 2 : 1);
       }
-    if (group.nodes.empty())
+    if (group.nodes.empty() || isCollective(group))
       continue;
     // Once, though it may be read through several views.
     llvm::SmallSetVector<Value, 8> roots;

@@ -3,6 +3,7 @@
 // Ops of a function have one of three roles. Views (reshapes, rows of the leading dimension) cost nothing and stay outside of kernels. Inline ops
 // (constants, indices, broadcasts, widening conversions) are computed anew in each kernel that uses them. All others are nodes: each
 // belongs to one group, and each group becomes a graph.fusion. An inline op whose result a kernel must read from memory is a node, too.
+// A collective is a node whose group never grows and stays as it is.
 //
 //===----------------------------------------------------------------------===//
 
@@ -31,6 +32,9 @@ struct Group {
   /// Nodes of other groups that are computed here once more, which is cheaper than reading their results.
   llvm::SmallVector<Operation *> copies;
 };
+
+/// The group is a collective.
+bool isCollective(const Group &group);
 
 /// A group with all that follows from its nodes.
 struct Kernel {

@@ -15,14 +15,8 @@ using namespace mlir;
 using namespace primus;
 using namespace primus::graph;
 
-/// Composites with a kernel of their own. That of attention knows masks of consecutive tokens only.
-static bool hasKernel(Operation *op) {
-  if (auto attention = dyn_cast<AttentionOp>(op))
-    return !attention.getQueryPositions();
-  if (auto gradient = dyn_cast<AttentionGradOp>(op))
-    return !gradient.getQueryPositions();
-  return isa<RopeOp, PackOp>(op);
-}
+/// Composites with a kernel of their own.
+static bool hasKernel(Operation *op) { return isa<AttentionOp, AttentionGradOp, RopeOp, PackOp>(op); }
 
 /// [product of all dimensions but the last, last].
 static SmallVector<int64_t> flatten(ArrayRef<int64_t> shape) {
@@ -164,6 +158,9 @@ struct RaiseReshape : OpRewritePattern<ReshapeOp> {
   LogicalResult matchAndRewrite(ReshapeOp op, PatternRewriter &rewriter) const override {
     GraphBuilder b(rewriter, op.getLoc());
     RankedTensorType to = getTensorType(op.getResult());
+    // One of the function's results under its layout.
+    if (to.getEncoding())
+      return failure();
     Operation *source = op.getOperand().getDefiningOp();
     if (std::optional<double> splat = kernels::getSplat(source)) {
       rewriter.replaceOp(op, b.splat(to, *splat));

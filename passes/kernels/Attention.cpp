@@ -51,7 +51,7 @@ private:
 SmallVector<Value> ForwardKernel::getStart(TileBuilder &builder) const {
   Type f32 = builder.getF32Type();
   Type column = getTileType({tiling.rows, 1}, f32);
-  SmallVector<Value> start{builder.constant(column, hiddenScore), builder.constant(column, 0)};
+  SmallVector<Value> start{builder.constant(column, lowestScore), builder.constant(column, 0)};
   for (auto [first, width] : tiling.headTiles)
     start.push_back(builder.constant(getTileType({tiling.rows, width}, f32), 0));
   return start;
@@ -60,14 +60,12 @@ SmallVector<Value> ForwardKernel::getStart(TileBuilder &builder) const {
 void ForwardKernel::build(TileBuilder &builder) const {
   Type f32 = builder.getF32Type();
   int64_t rows = tiling.rows, columns = tiling.columns;
-  Band band = problem.getBand(/*transposed=*/false);
+  Band band = problem.getBand(builder, /*transposed=*/false);
   Value batch = builder.programId(0), head = builder.programId(1);
   Value row = builder.mulIndex(builder.programId(2), rows);
   Value group = builder.divIndex(head, problem.heads / problem.groups);
-  auto [begin, end] = getVisibleRange(builder, band, row, rows, columns);
-
   SmallVector<Value> start = getStart(builder);
-  SmallVector<Value> carried = builder.loop(begin, end, columns, start, [&](Value column, ValueRange state) {
+  SmallVector<Value> carried = loopVisible(builder, band, row, rows, columns, start, [&](Value column, ValueRange state) {
     Value q = queries.load(builder, batch, head, row, 0, rows, problem.headSize);
     Value k = keys.loadPanel(builder, batch, group, column, columns);
     Value products = builder.dot(q, k, builder.constant(getTileType({rows, columns}, f32), 0), tiling.group);
@@ -93,7 +91,8 @@ void ForwardKernel::build(TileBuilder &builder) const {
 
 void ForwardKernel::finish(TileBuilder &builder, Value batch, Value head, Value row, ArrayRef<Value> carried) const {
   const AttentionProblem &p = problem;
-  Value most = carried[0], sum = carried[1];
+  // A row that sees a key has a sum of at least 1, its largest element's share; one that sees none gives zeros.
+  Value most = carried[0], sum = builder.max(carried[1], builder.constant(carried[1].getType(), 1));
   bool wholeRows = p.tokens % tiling.rows == 0;
   if (out) {
     Value memref = builder.output(*out, {p.batch, p.tokens, p.heads, p.headSize});

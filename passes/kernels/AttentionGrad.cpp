@@ -161,9 +161,9 @@ Launch QueryGradKernel::build(unsigned deltaIndex) {
   AttentionSource q = copies.getRows(op.getQ()), dout = copies.getRows(op.getDout());
   AttentionSource kPanels = copies.getPanels(op.getK()), vPanels = copies.getPanels(op.getV());
   AttentionSource kStack = copies.getStack(op.getK());
-  Band band = p.getBand(/*transposed=*/false);
 
   TileBuilder builder = copies.startKernel({p.batch, p.heads, llvm::divideCeilSigned(p.tokens, rows)});
+  Band band = p.getBand(builder, /*transposed=*/false);
   Value batch = builder.programId(0), head = builder.programId(1), row = builder.mulIndex(builder.programId(2), rows);
   Value group = builder.divIndex(head, p.heads / p.groups);
   SmallVector<int64_t> statistics{p.batch, p.heads, p.tokens, 1};
@@ -174,9 +174,8 @@ Launch QueryGradKernel::build(unsigned deltaIndex) {
                 {2, 3}, wholeRows);
   Value lse = builder.load(getInput(builder, op.getLse(), statistics), position, {2, 3}, {rows, 1}, wholeRows);
 
-  auto [begin, end] = getVisibleRange(builder, band, row, rows, columns);
   SmallVector<Value> zeros = getZeros(builder);
-  SmallVector<Value> dq = builder.loop(begin, end, columns, zeros, [&](Value column, ValueRange acc) {
+  SmallVector<Value> dq = loopVisible(builder, band, row, rows, columns, zeros, [&](Value column, ValueRange acc) {
     Value products = multiply(builder, q.load(builder, batch, head, row, 0, rows, p.headSize),
                               kPanels.loadPanel(builder, batch, group, column, columns));
     Scores scores = computeScores(builder, p, band, products, row, column);
@@ -201,18 +200,17 @@ Launch KeyGradKernel::build(unsigned deltaIndex) {
   AttentionSource k = copies.getRows(op.getK()), v = copies.getRows(op.getV());
   AttentionSource qPanels = copies.getPanels(op.getQ()), doutPanels = copies.getPanels(op.getDout());
   AttentionSource qStack = copies.getStack(op.getQ()), doutStack = copies.getStack(op.getDout());
-  Band band = p.getBand(/*transposed=*/true);
 
   TileBuilder builder = copies.startKernel({p.batch, p.groups, llvm::divideCeilSigned(p.keys, rows)});
+  Band band = p.getBand(builder, /*transposed=*/true);
   Value batch = builder.programId(0), group = builder.programId(1), row = builder.mulIndex(builder.programId(2), rows);
   SmallVector<int64_t> statistics{p.batch, p.heads, 1, p.tokens};
   Value lses = getInput(builder, op.getLse(), statistics);
   Value deltas = builder.temporary(deltaIndex, MemRefType::get(statistics, builder.getF32Type()));
-  auto [begin, end] = getVisibleRange(builder, band, row, rows, columns);
   size_t tiles = tiling.headTiles.size();
 
-  auto addHead = [&, begin = begin, end = end](Value head, ValueRange sums) {
-    return builder.loop(begin, end, columns, sums, [&](Value column, ValueRange acc) {
+  auto addHead = [&](Value head, ValueRange sums) {
+    return loopVisible(builder, band, row, rows, columns, sums, [&](Value column, ValueRange acc) {
       auto loadStatistic = [&](Value memref) {
         return builder.load(memref, {batch, head, builder.index(0), column}, {2, 3}, {1, columns},
                             p.tokens % columns == 0);

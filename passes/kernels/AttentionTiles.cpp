@@ -21,7 +21,7 @@ std::optional<unsigned> kernels::findOutput(graph::FusionOp fusion, Value value)
 // Scores
 //===----------------------------------------------------------------------===//
 
-Band AttentionProblem::getBand(bool transposed) const {
+Band AttentionProblem::getBand(TileBuilder &builder, bool transposed) const {
   std::optional<int64_t> after, before;
   if (causal)
     after = 0;
@@ -31,50 +31,104 @@ Band AttentionProblem::getBand(bool transposed) const {
   auto negated = [](std::optional<int64_t> distance) {
     return distance ? std::optional<int64_t>(-*distance) : std::nullopt;
   };
-  if (transposed)
-    return {negated(after), before, tokens};
-  return {negated(before), after, keys};
+  Band band;
+  band.low = transposed ? negated(after) : negated(before);
+  band.high = transposed ? before : after;
+  band.count = transposed ? tokens : keys;
+  if (queryPositions) {
+    int64_t rows = transposed ? keys : tokens;
+    unsigned rowInput = transposed ? *keyPositions : *queryPositions;
+    band.rowPositions = builder.input(rowInput, {1, rows});
+    band.rowColumn = builder.input(rowInput, {rows, 1});
+    band.columnPositions = builder.input(transposed ? *queryPositions : *keyPositions, {1, band.count});
+  }
+  return band;
 }
 
-/// Whether the band holds all of a block.
-static Value isWhole(TileBuilder &builder, const Band &band, Value row, Value column, int64_t rows, int64_t columns) {
-  Value whole;
-  auto require = [&](Value least, Value value) {
+namespace {
+
+/// Least and greatest of `count` positions, i32. Zeros from beyond the last may widen the range; what follows from it is then known of fewer
+/// blocks, and no less true.
+struct Extremes {
+  Value least, greatest;
+
+  Extremes(TileBuilder &builder, Value positions, Value first, int64_t count) {
+    Value tile = builder.load(positions, {builder.index(0), first}, {1}, {count});
+    Value zero = builder.constant(tile.getType(), 0);
+    greatest = builder.reduce(kernel::ReduceKind::Max, tile, 0);
+    Value negated = builder.reduce(kernel::ReduceKind::Max, builder.sub(zero, tile), 0);
+    least = builder.sub(builder.constant(negated.getType(), 0), negated);
+  }
+};
+
+/// A conjunction of comparisons of indices, or of i32 scalars.
+struct Conditions {
+  TileBuilder &builder;
+  /// Null: always true.
+  Value all;
+
+  /// least + by <= value.
+  void require(Value least, int64_t by, Value value) {
+    if (by != 0 && isa<IndexType>(least.getType()))
+      least = builder.addIndex(least, builder.index(by));
+    else if (by != 0)
+      least = builder.add(least, builder.constant(least.getType(), by));
     Value holds = arith::CmpIOp::create(builder, arith::CmpIPredicate::sle, least, value);
-    whole = whole ? arith::AndIOp::create(builder, whole, holds).getResult() : holds;
-  };
+    all = all ? arith::AndIOp::create(builder, all, holds).getResult() : holds;
+  }
+};
+
+} // namespace
+
+/// Whether the band holds all of a block; null if it always does.
+static Value isWhole(TileBuilder &builder, const Band &band, Value row, Value column, int64_t rows, int64_t columns) {
+  Conditions whole{builder, {}};
   Value end = builder.addIndex(column, builder.index(columns - 1));
-  if (band.low)
-    require(builder.addIndex(row, builder.index(rows - 1 + *band.low)), column);
-  if (band.high)
-    require(end, builder.addIndex(row, builder.index(*band.high)));
+  if (band.columnPositions) {
+    Extremes inRows(builder, band.rowPositions, row, rows), inColumns(builder, band.columnPositions, column, columns);
+    if (band.low)
+      whole.require(inRows.greatest, *band.low, inColumns.least);
+    if (band.high)
+      whole.require(inColumns.greatest, -*band.high, inRows.least);
+  } else {
+    if (band.low)
+      whole.require(row, rows - 1 + *band.low, column);
+    if (band.high)
+      whole.require(end, 0, builder.addIndex(row, builder.index(*band.high)));
+  }
   if (band.count % columns != 0)
-    require(end, builder.index(band.count - 1));
-  return whole;
+    whole.require(end, 0, builder.index(band.count - 1));
+  return whole.all;
 }
 
 /// `scores` with those outside of the band hidden.
 static Value hide(TileBuilder &builder, const Band &band, Value scores, Value row, Value column) {
   int64_t rows = getTileShape(scores)[0], columns = getTileShape(scores)[1];
-  Value rowNumbers = builder.iota(row, 0, {rows, 1});
   Value columnNumbers = builder.iota(column, 1, {rows, columns});
   Value hidden = builder.constant(scores.getType(), hiddenScore);
-  auto shifted = [&](int64_t by) {
-    return by == 0 ? rowNumbers : builder.add(rowNumbers, builder.constant(rowNumbers.getType(), by));
-  };
-  auto keep = [&](graph::Predicate predicate, Value limit) {
-    Value visible = builder.compare(predicate, columnNumbers, builder.broadcast(limit, {rows, columns}));
+  auto keep = [&](graph::Predicate predicate, Value numbers, Value limit) {
+    Value visible = builder.compare(predicate, numbers, builder.broadcast(limit, {rows, columns}));
     scores = builder.select(visible, scores, hidden);
   };
+  Value rowPlaces = band.rowColumn ? builder.load(band.rowColumn, {row, builder.index(0)}, {0, 1}, {rows, 1}) : builder.iota(row, 0, {rows, 1});
+  Value columnPlaces = columnNumbers;
+  if (band.columnPositions)
+    columnPlaces = builder.broadcast(builder.load(band.columnPositions, {builder.index(0), column}, {0, 1}, {1, columns}), {rows, columns});
+  auto shifted = [&](int64_t by) {
+    return by == 0 ? rowPlaces : builder.add(rowPlaces, builder.constant(rowPlaces.getType(), by));
+  };
   if (band.low)
-    keep(graph::Predicate::GE, shifted(*band.low));
+    keep(graph::Predicate::GE, columnPlaces, shifted(*band.low));
   Value last;
   if (band.count % columns != 0)
-    last = builder.constant(rowNumbers.getType(), band.count - 1);
-  if (band.high)
-    last = last ? builder.min(last, shifted(*band.high)) : shifted(*band.high);
+    last = builder.constant(rowPlaces.getType(), band.count - 1);
+  // Where places are numbers, one comparison does for both limits.
+  if (band.high && last && !band.columnPositions)
+    last = builder.min(last, shifted(*band.high));
+  else if (band.high)
+    keep(graph::Predicate::LE, columnPlaces, shifted(*band.high));
   if (last)
-    keep(graph::Predicate::LE, last);
+    keep(graph::Predicate::LE, columnNumbers, last);
   return scores;
 }
 
@@ -105,8 +159,8 @@ Scores kernels::computeScores(TileBuilder &builder, const AttentionProblem &prob
   return scores;
 }
 
-std::pair<Value, Value> kernels::getVisibleRange(TileBuilder &builder, const Band &band, Value row, int64_t rows,
-                                                 int64_t columns) {
+/// First and last + 1 column that the rows may see by their numbers; the first is rounded down to a multiple of `columns`.
+static std::pair<Value, Value> getVisibleRange(TileBuilder &builder, const Band &band, Value row, int64_t rows, int64_t columns) {
   Value begin = builder.index(0), end = builder.index(band.count);
   if (band.low) {
     begin = builder.addIndex(row, builder.index(*band.low));
@@ -116,6 +170,30 @@ std::pair<Value, Value> kernels::getVisibleRange(TileBuilder &builder, const Ban
   if (band.high)
     end = builder.minIndex(end, builder.addIndex(row, builder.index(rows + *band.high)));
   return {begin, end};
+}
+
+SmallVector<Value> kernels::loopVisible(TileBuilder &builder, const Band &band, Value row, int64_t rows, int64_t columns, ValueRange carried,
+                                        function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+  if (!band.columnPositions) {
+    auto [begin, end] = getVisibleRange(builder, band, row, rows, columns);
+    return builder.loop(begin, end, columns, carried, body);
+  }
+  // Positions may come in any order, but neighbours are mostly consecutive, so that many blocks are hidden as a whole.
+  return builder.loop(builder.index(0), builder.index(band.count), columns, carried, [&](Value column, ValueRange state) {
+    Extremes inRows(builder, band.rowPositions, row, rows), inColumns(builder, band.columnPositions, column, columns);
+    Conditions visible{builder, {}};
+    if (band.low)
+      visible.require(inRows.least, *band.low, inColumns.greatest);
+    if (band.high)
+      visible.require(inColumns.least, -*band.high, inRows.greatest);
+    auto conditional = scf::IfOp::create(builder, state.getTypes(), visible.all, /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(conditional.thenBlock());
+    scf::YieldOp::create(builder, body(column, state));
+    builder.setInsertionPointToStart(conditional.elseBlock());
+    scf::YieldOp::create(builder, state);
+    return SmallVector<Value>(conditional.getResults());
+  });
 }
 
 //===----------------------------------------------------------------------===//

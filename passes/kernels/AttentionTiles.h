@@ -17,6 +17,9 @@ namespace primus::kernels {
 struct Band {
   std::optional<int64_t> low, high;
   int64_t count;
+  /// i32 memrefs [1, rows] and [1, columns] of numbers that take the place of rows' and columns' own in the first condition, and the first one
+  /// as [rows, 1]; or null.
+  Value rowPositions, columnPositions, rowColumn;
 };
 
 /// Sizes and attributes of a graph.attention or graph.attention_grad.
@@ -25,19 +28,29 @@ struct AttentionProblem {
   double scale, softcap;
   bool causal;
   std::optional<int64_t> window;
+  /// Where the mask goes by positions: the fusion's inputs that hold those of the queries and of the keys.
+  std::optional<unsigned> queryPositions, keyPositions;
 
   template <typename Op> static AttentionProblem of(Op op) {
     llvm::ArrayRef<int64_t> q = op.getQ().getType().getShape(), k = op.getK().getType().getShape();
     // A window beyond both lengths hides nothing that `causal` shows; keeping it small keeps positions within i32.
     std::optional<int64_t> window = op.getWindow();
+    std::optional<unsigned> queryPositions, keyPositions;
+    if (op.getQueryPositions() && (op.getCausal() || window)) {
+      queryPositions = mlir::cast<mlir::BlockArgument>(op.getQueryPositions()).getArgNumber();
+      keyPositions = mlir::cast<mlir::BlockArgument>(op.getKeyPositions()).getArgNumber();
+    }
     if (window)
-      window = std::min(*window, std::max(q[1], k[1]));
+      window = std::min(*window, queryPositions ? mostPosition : std::max(q[1], k[1]));
     return {q[0], q[1], q[2], k[1], k[2], q[3], op.getScale().convertToDouble(), op.getSoftcap().convertToDouble(),
-            op.getCausal(), window};
+            op.getCausal(), window, queryPositions, keyPositions};
   }
 
+  /// Positions are below it: a sequence is shorter.
+  static constexpr int64_t mostPosition = 1 << 30;
+
   /// Rows are queries and columns keys, or the other way round.
-  Band getBand(bool transposed) const;
+  Band getBand(TileBuilder &builder, bool transposed) const;
 };
 
 /// A block of scores in registers.
@@ -52,14 +65,16 @@ struct Scores {
 Scores computeScores(TileBuilder &builder, const AttentionProblem &problem, const Band &band, Value products, Value row,
                      Value column);
 
-/// First and last + 1 column that `rows` rows from `row` on may see; the first is rounded down to a multiple of
-/// `columns`.
-std::pair<Value, Value> getVisibleRange(TileBuilder &builder, const Band &band, Value row, int64_t rows,
-                                        int64_t columns);
+/// Goes through the blocks of `columns` columns that `rows` rows from `row` on may see; `body` gets a block's first column and the
+/// carried values and returns the next ones.
+llvm::SmallVector<Value> loopVisible(TileBuilder &builder, const Band &band, Value row, int64_t rows, int64_t columns, mlir::ValueRange carried,
+                                     llvm::function_ref<llvm::SmallVector<Value>(Value, mlir::ValueRange)> body);
 
-/// Finite, so that no difference of two such scores is NaN; its power is zero beside any score that is not hidden.
-inline constexpr double hiddenScore = -1e30;
 inline constexpr double log2e = 1.4426950408889634;
+/// A maximum below every score: that of a row that has seen none, whose `lse` is then -1e30, as the definition has it.
+inline constexpr double lowestScore = -1e30 * log2e;
+/// Below that, so that its power is zero in such a row, too, and finite, so that no difference of two is NaN.
+inline constexpr double hiddenScore = 4 * lowestScore;
 
 /// Tiles of the kernels.
 struct AttentionTiling {

@@ -4,6 +4,7 @@
 #include "passes/Remarks.h"
 #include "passes/kernels/KernelFamily.h"
 #include "passes/step/KernelFigures.h"
+#include "passes/step/LowerCollective.h"
 #include "passes/step/Lowering.h"
 
 #include "mlir/IR/Verifier.h"
@@ -26,6 +27,7 @@ private:
   LogicalResult lowerOp(Operation *op);
   LogicalResult lowerFusion(graph::FusionOp fusion);
   LogicalResult lowerSlice(graph::SliceOp slice);
+  void lowerCollective(graph::CollectiveOpInterface collective);
   Value chooseBuffer(graph::FusionOp fusion, unsigned output, ArrayRef<std::pair<unsigned, unsigned>> inplace,
                      llvm::SmallDenseSet<Value> &taken);
   void findDestinations();
@@ -40,7 +42,7 @@ private:
   OpBuilder builder;
   LoweredFunction result;
   DenseMap<Value, Value> buffers;
-  /// Fusion results that are returned, directly or reshaped: index of the function's result.
+  /// Results of fusions and collectives that are returned, directly, reshaped or reduced in place: index of the function's result.
   DenseMap<Value, unsigned> destinations;
   /// Original values whose buffers share a root, to find later readers.
   DenseMap<Value, SmallVector<Value>> aliases;
@@ -60,10 +62,14 @@ void FunctionLowering::findDestinations() {
   auto returnOp = cast<func::ReturnOp>(source.front().getTerminator());
   for (auto [index, operand] : llvm::enumerate(returnOp.getOperands())) {
     Value value = operand;
-    while (auto reshape = value.getDefiningOp<graph::ReshapeOp>())
-      value = reshape.getOperand();
-    if (value.getDefiningOp<graph::FusionOp>())
-      destinations.try_emplace(value, index);
+    while (Operation *op = value.getDefiningOp()) {
+      if (isa<graph::FusionOp, graph::CollectiveOpInterface>(op))
+        destinations.try_emplace(value, index);
+      // What is reduced for the output can be computed there, too.
+      if (!isa<graph::ReshapeOp>(op) && !(isa<graph::AllReduceOp>(op) && op->getOperand(0).hasOneUse()))
+        break;
+      value = op->getOperand(0);
+    }
   }
 }
 
@@ -191,6 +197,26 @@ LogicalResult FunctionLowering::lowerSlice(graph::SliceOp slice) {
   return success();
 }
 
+/// An all_reduce happens where its operand lies if nobody reads that later, and the caller's buffers are no exception only where they are its
+/// output.
+void FunctionLowering::lowerCollective(graph::CollectiveOpInterface collective) {
+  Operation *op = collective;
+  Value operand = op->getOperand(0), result = op->getResult(0), from = buffers[operand], root = getRoot(from);
+  auto destination = destinations.find(result);
+  Value output = destination == destinations.end()
+                     ? Value()
+                     : this->result.function.getBody().getArgument(source.getNumArguments() + destination->second);
+  bool isOurs = output ? root == output : static_cast<bool>(root.getDefiningOp<BufferOp>());
+  MemRefType type = getBufferType(result.getType());
+  Value to;
+  if (isa<graph::AllReduceOp>(op) && isOurs && !isReadAfter(root, op))
+    to = from;
+  else
+    to = output ? getView(builder, op->getLoc(), output, type) : newBuffer(type, op->getLoc());
+  step::lowerCollective(builder, collective, from, to);
+  buffers[result] = to;
+}
+
 LogicalResult FunctionLowering::lowerOp(Operation *op) {
   if (auto fusion = dyn_cast<graph::FusionOp>(op))
     return lowerFusion(fusion);
@@ -204,6 +230,8 @@ LogicalResult FunctionLowering::lowerOp(Operation *op) {
     Value buffer = newBuffer(getBufferType(constant.getType()), op->getLoc());
     FillOp::create(builder, op->getLoc(), buffer);
     buffers[constant.getResult()] = buffer;
+  } else if (auto collective = dyn_cast<graph::CollectiveOpInterface>(op)) {
+    lowerCollective(collective);
   } else if (auto returnOp = dyn_cast<func::ReturnOp>(op)) {
     for (auto [index, value] : llvm::enumerate(returnOp.getOperands())) {
       Value target = result.function.getBody().getArgument(source.getNumArguments() + index), buffer = buffers[value];
@@ -212,7 +240,7 @@ LogicalResult FunctionLowering::lowerOp(Operation *op) {
     }
     ReturnOp::create(builder, op->getLoc());
   } else {
-    return op->emitOpError("is neither a fusion nor a view; only these remain in phase 'fused'");
+    return op->emitOpError("is neither a fusion nor a collective nor a view; only these remain in phase 'fused'");
   }
   if (op->getNumResults() == 1)
     aliases[getRoot(buffers[op->getResult(0)])].push_back(op->getResult(0));

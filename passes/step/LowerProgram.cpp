@@ -1,6 +1,7 @@
 //===- LowerProgram.cpp - Programs to call lists --------------------------===//
 
 #include "passes/LayerFunction.h"
+#include "passes/step/LowerCollective.h"
 #include "passes/step/Lowering.h"
 
 using namespace mlir;
@@ -21,6 +22,7 @@ private:
   LogicalResult lowerOp(Operation *op);
   LogicalResult lowerCall(graph::CallOp call);
   LogicalResult lowerSchedule(graph::ScheduleOp schedule);
+  void lowerCollective(graph::CollectiveOpInterface collective);
   void lowerLoad(graph::LoadOp load);
   void lowerStore(graph::StoreOp store);
 
@@ -32,8 +34,11 @@ private:
   unsigned lastRead(Value value);
   /// Nothing reads the buffer's present content after `position`: it is a temporary, or a gradient (which the next step zeroes).
   bool isDead(Value buffer, unsigned position);
-  /// Where a call's result goes: the variable that it is stored to, the program's output, its dying operand, or a new buffer.
-  Value chooseBuffer(graph::CallOp call, unsigned result, int64_t inplace, MemRefType type);
+  /// Where the result of a call or collective goes: the variable that it is stored to, the program's output, its dying operand (number `inplace`,
+  /// or none: -1), or a new buffer of that name.
+  Value chooseBuffer(OpResult result, int64_t inplace, const Twine &name);
+  /// Whom a value concerns: the instance of the first call that makes or reads it, by way of collectives and views; empty if there is none.
+  StringRef findInstance(Value value);
 
   LoweringContext &context;
   func::FuncOp source;
@@ -68,7 +73,7 @@ unsigned ProgramLowering::lastRead(Value value) {
   Block *home = value.getParentBlock();
   for (Operation *user : value.getUsers()) {
     Operation *ancestor = home->findAncestorOpInBlock(*user);
-    unsigned position = at(user);
+    unsigned position = isa<graph::ReshapeOp>(user) ? lastRead(user->getResult(0)) : at(user);
     // A value from outside a loop is read until the loop's last iteration.
     if (ancestor && ancestor != user)
       ancestor->walk([&](Operation *inner) { position = std::max(position, at(inner)); });
@@ -89,9 +94,10 @@ bool ProgramLowering::isDead(Value buffer, unsigned position) {
          llvm::none_of(loads[name->str()], [&](graph::LoadOp load) { return at(load) > position; });
 }
 
-Value ProgramLowering::chooseBuffer(graph::CallOp call, unsigned index, int64_t inplace, MemRefType type) {
-  Value result = call.getResult(index);
-  Value operand = inplace >= 0 ? call.getOperands()[inplace] : Value();
+Value ProgramLowering::chooseBuffer(OpResult result, int64_t inplace, const Twine &name) {
+  Operation *call = result.getOwner();
+  MemRefType type = getBufferType(result.getType());
+  Value operand = inplace >= 0 ? call->getOperand(inplace) : Value();
   unsigned here = at(call);
 
   if (result.hasOneUse()) {
@@ -99,11 +105,11 @@ Value ProgramLowering::chooseBuffer(graph::CallOp call, unsigned index, int64_t 
     if (auto store = dyn_cast<graph::StoreOp>(user); store && store->getBlock() == call->getBlock()) {
       // Written straight to the variable, unless its old value is still needed: by this call (if it may not overwrite it) or between here and the
       // store.
-      StringRef name = store.getVariable();
-      Value storage = getVariable(name, type);
-      bool overwrites = operand && buffers[operand] == storage && llvm::count(call.getOperands(), operand) == 1;
+      StringRef variable = store.getVariable();
+      Value storage = getVariable(variable, type);
+      bool overwrites = operand && buffers[operand] == storage && llvm::count(call->getOperands(), operand) == 1;
       bool needed = false;
-      for (graph::LoadOp load : loads[name.str()]) {
+      for (graph::LoadOp load : loads[variable.str()]) {
         bool loadedBetween = load->getBlock() == call->getBlock() && at(load) > here && at(load) < at(store);
         bool readLater = llvm::any_of(load.getResult().getUsers(), [&](Operation *reader) {
           bool sameRound = load->getBlock() == call->getBlock() || at(load) < here;
@@ -119,10 +125,10 @@ Value ProgramLowering::chooseBuffer(graph::CallOp call, unsigned index, int64_t 
       return program.getBody().getArgument(source.getNumArguments() + position);
     }
   }
-  if (operand && llvm::count(call.getOperands(), operand) == 1 && lastRead(operand) == here &&
+  if (operand && llvm::count(call->getOperands(), operand) == 1 && lastRead(operand) == here &&
       operand.getParentBlock() == call->getBlock() && isDead(buffers[operand], here))
     return buffers[operand];
-  return newBuffer(type, call.getLoc(), call.getInstance() + "." + getResultName(context.lookup(call.getCallee()), index));
+  return newBuffer(type, call->getLoc(), name);
 }
 
 LogicalResult ProgramLowering::lowerCall(graph::CallOp call) {
@@ -136,12 +142,40 @@ LogicalResult ProgramLowering::lowerCall(graph::CallOp call) {
   for (Value operand : call.getOperands())
     arguments.push_back(buffers[operand]);
   for (unsigned i = 0; i < call.getNumResults(); ++i) {
-    MemRefType type = getBufferType(call.getResult(i).getType());
-    buffers[call.getResult(i)] = chooseBuffer(call, i, lowered->inplace[i], type);
+    std::string name = (call.getInstance() + "." + getResultName(callee, i)).str();
+    buffers[call.getResult(i)] = chooseBuffer(cast<OpResult>(call.getResult(i)), lowered->inplace[i], name);
     arguments.push_back(buffers[call.getResult(i)]);
   }
   CallOp::create(builder, call.getLoc(), lowered->function.getSymName(), arguments, Value(), call.getInstance());
   return success();
+}
+
+StringRef ProgramLowering::findInstance(Value value) {
+  auto isPassing = [](Operation *op) { return isa<graph::CollectiveOpInterface, graph::ReshapeOp>(op); };
+  for (Operation *user : value.getUsers()) {
+    if (auto call = dyn_cast<graph::CallOp>(user))
+      return call.getInstance();
+    if (isPassing(user))
+      if (StringRef instance = findInstance(user->getResult(0)); !instance.empty())
+        return instance;
+  }
+  Operation *op = value.getDefiningOp();
+  while (op && isPassing(op))
+    op = op->getOperand(0).getDefiningOp();
+  auto call = dyn_cast_or_null<graph::CallOp>(op);
+  return call ? call.getInstance() : StringRef();
+}
+
+void ProgramLowering::lowerCollective(graph::CollectiveOpInterface collective) {
+  Operation *op = collective;
+  Value operand = op->getOperand(0);
+  auto result = cast<OpResult>(op->getResult(0));
+  StringRef instance = findInstance(result);
+  std::string name = getName(op->getLoc(), op->getName().stripDialect());
+  if (!instance.empty() && !StringRef(name).starts_with(instance))
+    name = instance.str() + "." + name;
+  buffers[result] = chooseBuffer(result, isa<graph::AllReduceOp>(op) ? 0 : -1, name);
+  step::lowerCollective(builder, collective, buffers[operand], buffers[result], instance);
 }
 
 /// The value of a load is the variable's own buffer; it is copied only if the variable is overwritten while the value is still read.
@@ -208,6 +242,10 @@ LogicalResult ProgramLowering::lowerOp(Operation *op) {
     return lowerCall(call);
   if (auto schedule = dyn_cast<graph::ScheduleOp>(op))
     return lowerSchedule(schedule);
+  if (auto collective = dyn_cast<graph::CollectiveOpInterface>(op)) {
+    lowerCollective(collective);
+    return success();
+  }
   if (auto load = dyn_cast<graph::LoadOp>(op)) {
     lowerLoad(load);
   } else if (auto store = dyn_cast<graph::StoreOp>(op)) {
@@ -231,7 +269,7 @@ LogicalResult ProgramLowering::lowerOp(Operation *op) {
     }
     ReturnOp::create(builder, op->getLoc());
   } else if (!isa<graph::YieldOp>(op)) {
-    return op->emitOpError("has no place in a program; only loads, stores, calls and schedules do");
+    return op->emitOpError("has no place in a program; only loads, stores, calls, collectives and schedules do");
   }
   return success();
 }

@@ -22,7 +22,7 @@ LogicalResult primus::verifyFused(ModuleOp module) {
     if (isProgram(function))
       continue;
     for (Operation &op : function.getBody().front().without_terminator())
-      if (!isa<graph::FusionOp>(op) && !isView(&op))
+      if (!isa<graph::FusionOp, graph::CollectiveOpInterface>(op) && !isView(&op))
         return op.emitOpError("is in no fusion: no kernel would compute it");
   }
   return success();

@@ -20,7 +20,7 @@ mlir::LogicalResult verifyTrain(mlir::ModuleOp module);
 mlir::LogicalResult verifySharded(mlir::ModuleOp module);
 /// As sharded, and no value is split or partial over more than one rank without a collective.
 mlir::LogicalResult verifyPlaced(mlir::ModuleOp module);
-/// Every op of a layer's function is in a fusion, or a view.
+/// Every op of a layer's function is in a fusion, a collective or a view.
 mlir::LogicalResult verifyFused(mlir::ModuleOp module);
 /// No graph function is left, no two live buffers overlap, all lie within their regions, and verifyAsynchronous holds.
 mlir::LogicalResult verifyStep(mlir::ModuleOp module);

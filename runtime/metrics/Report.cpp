@@ -2,8 +2,24 @@
 
 #include "runtime/metrics/Report.h"
 
+#include "runtime/metrics/Communication.h"
+
 using namespace primus;
 using nlohmann::ordered_json;
+
+/// What a rank exchanges in a step, or in a run of the first program where there is no step.
+static ordered_json describeCommunication(const executable::Executable &executable) {
+  const executable::Program *step = executable.programs_size() ? &executable.programs(0) : nullptr;
+  for (const executable::Program &program : executable.programs())
+    if (program.name() == "train_step")
+      step = &program;
+  ordered_json list = ordered_json::array();
+  if (!step)
+    return list;
+  for (const runtime::Communication &sum : runtime::sumCommunication(executable, *step))
+    list.push_back({{"kind", sum.kind}, {"axes", sum.axes}, {"count", sum.count}, {"bytes", sum.bytes}, {"asynchronous", sum.asynchronous}});
+  return list;
+}
 
 ordered_json runtime::makeReport(const executable::Executable &executable) {
   const executable::Memory &memory = executable.memory();
@@ -17,7 +33,7 @@ ordered_json runtime::makeReport(const executable::Executable &executable) {
       {"constant_bytes", memory.constants()},
       {"input_bytes", memory.inputs()},
       {"activation_bytes", memory.activations()},
-      {"communication", ordered_json::array()},
+      {"communication", describeCommunication(executable)},
   };
   ordered_json kernels = ordered_json::array();
   for (const executable::Kernel &kernel : executable.kernels()) {

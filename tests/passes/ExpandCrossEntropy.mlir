@@ -3,6 +3,9 @@
 // RUN: primus-opt %s --graph-interpret=function=both --mlir-disable-threading -o /dev/null > %t.whole
 // RUN: primus-opt %s --graph-expand-cross-entropy="limit=4096" --graph-interpret=function=both -o /dev/null > %t.chunked
 // RUN: %python %S/Inputs/compare-results.py %t.whole %t.chunked 1e-12
+// RUN: primus-opt %s --graph-interpret=function=part --mlir-disable-threading -o /dev/null > %t.part
+// RUN: primus-opt %s --graph-expand-cross-entropy="limit=4096" --graph-interpret=function=part -o /dev/null > %t.parts
+// RUN: %python %S/Inputs/compare-results.py %t.part %t.parts 1e-12
 
 // Each chunk's loss and gradient are neighbours; the gradients of the weight are summed, the others joined.
 // CHECK-LABEL: func.func @both
@@ -49,4 +52,24 @@ func.func @mean(%x: tensor<64x16xf32>, %w: tensor<33x16xf32>, %labels: tensor<64
 func.func @small(%x: tensor<8x16xf32>, %w: tensor<33x16xf32>, %labels: tensor<8xi32>) -> tensor<f32> {
   %loss, %valid, %lse = graph.cross_entropy %x, %w, %labels vocabulary 33 : (tensor<8x16xf32>, tensor<33x16xf32>, tensor<8xi32>) -> (tensor<f32>, tensor<f32>, tensor<8xf32>)
   return %loss : tensor<f32>
+}
+
+// One rank's rows of the vocabulary: the loss and the gradient are chunked each on its own, as other ranks' values are needed between them.
+// CHECK-LABEL: func.func @part
+// CHECK: graph.cross_entropy_part %{{.*}} : (tensor<32x16xf32>, tensor<33x16xf32>, tensor<32xi32>, tensor<i32>) -> (tensor<32xf32>, tensor<32xf32>)
+// CHECK: graph.cross_entropy_part %{{.*}} : (tensor<32x16xf32>
+// CHECK: graph.cross_entropy_part %{{.*}} : (tensor<6x16xf32>
+// CHECK: graph.cross_entropy_grad %{{.*}} offset %{{.*}} vocabulary 50 : (tensor<f32>, tensor<32x16xf32>
+// CHECK: graph.cross_entropy_grad %{{.*}} offset %{{.*}} vocabulary 50 : (tensor<f32>, tensor<32x16xf32>
+// CHECK: graph.add %{{.*}} : tensor<33x16xf32>
+// CHECK: graph.cross_entropy_grad %{{.*}} offset %{{.*}} vocabulary 50 : (tensor<f32>, tensor<6x16xf32>
+// CHECK: graph.concat {{.*}} -> tensor<70x16xf32>
+// CHECK: graph.reshape {{.*}} -> tensor<2x35x16xf32>
+func.func @part(%x: tensor<2x35x16xf32>, %w: tensor<33x16xf32>, %labels: tensor<2x35xi32>, %offset: tensor<i32>)
+    -> (tensor<2x35xf32>, tensor<2x35xf32>, tensor<2x35x16xf32>, tensor<33x16xf32>) {
+  %lse, %target = graph.cross_entropy_part %x, %w, %labels, %offset vocabulary 50 : (tensor<2x35x16xf32>, tensor<33x16xf32>, tensor<2x35xi32>, tensor<i32>) -> (tensor<2x35xf32>, tensor<2x35xf32>)
+  %all = graph.add %lse, %target : tensor<2x35xf32>
+  %one = graph.constant dense<1.0> : tensor<f32>
+  %dx, %dw = graph.cross_entropy_grad %one, %x, %w, %labels, %all offset %offset vocabulary 50 : (tensor<f32>, tensor<2x35x16xf32>, tensor<33x16xf32>, tensor<2x35xi32>, tensor<2x35xf32>, tensor<i32>) -> (tensor<2x35x16xf32>, tensor<33x16xf32>)
+  return %lse, %target, %dx, %dw : tensor<2x35xf32>, tensor<2x35xf32>, tensor<2x35x16xf32>, tensor<33x16xf32>
 }

@@ -14,26 +14,37 @@ struct Case {
   std::string attributes, element;
 };
 
-/// Attention and its gradients in one function.
-std::string getSource(const Case &c) {
+/// Attention and its gradients in one function; with positions as its last two arguments, if they are wanted.
+std::string getSource(const Case &c, bool hasPositions) {
   std::string q = fmt::format("tensor<{}x{}x{}x{}x{}>", c.batch, c.tokens, c.heads, c.headSize, c.element);
   std::string k = fmt::format("tensor<{}x{}x{}x{}x{}>", c.batch, c.keys, c.groups, c.headSize, c.element);
   std::string lse = fmt::format("tensor<{}x{}x{}xf32>", c.batch, c.heads, c.tokens);
+  std::string positions, types, arguments;
+  if (hasPositions) {
+    positions = "positions %i, %j ";
+    types = fmt::format(", tensor<{}xi32>, tensor<{}xi32>", c.tokens, c.keys);
+    arguments = fmt::format(", %i: tensor<{}xi32>, %j: tensor<{}xi32>", c.tokens, c.keys);
+  }
   return fmt::format(R"(
-func.func @f(%q: {0}, %k: {1}, %v: {1}, %do: {0}) -> ({0}, {2}, {0}, {1}, {1}) attributes {{graph.layer = {{}}}} {{
-  %o, %lse = graph.attention %q, %k, %v scale 0.21 {3} : {0}, {1} -> {2}
-  %dq, %dk, %dv = graph.attention_grad %do, %q, %k, %v, %o, %lse scale 0.21 {3} : {0}, {1}, {2} -> {0}, {1}
+func.func @f(%q: {0}, %k: {1}, %v: {1}, %do: {0}{6}) -> ({0}, {2}, {0}, {1}, {1}) attributes {{graph.layer = {{}}}} {{
+  %o, %lse = graph.attention %q, %k, %v {4}scale 0.21 {3} : {0}, {1}{5} -> {2}
+  %dq, %dk, %dv = graph.attention_grad %do, %q, %k, %v, %o, %lse {4}scale 0.21 {3} : {0}, {1}, {2}{5} -> {0}, {1}
   return %o, %lse, %dq, %dk, %dv : {0}, {2}, {0}, {1}, {1}
 }}
 )",
-                     q, k, lse, c.attributes);
+                     q, k, lse, c.attributes, positions, types, arguments);
+}
+
+HarnessOptions getOptions(const Case &c) {
+  HarnessOptions options;
+  options.tolerance = c.element == "f32" ? 1e-5 : 1.5e-2;
+  return options;
 }
 
 void check(const Case &c, const codegen::CpuTarget &target) {
-  HarnessOptions options;
-  options.tolerance = c.element == "f32" ? 1e-5 : 1.5e-2;
+  HarnessOptions options = getOptions(c);
   options.target = target;
-  checkFunction(getSource(c), options);
+  checkFunction(getSource(c, /*hasPositions=*/false), options);
 }
 
 /// One case per thing that can be wrong; sizes that are no multiple of any tile wherever possible.
@@ -62,6 +73,40 @@ TEST(AttentionTest, RunsOnOlderProcessors) {
     check({1, 41, 4, 41, 2, 24, "{causal}", "bf16"}, target);
     check({1, 41, 4, 41, 2, 24, "{causal}", "f32"}, target);
   }
+}
+
+/// A rank's tokens are two pieces of a sequence of which it has gathered all keys, or of whose keys it has other pieces.
+const Case kPositionCases[] = {
+    {1, 64, 2, 128, 1, 32, "{causal}", "bf16"},
+    {1, 66, 4, 132, 2, 24, "{causal}", "f32"},
+    {2, 38, 2, 76, 1, 7, "{causal, window = 20 : i64, softcap = 2.0 : f64}", "f32"},
+    {1, 34, 2, 51, 2, 16, "{window = 5 : i64}", "f32"},
+};
+
+TEST(AttentionTest, GoesByPositions) {
+  for (const Case &c : kPositionCases) {
+    HarnessOptions options = getOptions(c);
+    // The second and the last-but-one eighth of the sequence beside all of it, eighths swapped.
+    options.integers = [&](int64_t index, int64_t size) {
+      int64_t piece = size / 2;
+      return size == c.tokens ? (index < piece ? index + 9 : index - piece + 70) : (index < piece ? index + size - piece : index - piece);
+    };
+    checkFunction(getSource(c, /*hasPositions=*/true), options);
+    // Any order, with some of the keys never seen and some tokens that see none.
+    options.integers = {};
+    options.integerBound = 100;
+    checkFunction(getSource(c, /*hasPositions=*/true), options);
+  }
+}
+
+TEST(AttentionTest, TokensBeforeAllKeysGetZeros) {
+  Case c{1, 40, 2, 72, 1, 16, "{causal}", "f32"};
+  HarnessOptions options = getOptions(c);
+  options.integers = [&](int64_t index, int64_t size) { return size == c.tokens ? index : index + 33; };
+  checkFunction(getSource(c, /*hasPositions=*/true), options);
+  // No key at all.
+  options.integers = [&](int64_t index, int64_t size) { return size == c.tokens ? index : index + 100; };
+  checkFunction(getSource(c, /*hasPositions=*/true), options);
 }
 
 } // namespace

@@ -157,6 +157,8 @@ struct HarnessOptions {
   double tolerance = 1e-5;
   /// Bound of random integers.
   int64_t integerBound = 16;
+  /// Element `index` of an integer input of `size` elements; random ones if there is no such function.
+  std::function<int64_t(int64_t index, int64_t size)> integers;
   codegen::CpuTarget target = hostTarget();
   /// Limit of graph-expand-cross-entropy.
   int64_t logitsBytes = 32 << 20;
@@ -177,8 +179,9 @@ inline void checkFunction(const std::string &source, const HarnessOptions &optio
   std::vector<Tensor> inputs;
   for (mlir::Type type : module->lookupSymbol<mlir::func::FuncOp>("f").getArgumentTypes()) {
     Tensor tensor(mlir::cast<mlir::RankedTensorType>(type));
-    for (double &value : tensor.values)
-      value = tensor.elementType.isInteger(32) ? double(int64_t(random() % (options.integerBound + 2)) - 1) : normal(random);
+    for (auto [index, value] : llvm::enumerate(tensor.values))
+      value = options.integers && tensor.elementType.isInteger(32) ? double(options.integers(index, tensor.size()))
+              : tensor.elementType.isInteger(32) ? double(int64_t(random() % (options.integerBound + 2)) - 1) : normal(random);
     tensor.round();
     inputs.push_back(std::move(tensor));
   }

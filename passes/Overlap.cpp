@@ -1,0 +1,166 @@
+//===- Overlap.cpp - Let collectives run while kernels do -----------------===//
+
+#include "passes/Passes.h"
+#include "passes/Remarks.h"
+#include "passes/step/ListScheduler.h"
+
+#include <map>
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::step;
+
+namespace primus {
+#define GEN_PASS_DEF_OVERLAP
+#include "passes/Passes.h.inc"
+} // namespace primus
+
+namespace {
+
+/// Brings a block into a new order.
+class BlockWriter {
+public:
+  BlockWriter(Block &block, const ActionGraph &graph, int64_t &lastTicket)
+      : block(block), graph(graph), builder(block.getTerminator()), lastTicket(lastTicket) {}
+
+  void write(ArrayRef<Scheduled> order);
+
+private:
+  /// Moves an op, and the buffers and views that it uses, to the end of what is written.
+  void place(Operation *op);
+  void placeOperands(Operation *op);
+  /// The collectives as one.
+  CollectiveOp merge(ArrayRef<unsigned> bucket);
+
+  Block &block;
+  const ActionGraph &graph;
+  OpBuilder builder;
+  int64_t &lastTicket;
+  llvm::SmallDenseSet<Operation *> placed;
+};
+
+struct Overlap : primus::impl::OverlapBase<Overlap> {
+  using Base::Base;
+  void runOnOperation() override;
+
+private:
+  void reorder(FunctionOpInterface function, Block &block, AccessAnalysis &analysis);
+
+  int64_t lastTicket = 0;
+};
+
+} // namespace
+
+void BlockWriter::placeOperands(Operation *op) {
+  op->walk([&](Operation *inner) {
+    for (Value operand : inner->getOperands())
+      if (Operation *definition = operand.getDefiningOp(); definition && definition->getBlock() == &block)
+        place(definition);
+  });
+}
+
+void BlockWriter::place(Operation *op) {
+  if (!placed.insert(op).second)
+    return;
+  placeOperands(op);
+  op->moveBefore(block.getTerminator());
+}
+
+CollectiveOp BlockWriter::merge(ArrayRef<unsigned> bucket) {
+  CollectiveOp first = graph.actions[bucket.front()].collective;
+  if (bucket.size() == 1)
+    return first;
+  SmallVector<Value> sources, targets;
+  SmallVector<int64_t> dims, concatDims;
+  SmallVector<Location> locations;
+  llvm::SmallSetVector<StringRef, 4> reasons;
+  StringAttr instance = first.getInstanceAttr();
+  for (unsigned index : bucket) {
+    CollectiveOp part = graph.actions[index].collective;
+    llvm::append_range(sources, part.getSources());
+    llvm::append_range(targets, part.getTargets());
+    llvm::append_range(dims, part.getDims().value_or(ArrayRef<int64_t>()));
+    llvm::append_range(concatDims, part.getConcatDims().value_or(ArrayRef<int64_t>()));
+    locations.push_back(part.getLoc());
+    if (part.getReason())
+      reasons.insert(*part.getReason());
+    if (part.getInstanceAttr() != instance)
+      instance = {};
+  }
+  auto makeDims = [&](ArrayRef<int64_t> values) { return values.empty() ? DenseI64ArrayAttr() : builder.getDenseI64ArrayAttr(values); };
+  auto merged = CollectiveOp::create(builder, builder.getFusedLoc(locations), first.getKindAttr(), first.getReductionAttr(), first.getAxesAttr(),
+                                     sources, targets, makeDims(dims), makeDims(concatDims), first.getShiftAttr(), first.getTicketAttr(), instance,
+                                     reasons.empty() ? StringAttr() : builder.getStringAttr(llvm::join(reasons, "; ")));
+  for (unsigned index : bucket)
+    graph.actions[index].op->erase();
+  return merged;
+}
+
+void BlockWriter::write(ArrayRef<Scheduled> order) {
+  DenseMap<unsigned, CollectiveOp> running;
+  for (auto [position, entry] : llvm::enumerate(order)) {
+    unsigned index = entry.actions.front();
+    if (entry.kind == Scheduled::Run) {
+      place(graph.actions[index].op);
+    } else if (entry.kind == Scheduled::Wait) {
+      if (CollectiveOp collective = running.lookup(index))
+        WaitOp::create(builder, collective.getLoc(), collective.getTicket());
+    } else {
+      CollectiveOp collective = merge(entry.actions);
+      place(collective);
+      const Scheduled &next = order[position + 1];
+      if (next.kind == Scheduled::Wait && next.actions.front() == index)
+        continue;
+      collective.setTicket(++lastTicket);
+      running[index] = collective;
+    }
+  }
+}
+
+/// Says for each kind of collective how many run beside something, and how many do not.
+static void remarkCollectives(FunctionOpInterface function, Block &block) {
+  struct Sum {
+    int64_t exchanges = 0, values = 0, bytes = 0;
+  };
+  std::map<std::pair<std::string, bool>, Sum> sums;
+  for (auto collective : block.getOps<CollectiveOp>()) {
+    if (collective.getKind() == CollectiveKind::Block)
+      continue;
+    std::string what = stringifyCollectiveKind(collective.getKind()).str() + " over";
+    for (auto axis : collective.getAxes().getAsRange<StringAttr>())
+      what += " " + axis.str();
+    Sum &sum = sums[{what, collective.isAsynchronous()}];
+    ++sum.exchanges;
+    sum.values += collective.getSources().size();
+    sum.bytes += collective.getBytesSent();
+  }
+  for (auto &[key, sum] : sums) {
+    const auto &[what, isBeside] = key;
+    auto describe = [&, &what = what, &sum = sum] {
+      return what + ": " + std::to_string(sum.values) + " values in " + std::to_string(sum.exchanges) + " exchanges";
+    };
+    Location loc = function->getLoc();
+    if (isBeside)
+      remarkPassed(kOverlapRemark, function, loc, sum.bytes, describe);
+    else
+      remarkMissed(kOverlapMissedRemark, function, loc, sum.bytes, [&] { return describe() + ", beside which nothing can be computed"; });
+  }
+}
+
+void Overlap::reorder(FunctionOpInterface function, Block &block, AccessAnalysis &analysis) {
+  for (auto loop : block.getOps<LoopOp>())
+    reorder(function, loop.getBody().front(), analysis);
+  if (block.getOps<CollectiveOp>().empty() || !block.getOps<WaitOp>().empty())
+    return;
+  ActionGraph graph(block, analysis);
+  BlockWriter(block, graph, lastTicket).write(schedule(graph, bucket));
+  remarkCollectives(function, block);
+}
+
+void Overlap::runOnOperation() {
+  AccessAnalysis analysis(getOperation());
+  lastTicket = 0;
+  for (Operation &op : getOperation().getOps())
+    if (isa<FunctionOp, ProgramOp>(op))
+      reorder(cast<FunctionOpInterface>(op), op.getRegion(0).front(), analysis);
+}

@@ -1,0 +1,151 @@
+//===- ActionGraph.cpp - What must stay in order --------------------------===//
+
+#include "passes/step/ActionGraph.h"
+
+#include "ir/kernel/KernelDialect.h"
+#include "passes/step/KernelFigures.h"
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::step;
+
+/// A byte moved to or from memory costs as much as this many floating-point operations.
+static constexpr double kFlopsPerByte = 8;
+/// A collective costs at least as much as sending this many bytes.
+static constexpr double kLatencyBytes = 16384;
+
+static double getComputeCost(Operation *op) {
+  double cost = 0;
+  auto module = op->getParentOfType<ModuleOp>();
+  if (auto launch = dyn_cast<LaunchOp>(op)) {
+    auto kernel = module.lookupSymbol<kernel::FuncOp>(launch.getKernel());
+    auto figure = [&](StringRef name) {
+      auto attribute = kernel->getAttrOfType<IntegerAttr>(name);
+      return attribute ? static_cast<double>(attribute.getInt()) : 0;
+    };
+    return figure(kFlopsAttr) + kFlopsPerByte * figure(kBytesAttr);
+  }
+  if (auto call = dyn_cast<CallOp>(op)) {
+    for (Operation &inner : module.lookupSymbol<FunctionOp>(call.getCallee()).getBody().front())
+      cost += getComputeCost(&inner);
+    return cost;
+  }
+  if (auto loop = dyn_cast<LoopOp>(op)) {
+    for (Operation &inner : loop.getBody().front())
+      cost += getComputeCost(&inner);
+    return cost * loop.getCount();
+  }
+  if (isa<CopyOp, FillOp>(op))
+    return kFlopsPerByte * getByteSize(cast<MemRefType>(op->getOperand(0).getType()));
+  return 0;
+}
+
+ActionGraph::ActionGraph(Block &block, AccessAnalysis &analysis) {
+  for (Operation &op : block.without_terminator()) {
+    if (isa<BufferOp, ViewOp, MicrobatchOp>(op))
+      continue;
+    auto collective = dyn_cast<CollectiveOp>(op);
+    if (collective && collective.getKind() == CollectiveKind::Block)
+      collective = {};
+    Action action;
+    action.op = &op;
+    action.collective = collective;
+    actions.push_back(std::move(action));
+  }
+  connect(analysis);
+  setGroups();
+  setCosts();
+}
+
+void ActionGraph::connect(AccessAnalysis &analysis) {
+  struct Users {
+    SmallVector<std::pair<unsigned, Access>> readers, writers;
+  };
+  DenseMap<Value, Users> users;
+  for (auto [index, action] : llvm::enumerate(actions)) {
+    llvm::SmallSetVector<unsigned, 8> before;
+    SmallVector<Access> accesses = analysis.getAccesses(action.op);
+    auto addConflicts = [&](ArrayRef<std::pair<unsigned, Access>> others, const Access &access) {
+      for (auto &[other, used] : others)
+        if (used.conflicts(access))
+          before.insert(other);
+    };
+    for (const Access &access : accesses) {
+      Users &known = users[access.root];
+      addConflicts(known.writers, access);
+      if (access.writes)
+        addConflicts(known.readers, access);
+    }
+    for (const Access &access : accesses) {
+      Users &known = users[access.root];
+      // What is written as a whole hides all that came before.
+      if (access.writes) {
+        auto isHidden = [&](const std::pair<unsigned, Access> &other) {
+          return access.begin <= other.second.begin && other.second.end <= access.end;
+        };
+        llvm::erase_if(known.readers, isHidden);
+        llvm::erase_if(known.writers, isHidden);
+        known.writers.push_back({index, access});
+      } else {
+        known.readers.push_back({index, access});
+      }
+    }
+    action.before.assign(before.begin(), before.end());
+    for (unsigned other : action.before)
+      actions[other].after.push_back(index);
+  }
+  for (Action &action : llvm::reverse(actions))
+    action.leadsToCollective = llvm::any_of(
+        action.after, [&](unsigned next) { return actions[next].collective || actions[next].leadsToCollective; });
+}
+
+void ActionGraph::setGroups() {
+  unsigned group = 0;
+  StringRef instance;
+  for (Action &action : actions) {
+    if (auto call = dyn_cast<CallOp>(action.op); call && call.getInstance() != instance) {
+      instance = call.getInstance();
+      ++group;
+    }
+    action.group = group;
+    // What follows a loop is not done ahead of it.
+    if (isa<LoopOp>(action.op)) {
+      action.group = group + 1;
+      group += 2;
+      instance = "";
+    }
+  }
+  auto sumBytes = [](ValueRange buffers) {
+    int64_t bytes = 0;
+    for (Value buffer : buffers)
+      bytes += getByteSize(cast<MemRefType>(buffer.getType()));
+    return bytes;
+  };
+  auto grows = [&](Action &action) { return sumBytes(action.collective.getTargets()) > sumBytes(action.collective.getSources()); };
+  for (Action &action : actions)
+    if (action.collective && !grows(action) && !action.before.empty()) {
+      action.group = 0;
+      for (unsigned before : action.before)
+        action.group = std::max(action.group, actions[before].group);
+    }
+  for (Action &action : llvm::reverse(actions))
+    if (action.collective && grows(action) && !action.after.empty()) {
+      action.group = std::numeric_limits<unsigned>::max();
+      for (unsigned after : action.after)
+        action.group = std::min(action.group, actions[after].group);
+    }
+  for (Action &action : actions)
+    for (unsigned before : action.before)
+      action.group = std::max(action.group, actions[before].group);
+}
+
+void ActionGraph::setCosts() {
+  double computing = 0, communicating = 0;
+  for (Action &action : actions) {
+    action.cost = action.collective ? kLatencyBytes + action.collective.getBytesSent() : getComputeCost(action.op);
+    (action.collective ? communicating : computing) += action.cost;
+  }
+  for (Action &action : actions)
+    if (action.collective)
+      action.cost *= computing / communicating;
+}

@@ -1,0 +1,41 @@
+//===- ActionGraph.h - What must stay in order --------------------*- C++ -*-===//
+
+#pragma once
+
+#include "passes/step/Accesses.h"
+
+namespace primus::step {
+
+/// An action of a block: everything but buffers, views and the terminator.
+struct Action {
+  mlir::Operation *op;
+  /// Null for actions that compute, copy or loop. A `block` only copies.
+  CollectiveOp collective;
+  /// Actions that must come before and after, as indices.
+  llvm::SmallVector<unsigned> before, after;
+  /// Which run of calls for one layer it belongs to; never less than that of an action before it. A collective whose target is larger than its
+  /// source belongs to its first reader, any other one to its last writer.
+  unsigned group = 0;
+  /// A collective comes after it.
+  bool leadsToCollective = false;
+  /// Time on its stream, in one unit for computing and communicating.
+  double cost = 0;
+};
+
+/// The actions of a block in their order, with what each needs. The block must hold no waits.
+///
+/// Costs: how fast the links are is not known to the compiler. It plans for communication that takes as long as all of the block's computing,
+/// which is where overlap matters most; on faster links a wait is over when it starts.
+class ActionGraph {
+public:
+  ActionGraph(mlir::Block &block, AccessAnalysis &analysis);
+
+  llvm::SmallVector<Action> actions;
+
+private:
+  void connect(AccessAnalysis &analysis);
+  void setGroups();
+  void setCosts();
+};
+
+} // namespace primus::step
