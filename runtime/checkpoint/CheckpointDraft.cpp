@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fmt/format.h>
+#include <fstream>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +27,19 @@ std::string primus::runtime::makeTemporaryName(const std::string &name) {
   return fmt::format(".{}.{}{}", name, getpid(), temporarySuffix);
 }
 
+/// Whether a process still does something. One that has ended may be listed until its parent, or whoever stands in for
+/// that, looks.
+static bool isAlive(pid_t process) {
+  if (kill(process, 0) != 0)
+    return errno != ESRCH;
+  std::ifstream file(fmt::format("/proc/{}/stat", process));
+  std::string status;
+  std::getline(file, status);
+  // "12 (name) Z ..."
+  size_t end = status.rfind(") ");
+  return end == std::string::npos || (status[end + 2] != 'Z' && status[end + 2] != 'X');
+}
+
 bool primus::runtime::isLeftOver(const std::string &name) {
   if (!name.starts_with(".step_") || !name.ends_with(temporarySuffix))
     return false;
@@ -33,7 +47,7 @@ bool primus::runtime::isLeftOver(const std::string &name) {
   pid_t process = 0;
   auto [last, code] = std::from_chars(name.data() + begin, name.data() + end, process);
   bool isNumber = code == std::errc() && last == name.data() + end && process > 0;
-  return isNumber && (process == getpid() || (kill(process, 0) != 0 && errno == ESRCH));
+  return isNumber && (process == getpid() || !isAlive(process));
 }
 
 Expected<CheckpointDraft> CheckpointDraft::create(const std::string &path, CheckpointIndex index) {

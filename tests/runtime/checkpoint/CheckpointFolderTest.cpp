@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace primus::runtime;
@@ -110,7 +111,15 @@ TEST_F(Checkpoints, WhatAKilledRunLeavesGoes) {
   fs::create_directories(path() + "/.step_00000002.999999999.tmp/x");
   fs::create_directories(path() + "/.step_00000002." + std::to_string(getppid()) + ".tmp");
   fs::create_directories(path() + "/mine");
+  // A process that has ended, and that nobody has asked about yet.
+  pid_t child = fork();
+  if (child == 0)
+    _exit(0);
+  siginfo_t status;
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(child), &status, WEXITED | WNOWAIT), 0);
+  fs::create_directories(path() + "/.step_00000002." + std::to_string(child) + ".tmp");
   save({2});
+  waitpid(child, nullptr, 0);
   // That of a process that lives stays.
   EXPECT_EQ(list(), (Names{".step_00000002." + std::to_string(getppid()) + ".tmp", "mine", "step_00000001",
                            "step_00000002"}));
