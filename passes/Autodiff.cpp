@@ -35,6 +35,8 @@ private:
   LogicalResult checkArguments(func::FuncOp forward);
   LogicalResult differentiateLoss(func::FuncOp forward, const ForwardProgram &program);
   LogicalResult differentiateLayer(func::FuncOp forward, StringRef name, bool recompute);
+  /// Where ranks share the accumulators, gradients are reduced before they are added.
+  bool accumulates() const { return plan.zero < 2; }
 
   Plan plan;
 };
@@ -61,7 +63,7 @@ LogicalResult Autodiff::checkArguments(func::FuncOp forward) {
 }
 
 LogicalResult Autodiff::differentiateLoss(func::FuncOp forward, const ForwardProgram &program) {
-  BackwardBuilder builder(forward, getPartName(forward, "forward_backward"), "forward_backward");
+  BackwardBuilder builder(forward, getPartName(forward, "forward_backward"), "forward_backward", accumulates());
   if (failed(builder.buildForwardBackward(program.lossResult, program.validResult, plan.perMicrobatchMean)))
     return failure();
   builder.finish();
@@ -69,7 +71,7 @@ LogicalResult Autodiff::differentiateLoss(func::FuncOp forward, const ForwardPro
 }
 
 LogicalResult Autodiff::differentiateLayer(func::FuncOp forward, StringRef name, bool recompute) {
-  BackwardBuilder builder(forward, name, "backward");
+  BackwardBuilder builder(forward, name, "backward", accumulates());
   if (failed(builder.buildBackward()))
     return failure();
   if (!recompute) {

@@ -15,6 +15,7 @@
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/SetVector.h"
 
 namespace primus {
 #define GEN_PASS_DEF_BUILDTRAINSTEP
@@ -45,13 +46,19 @@ private:
 
   func::FuncOp startProgram();
   void buildUnshard();
+  void gatherParameters(LayerCall layer, IRMapping &mapping);
   void buildZeroGradients();
   LogicalResult buildSchedule(func::FuncOp step, Value &lossSum, Value &valid);
   FailureOr<graph::CallOp> buildBackward(LayerCall layer, const IRMapping &mapping, graph::CallOp forward,
                                          llvm::DenseMap<Value, Value> &gradients);
-  Value addReductions(Value inverseValid);
-  void addUpdates(ValueRange scalars);
+  void accumulate(LayerCall layer, graph::CallOp backward);
+  /// Returns the sum of squares; `reduced` gets the gradients of each owner in turn.
+  Value addReductions(Value inverseValid, std::vector<SmallVector<Value>> &reduced);
+  void addUpdates(ValueRange scalars, const std::vector<SmallVector<Value>> &gradients);
   const LayerParts &getParts(OwnedParameters &owned);
+  func::FuncOp getAccumulate(LayerCall layer, func::FuncOp backward);
+  /// True where parameters are gathered for each use instead of once per step.
+  bool gathersPerUse() const { return plan.zero >= 3; }
 
   Location locOf(StringRef name) { return NameLoc::get(builder.getStringAttr(name)); }
   Value load(StringRef variable, Type type) {
@@ -79,6 +86,8 @@ private:
   IRMapping outer;
   SmallVector<OwnedParameters> owners;
   std::vector<LayerParts> parts;
+  /// By backward function.
+  llvm::DenseMap<Operation *, func::FuncOp> accumulates;
 };
 
 struct BuildTrainStep : primus::impl::BuildTrainStepBase<BuildTrainStep> {
@@ -116,6 +125,24 @@ const TrainStepBuilder::LayerParts &TrainStepBuilder::getParts(OwnedParameters &
   return parts.back();
 }
 
+func::FuncOp TrainStepBuilder::getAccumulate(LayerCall layer, func::FuncOp backward) {
+  func::FuncOp &function = accumulates[backward];
+  if (function)
+    return function;
+  SmallVector<std::string> names;
+  SmallVector<Type> types;
+  for (ParameterGradient gradient : getParameterGradients(layer.forward, backward)) {
+    names.push_back(getResultName(backward, gradient.result));
+    types.push_back(backward.getResultTypes()[gradient.result]);
+  }
+  // backward_recompute.accumulate of a layer's twin is another function than backward's.
+  std::string name = (backward.getName() + ".accumulate").str();
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointAfter(backward);
+  function = buildAccumulate(builder, layer.forward.getLoc(), getLayer(layer.forward), name, names, types);
+  return function;
+}
+
 //===----------------------------------------------------------------------===//
 // The program
 //===----------------------------------------------------------------------===//
@@ -123,12 +150,18 @@ const TrainStepBuilder::LayerParts &TrainStepBuilder::getParts(OwnedParameters &
 func::FuncOp TrainStepBuilder::startProgram() {
   SmallVector<Type> types;
   SmallVector<std::string> names;
+  SmallVector<ArrayAttr> dims;
   for (BlockArgument argument : program.function.getArguments()) {
     auto type = cast<RankedTensorType>(argument.getType());
     SmallVector<int64_t> shape = {plan.microbatches};
     llvm::append_range(shape, type.getShape());
     types.push_back(RankedTensorType::get(shape, type.getElementType()));
     names.push_back(getArgName(program.function, argument.getArgNumber()));
+    auto ofOne = program.function.getArgAttrOfType<ArrayAttr>(argument.getArgNumber(), graph::kDimsAttr);
+    SmallVector<Attribute> all = {builder.getStringAttr("")};
+    if (ofOne)
+      llvm::append_range(all, ofOne);
+    dims.push_back(ofOne ? builder.getArrayAttr(all) : ArrayAttr());
   }
   SmallVector<StringRef> results = {"loss"};
   if (plan.goal == Goal::Training) {
@@ -145,6 +178,8 @@ func::FuncOp TrainStepBuilder::startProgram() {
   for (auto [index, type, argument] : llvm::enumerate(types, names)) {
     body.addArgument(type, locOf(argument));
     step.setArgAttr(index, kNameAttr, builder.getStringAttr(argument));
+    if (index < dims.size() && dims[index])
+      step.setArgAttr(index, graph::kDimsAttr, dims[index]);
   }
   for (auto [index, result] : llvm::enumerate(results))
     step.setResultAttr(index, kNameAttr, builder.getStringAttr(result));
@@ -152,14 +187,33 @@ func::FuncOp TrainStepBuilder::startProgram() {
   return step;
 }
 
-/// Loads of parameters and constants, and the compute copies, which all microbatches share.
+/// Loads of parameters and constants, and the compute copies, as far as all microbatches share them.
 void TrainStepBuilder::buildUnshard() {
   llvm::DenseSet<Operation *> layerCalls;
   for (LayerCall layer : program.layers)
     layerCalls.insert(layer.call);
-  for (Operation &op : program.function.getBody().front().without_terminator())
-    if (!layerCalls.contains(&op))
+  for (Operation &op : program.function.getBody().front().without_terminator()) {
+    graph::VariableOp variable = op.getNumResults() ? findVariable(op.getResult(0), symbols) : graph::VariableOp();
+    bool perUse = gathersPerUse() && variable && variable.getRole() == graph::Role::Parameter;
+    if (!layerCalls.contains(&op) && !perUse)
       builder.clone(op, outer);
+  }
+}
+
+/// Where parameters are gathered for each use, loads those of a layer for this one.
+void TrainStepBuilder::gatherParameters(LayerCall layer, IRMapping &mapping) {
+  if (!gathersPerUse())
+    return;
+  llvm::SetVector<Operation *> sources;
+  for (unsigned index : getArgsOfKind(layer.forward, ArgKind::Parameter)) {
+    Operation *source = layer.call.getOperand(index).getDefiningOp();
+    if (auto unshard = dyn_cast<graph::CallOp>(source))
+      for (Value master : unshard.getOperands())
+        sources.insert(master.getDefiningOp());
+    sources.insert(source);
+  }
+  for (Operation *source : sources)
+    builder.clone(*source, mapping);
 }
 
 void TrainStepBuilder::buildZeroGradients() {
@@ -209,19 +263,43 @@ FailureOr<graph::CallOp> TrainStepBuilder::buildBackward(LayerCall layer, const 
     }
   }
   graph::CallOp result = call(backward, operands, layer.call.getInstance());
+  SmallVector<ParameterGradient> ofParameters = getParameterGradients(layer.forward, backward);
   for (Value value : result.getResults()) {
     unsigned index = cast<OpResult>(value).getResultNumber();
     std::optional<unsigned> of = getResultOf(backward, index);
     if (!of)
       continue;
-    if (backward.getResultAttr(index, graph::kInplaceAttr)) {
+    bool ofParameter = llvm::any_of(ofParameters, [&](ParameterGradient gradient) { return gradient.result == index; });
+    if (ofParameter && backward.getResultAttr(index, graph::kInplaceAttr)) {
       store(value, accumulatorOf(*of));
+    } else if (ofParameter) {
+      continue;
     } else if (!gradients.try_emplace(layer.call.getOperand(*of), value).second) {
       return layer.call.emitOpError("uses a value that another layer uses too: the sum of their gradients would need a "
                                     "layer of its own");
     }
   }
+  if (plan.zero >= 2)
+    accumulate(layer, result);
   return result;
+}
+
+/// Adds the gradients that a backward call gave to their accumulators.
+void TrainStepBuilder::accumulate(LayerCall layer, graph::CallOp backward) {
+  func::FuncOp function = getBackward(layer.forward, symbols);
+  SmallVector<Value> operands;
+  SmallVector<std::string> accumulators;
+  for (ParameterGradient gradient : getParameterGradients(layer.forward, function)) {
+    operands.push_back(backward.getResult(gradient.result));
+    accumulators.push_back(getGradientName(findVariable(layer.call.getOperand(gradient.parameter), symbols)));
+  }
+  if (operands.empty())
+    return;
+  for (auto [name, gradient] : llvm::zip_equal(accumulators, SmallVector<Value>(operands)))
+    operands.push_back(load(name, gradient.getType()));
+  graph::CallOp sums = call(getAccumulate(layer, function), operands, layer.call.getInstance());
+  for (auto [value, name] : llvm::zip_equal(sums.getResults(), accumulators))
+    store(value, name);
 }
 
 LogicalResult TrainStepBuilder::buildSchedule(func::FuncOp step, Value &lossSum, Value &valid) {
@@ -239,6 +317,7 @@ LogicalResult TrainStepBuilder::buildSchedule(func::FuncOp step, Value &lossSum,
   llvm::DenseMap<Operation *, graph::CallOp> forwards;
   graph::CallOp lossCall;
   for (LayerCall layer : program.layers) {
+    gatherParameters(layer, mapping);
     if (layer.call != program.loss) {
       forwards[layer.call] = cast<graph::CallOp>(builder.clone(*layer.call, mapping));
       continue;
@@ -250,10 +329,13 @@ LogicalResult TrainStepBuilder::buildSchedule(func::FuncOp step, Value &lossSum,
     for (auto [original, result] : llvm::zip(layer.call.getResults(), lossCall.getResults()))
       mapping.map(original, result);
   }
-  for (LayerCall layer : llvm::reverse(program.layers))
-    if (layer.call != program.loss && getBackward(layer.forward, symbols) &&
-        failed(buildBackward(layer, mapping, forwards.lookup(layer.call), gradients)))
+  for (LayerCall layer : llvm::reverse(program.layers)) {
+    if (layer.call == program.loss || !getBackward(layer.forward, symbols))
+      continue;
+    gatherParameters(layer, mapping);
+    if (failed(buildBackward(layer, mapping, forwards.lookup(layer.call), gradients)))
       return failure();
+  }
   graph::YieldOp::create(builder, schedule.getLoc(),
                          ValueRange{lossCall.getResult(program.lossResult), lossCall.getResult(program.validResult)});
   lossSum = schedule.getResult(0);
@@ -261,25 +343,24 @@ LogicalResult TrainStepBuilder::buildSchedule(func::FuncOp step, Value &lossSum,
   return success();
 }
 
-/// Divides all gradients by the number of valid tokens; returns the sum of their squares.
-Value TrainStepBuilder::addReductions(Value inverseValid) {
+/// Divides all gradients by the number of valid tokens.
+Value TrainStepBuilder::addReductions(Value inverseValid, std::vector<SmallVector<Value>> &reduced) {
   Value sumOfSquares = graph::ConstantOp::create(builder, locOf("sum_of_squares"), wide(), 0.0);
   for (OwnedParameters &owned : owners) {
     SmallVector<Value> operands;
     for (graph::VariableOp parameter : owned.variables)
       operands.push_back(load(getGradientName(parameter), wide(parameter.getTensorType().getShape())));
     operands.append({inverseValid, sumOfSquares});
-    graph::CallOp reduced = call(getParts(owned).reduce, operands, owned.layer.call.getInstance());
-    for (auto [value, parameter] : llvm::zip(reduced.getResults(), owned.variables))
-      store(value, getGradientName(parameter));
-    sumOfSquares = reduced.getResults().back();
+    graph::CallOp result = call(getParts(owned).reduce, operands, owned.layer.call.getInstance());
+    reduced.emplace_back(result.getResults().drop_back());
+    sumOfSquares = result.getResults().back();
   }
   return sumOfSquares;
 }
 
 /// `scalars`: the last operands of the layers' update functions.
-void TrainStepBuilder::addUpdates(ValueRange scalars) {
-  for (OwnedParameters &owned : owners) {
+void TrainStepBuilder::addUpdates(ValueRange scalars, const std::vector<SmallVector<Value>> &gradients) {
+  for (auto [owned, reduced] : llvm::zip_equal(owners, gradients)) {
     SmallVector<Value> operands;
     SmallVector<std::string> stored;
     auto loadAndStore = [&](llvm::function_ref<std::string(graph::VariableOp)> getName) {
@@ -291,8 +372,7 @@ void TrainStepBuilder::addUpdates(ValueRange scalars) {
     loadAndStore([](graph::VariableOp parameter) { return parameter.getSymName().str(); });
     loadAndStore(getFirstMomentName);
     loadAndStore(getSecondMomentName);
-    for (graph::VariableOp parameter : owned.variables)
-      operands.push_back(load(getGradientName(parameter), wide(parameter.getTensorType().getShape())));
+    llvm::append_range(operands, reduced);
     llvm::append_range(operands, scalars);
     graph::CallOp updated = call(getParts(owned).update, operands, owned.layer.call.getInstance());
     for (auto [value, name] : llvm::zip_equal(updated.getResults(), stored))
@@ -325,15 +405,19 @@ LogicalResult TrainStepBuilder::build() {
     return failure();
 
   graph::CallOp normalised = call(normalise, {lossSum, valid}, "step");
-  Value sumOfSquares = addReductions(normalised.getResult(1));
+  std::vector<SmallVector<Value>> gradients;
+  Value sumOfSquares = addReductions(normalised.getResult(1), gradients);
   if (plan.goal == Goal::Gradients) {
+    for (auto [owned, reduced] : llvm::zip_equal(owners, gradients))
+      for (auto [parameter, value] : llvm::zip_equal(owned.variables, reduced))
+        store(value, getGradientName(parameter));
     func::ReturnOp::create(builder, loc, normalised.getResult(0));
     return success();
   }
   graph::CallOp clipped = call(clip, sumOfSquares, "step");
   SmallVector<Value> scalars = {clipped.getResult(1)};
   llvm::append_range(scalars, step.getArguments().take_back(3));
-  addUpdates(scalars);
+  addUpdates(scalars, gradients);
   func::ReturnOp::create(builder, loc, ValueRange{normalised.getResult(0), clipped.getResult(0)});
   return success();
 }

@@ -9,12 +9,14 @@
 //                       constant, accumulator                           (graph.inplace)
 //   forward_backward    activation, parameter, constant, accumulator    forward's own, then as in backward
 //   unshard             parameter (of the master type)                  parameters as forward takes them
+//   accumulate          gradient, accumulator                           accumulators (graph.inplace); only where backward
+//                                                                       gives gradients instead (plan: zero >= 2)
 //   reduce              gradient, scalar                                gradients (graph.inplace), sum of squares
 //   update              parameter, moment, gradient, scalar             parameters and moments (graph.inplace)
 //
 //   graph.of = i on a cotangent or residual      result i of the forward function
 //   graph.of = i on any other argument           argument i of the forward function (an accumulator: its parameter)
-//   graph.of = i on a gradient among the results argument i of the forward function
+//   graph.of = i on a gradient or accumulator among the results   argument i of the forward function
 //   graph.backward = @f on a forward function    the function that follows it in the backward pass
 //
 //===----------------------------------------------------------------------===//

@@ -423,15 +423,35 @@ LogicalResult BackwardCall::locateElement(unsigned argument, ArrayRef<double> wr
   return success();
 }
 
-/// The gradient of the loss, as the step has left it in the variables, along one direction over all parameters.
+/// The gradients that the step gives to its updates, by parameter.
+static std::map<std::string, TensorRef> findAppliedGradients(ModuleOp module, const Trace &trace) {
+  std::map<std::pair<std::string, std::string>, const CallRun *> runs;
+  for (const CallRun &run : trace.calls)
+    runs[{run.function, run.instance}] = &run;
+  std::map<std::string, TensorRef> gradients;
+  module.walk([&](graph::CallOp call) {
+    auto callee = module.lookupSymbol<func::FuncOp>(call.getCallee());
+    auto run = runs.find({call.getCallee().str(), call.getInstance().str()});
+    if (!callee || getPart(callee) != "update" || run == runs.end())
+      return;
+    for (auto [parameter, gradient] :
+         llvm::zip_equal(getArgsOfKind(callee, ArgKind::Parameter), getArgsOfKind(callee, ArgKind::Gradient)))
+      if (auto load = call.getOperand(parameter).getDefiningOp<graph::LoadOp>())
+        gradients[load.getVariable().str()] = run->second->inputs[gradient];
+  });
+  return gradients;
+}
+
+/// The gradient of the loss, as the step applies it, along one direction over all parameters.
 static LogicalResult checkLoss(ModuleOp module, const Trace &trace, const StepSetup &setup, GradientCheck &check) {
   Directions directions;
   double expected = 0, squares = 0;
   int64_t count = 0;
   uint64_t stream = 3000;
+  std::map<std::string, TensorRef> gradients = findAppliedGradients(module, trace);
   for (auto variable : module.getOps<graph::VariableOp>()) {
-    auto gradient = trace.variables.find(variable.getSymName().str() + ".grad");
-    if (variable.getRole() != graph::Role::Parameter || gradient == trace.variables.end())
+    auto gradient = gradients.find(variable.getSymName().str());
+    if (gradient == gradients.end())
       continue;
     ArrayRef<double> values = gradient->second->values;
     std::vector<double> &direction = directions[variable.getSymName().str()] = makeDirection(values.size(), stream++);
@@ -456,8 +476,8 @@ static LogicalResult checkLoss(ModuleOp module, const Trace &trace, const StepSe
   if (error <= kTolerance)
     return success();
   check.finding.emplace();
-  check.finding->note = "every backward function is the derivative of its forward function, but the gradients that the step leaves in the "
-                        "variables are not those of the loss: the calls are combined wrongly";
+  check.finding->note = "every backward function is the derivative of its forward function, but the gradients that the step applies "
+                        "are not those of the loss: the calls are combined wrongly";
   return success();
 }
 

@@ -5,8 +5,8 @@
 using namespace mlir;
 using namespace primus;
 
-BackwardBuilder::BackwardBuilder(func::FuncOp forward, StringRef name, StringRef part)
-    : forward(forward), builder(forward.getContext()) {
+BackwardBuilder::BackwardBuilder(func::FuncOp forward, StringRef name, StringRef part, bool accumulates)
+    : forward(forward), accumulates(accumulates), builder(forward.getContext()) {
   builder.setInsertionPointAfter(forward);
   backward = func::FuncOp::create(builder, forward.getLoc(), name, builder.getFunctionType({}, {}));
   backward.setPrivate();
@@ -61,6 +61,13 @@ LogicalResult BackwardBuilder::addGradients(ReverseWalk &walk) {
     if (!gradient)
       continue;
     std::string name = getArgName(forward, index) + ".grad";
+    SmallVector<NamedAttribute> attributes = {
+        builder.getNamedAttr(kNameAttr, builder.getStringAttr(name)),
+        builder.getNamedAttr(kOfAttr, builder.getI64IntegerAttr(index))};
+    if (!accumulates) {
+      addResult(gradient, attributes);
+      continue;
+    }
     Location loc = getDerivedLoc(argument, ".grad");
     addArgument(gradient.getType(), name, ArgKind::Accumulator, index, loc);
     BlockArgument accumulator = body->getArguments().back();
@@ -69,8 +76,7 @@ LogicalResult BackwardBuilder::addGradients(ReverseWalk &walk) {
     builder.setInsertionPointAfterValue(gradient);
     Value sum = graph::AddOp::create(builder, loc, gradient.getType(), accumulator, gradient);
     accumulators.push_back({results.size(), accumulator});
-    addResult(sum, {builder.getNamedAttr(kNameAttr, builder.getStringAttr(name)),
-                    builder.getNamedAttr(kOfAttr, builder.getI64IntegerAttr(index))});
+    addResult(sum, attributes);
   }
   auto returnOp = func::ReturnOp::create(builder, forward.getLoc(), results);
   backward.setFunctionType(

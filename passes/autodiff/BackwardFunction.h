@@ -11,10 +11,10 @@
 namespace primus {
 
 /// Builds the function of one layer's gradients: one of the build functions, then changes of the residuals, then
-/// finish().
+/// finish(). `accumulates`: gradients of parameters are added to accumulators, else they are results of their own.
 class BackwardBuilder {
 public:
-  BackwardBuilder(mlir::func::FuncOp forward, llvm::StringRef name, llvm::StringRef part);
+  BackwardBuilder(mlir::func::FuncOp forward, llvm::StringRef name, llvm::StringRef part, bool accumulates);
 
   /// A layer between others: cotangents of its results come in.
   mlir::LogicalResult buildBackward();
@@ -35,6 +35,7 @@ private:
   mlir::LogicalResult addGradients(ReverseWalk &walk);
 
   mlir::func::FuncOp forward, backward;
+  bool accumulates;
   mlir::Block *body;
   mlir::OpBuilder builder;
   ForwardCopy copy;

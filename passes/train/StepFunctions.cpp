@@ -91,6 +91,21 @@ func::FuncOp primus::buildClip(OpBuilder &parent, Location loc, double clip) {
   return f.finish();
 }
 
+func::FuncOp primus::buildAccumulate(OpBuilder &parent, Location loc, StringRef layer, StringRef name,
+                                     ArrayRef<std::string> names, ArrayRef<Type> types) {
+  FunctionBuilder f(parent, loc, layer, "accumulate", name);
+  SmallVector<Value> gradients, accumulators;
+  for (auto [gradient, type] : llvm::zip_equal(names, types))
+    gradients.push_back(f.argument(type, gradient, ArgKind::Gradient));
+  for (auto [gradient, type] : llvm::zip_equal(names, types))
+    accumulators.push_back(f.argument(type, gradient + ".sum", ArgKind::Accumulator));
+  for (auto [gradient, accumulator, text] : llvm::zip_equal(gradients, accumulators, names)) {
+    Value sum = graph::AddOp::create(f.builder, f.loc(text + ".sum"), accumulator.getType(), accumulator, gradient);
+    f.result(sum, text + ".sum", accumulator);
+  }
+  return f.finish();
+}
+
 func::FuncOp primus::buildReduce(OpBuilder &parent, Location loc, StringRef layer, StringRef name,
                                  ArrayRef<TrainedParameter> parameters) {
   FunctionBuilder f(parent, loc, layer, "reduce", name);

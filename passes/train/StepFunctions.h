@@ -30,6 +30,12 @@ mlir::func::FuncOp buildNormalise(mlir::OpBuilder &builder, mlir::Location loc);
 /// @clip(sum of squares) -> (grad_norm, scale), scale = min(1, clip / (grad_norm + 1e-6)), or 1 without a limit.
 mlir::func::FuncOp buildClip(mlir::OpBuilder &builder, mlir::Location loc, double clip);
 
+/// @<name>(gradients..., accumulators...) -> (accumulators plus gradients...). `names` and `types` are those of the
+/// gradients.
+mlir::func::FuncOp buildAccumulate(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef layer,
+                                   llvm::StringRef name, llvm::ArrayRef<std::string> names,
+                                   llvm::ArrayRef<mlir::Type> types);
+
 /// @<name>(gradients..., scale, sum of squares) -> (gradients times scale..., the sum plus their squares).
 mlir::func::FuncOp buildReduce(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef layer,
                                llvm::StringRef name, llvm::ArrayRef<TrainedParameter> parameters);

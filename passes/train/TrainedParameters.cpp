@@ -12,6 +12,15 @@ func::FuncOp primus::getBackward(func::FuncOp forward, SymbolTableCollection &sy
   return symbol ? symbols.lookupNearestSymbolFrom<func::FuncOp>(forward, symbol) : func::FuncOp();
 }
 
+SmallVector<ParameterGradient> primus::getParameterGradients(func::FuncOp forward, func::FuncOp backward) {
+  SmallVector<unsigned> parameters = getArgsOfKind(forward, ArgKind::Parameter);
+  SmallVector<ParameterGradient> gradients;
+  for (unsigned result = 0, end = backward.getNumResults(); result < end; ++result)
+    if (std::optional<unsigned> of = getResultOf(backward, result); of && llvm::is_contained(parameters, *of))
+      gradients.push_back({result, *of});
+  return gradients;
+}
+
 /// The variable behind the operand that is a layer's parameter `index`, checked.
 static FailureOr<graph::VariableOp> getParameter(LayerCall layer, unsigned index, SymbolTableCollection &symbols) {
   graph::VariableOp variable = findVariable(layer.call.getOperand(index), symbols);
@@ -39,13 +48,8 @@ FailureOr<SmallVector<OwnedParameters>> primus::collectParameters(const ForwardP
       continue;
     OwnedParameters owned{layer, {}, {}};
     llvm::DenseSet<Operation *> ofThisCall;
-    for (unsigned argument : getArgsOfKind(backward, ArgKind::Accumulator)) {
-      std::optional<unsigned> index = getArgOf(backward, argument);
-      if (!index) {
-        backward.emitOpError() << "does not say what its argument " << argument << " belongs to (" << kOfAttr << ")";
-        return failure();
-      }
-      FailureOr<graph::VariableOp> variable = getParameter(layer, *index, symbols);
+    for (ParameterGradient gradient : getParameterGradients(layer.forward, backward)) {
+      FailureOr<graph::VariableOp> variable = getParameter(layer, gradient.parameter, symbols);
       if (failed(variable))
         return failure();
       if (!ofThisCall.insert(*variable).second) {
@@ -56,7 +60,7 @@ FailureOr<SmallVector<OwnedParameters>> primus::collectParameters(const ForwardP
       if (!seen.insert(*variable).second)
         continue;
       owned.parameters.push_back(
-          {getArgName(layer.forward, *index), variable->getTensorType(), variable->getDecay()});
+          {getArgName(layer.forward, gradient.parameter), variable->getTensorType(), variable->getDecay()});
       owned.variables.push_back(*variable);
     }
     if (!owned.variables.empty())

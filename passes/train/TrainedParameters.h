@@ -10,10 +10,20 @@ namespace primus {
 /// A layer's call and the parameters that it reduces and updates.
 struct OwnedParameters {
   LayerCall layer;
-  /// In the order of the layer's accumulators; `parameters` describes `variables`.
+  /// In the order of the backward function's results; `parameters` describes `variables`.
   llvm::SmallVector<TrainedParameter> parameters;
   llvm::SmallVector<graph::VariableOp> variables;
 };
+
+/// A result of a backward function that is the gradient of a parameter, or its accumulator with the gradient added.
+struct ParameterGradient {
+  unsigned result;
+  /// Argument of the forward function.
+  unsigned parameter;
+};
+
+/// The gradients of parameters among a backward function's results.
+llvm::SmallVector<ParameterGradient> getParameterGradients(mlir::func::FuncOp forward, mlir::func::FuncOp backward);
 
 /// The function that a layer's forward function names as the one of its gradients, or null.
 mlir::func::FuncOp getBackward(mlir::func::FuncOp forward, mlir::SymbolTableCollection &symbols);
@@ -28,7 +38,7 @@ std::string getFirstMomentName(graph::VariableOp parameter);
 std::string getSecondMomentName(graph::VariableOp parameter);
 std::string getGradientName(graph::VariableOp parameter);
 
-/// Declares the moments (if wanted) and the accumulator of each parameter, beside it.
+/// Declares the moments (if wanted) and the accumulator of each parameter, beside it, with its logical dimensions.
 void addStateVariables(llvm::ArrayRef<OwnedParameters> owners, bool moments);
 
 } // namespace primus

@@ -114,8 +114,16 @@ protected:
       return step;
     step.loss = (*results)[0].values[0];
     step.gradNorm = (*results)[1].values[0];
-    for (auto variable : module.getOps<graph::VariableOp>())
-      step.variables[variable.getSymName().str()] = interpreter.getVariable(variable.getSymName())->values;
+    // Accumulators hold sums over tokens, or of the means of microbatches.
+    double count = plan->perMicrobatchMean ? plan->microbatches
+                                           : llvm::count_if(inputs[1].values, [](double label) { return label >= 0; });
+    for (auto variable : module.getOps<graph::VariableOp>()) {
+      std::vector<double> &values = step.variables[variable.getSymName().str()];
+      values = interpreter.getVariable(variable.getSymName())->values;
+      if (variable.getRole() == graph::Role::Gradient)
+        for (double &value : values)
+          value /= count;
+    }
     return step;
   }
 
