@@ -124,7 +124,9 @@ def BuildTrainStep : Pass<"graph-build-train-step", "::mlir::ModuleOp"> {
     `graph.schedule` of all microbatches (each runs all layers forward, the loss, and all layers backward), then the
     division by the number of valid tokens, the norm of all gradients, clipping, and AdamW. Adds the
     variables `<parameter>.m`, `.v` and `.grad`, and per distinct layer the parts `reduce` and `update`. A tied parameter has
-    one accumulator; the first layer that uses it reduces and updates it.
+    one accumulator; the first layer that uses it reduces and updates it. With `zero = 2` in `graph.plan`, backward functions
+    give gradients, which a part `accumulate` adds at call level, so that they can be reduced before; with `zero = 3`,
+    parameters are loaded for each use instead of once per step.
 
     Before:
     ```mlir
@@ -161,18 +163,36 @@ def BuildTrainStep : Pass<"graph-build-train-step", "::mlir::ModuleOp"> {
 def Shard : Pass<"graph-shard", "::mlir::ModuleOp"> {
   let summary = "give every value a layout over the mesh";
   let description = [{
-    Phase `sharded`. On a mesh of one rank, every tensor gets the layout in which each rank holds all of it. A mesh of more ranks is refused.
+    Phase `sharded`. The plan says which mesh axes split which logical dimensions (`graph.dims` on functions, `dims` on
+    variables, `graph.pins`; see passes/placement/LogicalDims.h). From there layouts follow forward, op by op, by the sharding
+    rules: parameters keep their layout, then pins of results count, then unsplit is weaker than split. Operands that
+    disagree get a `graph.reshard`, whose attribute `graph.reason` says what for. Sums that a split leaves pending stay
+    so through linear ops. A gradient takes its primal's layout. One walk, no fixed point: each distinct function is
+    visited at its first call. Two equally strong claims without a pin are an error that names both.
+    With `zero`, parameters and optimizer state are also split over the axes that share state, and gathered for layers.
+
+    On a mesh of one rank, every tensor gets the layout in which each rank holds all of it.
 
     Before:
     ```mlir
-    func.func @f(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
-      return %x : tensor<4x8xf32>
+    #plan = {microbatches = 1 : i64, micro_batch_size = 1 : i64, sequence_length = 4 : i64, recompute = "none", recompute_layers = 0 : i64, per_microbatch_mean = false, clip = 0.0, beta1 = 0.9, beta2 = 0.95, epsilon = 1.0e-08, weight_decay = 0.1}
+    module attributes {graph.mesh = #graph.mesh<"tp" = 2>, graph.plan = #plan} {
+      graph.variable @w : tensor<8x6xf32> role parameter init #graph.init<"ones"> {dims = ["", "ffn"]}
+      func.func private @f.forward(%x: tensor<4x6xf32> {graph.arg = "activation", graph.dims = ["", "ffn"], graph.name = "x"},
+                                   %w: tensor<8x6xf32> {graph.arg = "parameter", graph.dims = ["", "ffn"], graph.name = "w"})
+          -> (tensor<4x8xf32> {graph.dims = ["", ""]}) attributes {graph.layer = {layer = "f", part = "forward"}} {
+        %y = graph.matmul "sf,hf->sh" %x, %w : (tensor<4x6xf32>, tensor<8x6xf32>) -> tensor<4x8xf32>
+        return %y : tensor<4x8xf32>
+      }
     }
     ```
     After:
     ```mlir
-    func.func @f(%x: tensor<4x8xf32, #graph.layout<mesh, [[], []]>>) -> tensor<4x8xf32, #graph.layout<mesh, [[], []]>> {
-      return %x : tensor<4x8xf32, #graph.layout<mesh, [[], []]>>
+    func.func private @f.forward(%x: tensor<4x6xf32, #graph.layout<mesh, [[], ["tp"]]>>, %w: tensor<8x6xf32, #graph.layout<mesh, [[], ["tp"]]>>)
+        -> tensor<4x8xf32, #graph.layout<mesh, [[], []]>> {
+      %y = graph.matmul "sf,hf->sh" %x, %w : (tensor<4x6xf32, #graph.layout<mesh, [[], ["tp"]]>>, tensor<8x6xf32, #graph.layout<mesh, [[], ["tp"]]>>) -> tensor<4x8xf32, #graph.layout<mesh, [[], []], partial = {tp : sum}>>
+      %z = graph.reshard %y {graph.reason = "result of f.forward"} : tensor<4x8xf32, #graph.layout<mesh, [[], []], partial = {tp : sum}>> -> tensor<4x8xf32, #graph.layout<mesh, [[], []]>>
+      return %z : tensor<4x8xf32, #graph.layout<mesh, [[], []]>>
     }
     ```
   }];
@@ -182,14 +202,30 @@ def Shard : Pass<"graph-shard", "::mlir::ModuleOp"> {
 def Place : Pass<"graph-place", "::mlir::ModuleOp"> {
   let summary = "turn changes of layout into collectives and global shapes into local ones";
   let description = [{
-    Phase `placed`. Where each axis of the mesh has one rank, as `graph-shard` guarantees, both are nothing; a value that is split or partial
-    over more ranks is refused with its location.
+    Phase `placed`. Each `graph.reshard` becomes the collectives of fewest bytes (a pending sum that is then split: reduce_scatter; from
+    one dimension to another: all_to_all; blocks of whole values move nothing), each with a remark and the reshard's
+    `graph.reason`. Each op says what one rank does for it (`Shardable::localize`); where a rank is in the mesh, it gets as an argument,
+    from constants `@axis_index.<axes>`. The IR is the same on all ranks. Sets `graph.placed`.
 
-    Before and after:
+    Before:
     ```mlir
-    module attributes {graph.mesh = #graph.mesh<"dp" = 1>} {
-      func.func @f(%x: tensor<4xf32, #graph.layout<mesh, [["dp"]]>>) -> tensor<4xf32, #graph.layout<mesh, [["dp"]]>> {
-        return %x : tensor<4xf32, #graph.layout<mesh, [["dp"]]>>
+    module attributes {graph.mesh = #graph.mesh<"tp" = 2>} {
+      func.func private @f.forward(%x: tensor<4x6xf32, #graph.layout<mesh, [[], ["tp"]]>> {graph.arg = "activation"}) -> tensor<4x6xf32, #graph.layout<mesh, [[], []]>>
+          attributes {graph.layer = {layer = "f", part = "forward"}} {
+        %y = graph.exp %x : tensor<4x6xf32, #graph.layout<mesh, [[], ["tp"]]>>
+        %z = graph.reshard %y : tensor<4x6xf32, #graph.layout<mesh, [[], ["tp"]]>> -> tensor<4x6xf32, #graph.layout<mesh, [[], []]>>
+        return %z : tensor<4x6xf32, #graph.layout<mesh, [[], []]>>
+      }
+    }
+    ```
+    After:
+    ```mlir
+    module attributes {graph.mesh = #graph.mesh<"tp" = 2>, graph.placed} {
+      func.func private @f.forward(%x: tensor<4x3xf32, #graph.layout<mesh, [[], ["tp"]]>> {graph.arg = "activation"}) -> tensor<4x6xf32, #graph.layout<mesh, [[], []]>>
+          attributes {graph.layer = {layer = "f", part = "forward"}} {
+        %y = graph.exp %x : tensor<4x3xf32, #graph.layout<mesh, [[], ["tp"]]>>
+        %z = graph.all_gather %y over ["tp"] dim 1 : tensor<4x3xf32, #graph.layout<mesh, [[], ["tp"]]>> -> tensor<4x6xf32, #graph.layout<mesh, [[], []]>>
+        return %z : tensor<4x6xf32, #graph.layout<mesh, [[], []]>>
       }
     }
     ```

@@ -75,6 +75,8 @@ FailureOr<ForwardProgram> ForwardProgram::get(ModuleOp module) {
 graph::VariableOp primus::findVariable(Value operand, SymbolTableCollection &symbols) {
   if (auto load = operand.getDefiningOp<graph::LoadOp>())
     return symbols.lookupNearestSymbolFrom<graph::VariableOp>(load, load.getVariableAttr());
+  if (auto reshard = operand.getDefiningOp<graph::ReshardOp>())
+    return findVariable(reshard.getOperand(), symbols);
   auto call = operand.getDefiningOp<graph::CallOp>();
   if (!call)
     return {};
@@ -82,8 +84,8 @@ graph::VariableOp primus::findVariable(Value operand, SymbolTableCollection &sym
   if (!callee || getPart(callee) != "unshard")
     return {};
   Value copy = callee.getBody().front().getTerminator()->getOperand(cast<OpResult>(operand).getResultNumber());
-  while (auto convert = copy.getDefiningOp<graph::ConvertOp>())
-    copy = convert.getOperand();
+  while (isa_and_present<graph::ConvertOp, graph::ReshardOp>(copy.getDefiningOp()))
+    copy = copy.getDefiningOp()->getOperand(0);
   auto master = dyn_cast<BlockArgument>(copy);
   return master ? findVariable(call.getOperand(master.getArgNumber()), symbols) : graph::VariableOp();
 }

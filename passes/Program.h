@@ -32,7 +32,7 @@ struct ForwardProgram {
 };
 
 /// The variable behind a parameter or constant of a layer's call: loaded as it is, or through a part `unshard`, each of
-/// whose results is one of its arguments in another precision. Null for other values.
+/// whose results is one of its arguments in another precision or layout. Null for other values.
 graph::VariableOp findVariable(mlir::Value operand, mlir::SymbolTableCollection &symbols);
 
 } // namespace primus

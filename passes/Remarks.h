@@ -22,6 +22,8 @@ inline constexpr llvm::StringLiteral kInplaceRemark = "in-place";
 inline constexpr llvm::StringLiteral kInplaceMissedRemark = "in-place-missed";
 inline constexpr llvm::StringLiteral kOverlapRemark = "overlap";
 inline constexpr llvm::StringLiteral kOverlapMissedRemark = "overlap-missed";
+inline constexpr llvm::StringLiteral kPlacementRemark = "placement";
+inline constexpr llvm::StringLiteral kCollectiveRemark = "collective";
 
 /// "%attention.q (graph.matmul)": what a value is called, and what computes it.
 std::string describe(mlir::Value value);

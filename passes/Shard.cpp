@@ -1,10 +1,14 @@
 //===- Shard.cpp - Layouts over the mesh -----------------------------------===//
 //
-// On a mesh of one rank every value has the layout in which each rank holds the whole tensor.
+// Layouts follow forward from the logical dimensions of variables and activations: one walk over the programs, at whose
+// first call a layer's function is walked. On a mesh of one rank every value has the layout in which each rank holds the
+// whole tensor.
 //
 //===----------------------------------------------------------------------===//
 
+#include "passes/LayerFunction.h"
 #include "passes/Passes.h"
+#include "passes/placement/ProgramSharder.h"
 
 #include "mlir/IR/AttrTypeSubElements.h"
 
@@ -15,41 +19,25 @@ namespace primus {
 
 using namespace mlir;
 using namespace primus;
+using namespace primus::placement;
 
 namespace {
 
 struct Shard : primus::impl::ShardBase<Shard> {
-  void runOnOperation() override;
+  void runOnOperation() override {
+    if (failed(run()))
+      signalPassFailure();
+  }
 
 private:
-  LogicalResult checkMesh();
+  LogicalResult run();
+  void replicate();
 };
 
 } // namespace
 
-LogicalResult Shard::checkMesh() {
-  ModuleOp module = getOperation();
-  auto mesh = module->getAttrOfType<graph::MeshAttr>(graph::kMeshAttr);
-  if (!mesh)
-    return module.emitError() << "has no mesh: set the attribute '" << graph::kMeshAttr
-                              << "', e.g. #graph.mesh<\"dp\" = 1>";
-  if (mesh.getNumRanks() == 1)
-    return success();
-  InFlightDiagnostic diagnostic = module.emitError()
-                                  << "cannot be split over " << mesh.getNumRanks() << " ranks: axes ";
-  StringRef separator = "";
-  for (auto [name, size] : llvm::zip_equal(mesh.getNames(), mesh.getSizes())) {
-    if (size == 1)
-      continue;
-    diagnostic << separator << name << " = " << size;
-    separator = ", ";
-  }
-  return diagnostic << "; set the parallel sizes behind them to 1";
-}
-
-void Shard::runOnOperation() {
-  if (failed(checkMesh()))
-    return signalPassFailure();
+/// Gives each tensor type without layout the one in which each rank has all of it.
+void Shard::replicate() {
   AttrTypeReplacer replacer;
   replacer.addReplacement([](RankedTensorType type) -> std::optional<Type> {
     if (type.getEncoding())
@@ -64,4 +52,32 @@ void Shard::runOnOperation() {
   });
   replacer.recursivelyReplaceElementsIn(getOperation(), /*replaceAttrs=*/true, /*replaceLocs=*/false,
                                         /*replaceTypes=*/true);
+}
+
+LogicalResult Shard::run() {
+  ModuleOp module = getOperation();
+  auto mesh = module->getAttrOfType<graph::MeshAttr>(graph::kMeshAttr);
+  if (!mesh)
+    return module.emitError() << "has no mesh: set the attribute '" << graph::kMeshAttr
+                              << "', e.g. #graph.mesh<\"dp\" = 1>";
+  if (mesh.getNumRanks() == 1) {
+    replicate();
+    return success();
+  }
+  FailureOr<Plan> plan = Plan::get(module);
+  if (failed(plan))
+    return failure();
+  LogicalDims dims(mesh, *plan);
+  VariableLayouts variables(module, dims, *plan);
+  if (failed(dims.verify(module)) || failed(variables.run()))
+    return failure();
+  ProgramSharder sharder(module, mesh, *plan, dims, variables);
+  for (auto function : module.getOps<func::FuncOp>())
+    if (isProgram(function) && failed(sharder.visitProgram(function)))
+      return failure();
+  sharder.finishStores();
+  for (auto function : module.getOps<func::FuncOp>())
+    if (!isProgram(function) && !sharder.isVisited(function) && failed(sharder.visitLayer(function, {})))
+      return failure();
+  return success();
 }

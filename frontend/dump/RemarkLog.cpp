@@ -53,6 +53,8 @@ static std::string getTitle(const std::string &category) {
       {kInplaceMissedRemark, "not computed in place"},
       {kOverlapRemark, "exchanged between ranks while computing"},
       {kOverlapMissedRemark, "exchanged between ranks while nothing is computed"},
+      {kPlacementRemark, "kept whole"},
+      {kCollectiveRemark, "exchanged between ranks"},
   };
   for (auto [name, title] : titles)
     if (name == category)

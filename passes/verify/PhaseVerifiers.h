@@ -8,7 +8,7 @@
 #pragma once
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/BuiltinOps.h"
+#include "ir/graph/GraphDialect.h"
 
 namespace primus {
 
@@ -16,9 +16,9 @@ namespace primus {
 mlir::LogicalResult verifyModel(mlir::ModuleOp module);
 /// The whole step exists: @train_step, every backward function that is linked, and state that the step changes.
 mlir::LogicalResult verifyTrain(mlir::ModuleOp module);
-/// Every tensor has a layout of the module's mesh; results of functions are not partial.
+/// verifyLayouts, and each op's types obey its sharding rule: a sum that is missing, or formed twice, is an error.
 mlir::LogicalResult verifySharded(mlir::ModuleOp module);
-/// As sharded, and no value is split or partial over more than one rank without a collective.
+/// As sharded on the shapes of one rank: every change of layout is a collective.
 mlir::LogicalResult verifyPlaced(mlir::ModuleOp module);
 /// Every op of a layer's function is in a fusion, a collective or a view.
 mlir::LogicalResult verifyFused(mlir::ModuleOp module);
@@ -28,6 +28,11 @@ mlir::LogicalResult verifyStep(mlir::ModuleOp module);
 /// Part of verifyModel and verifyTrain: programs hold only structural ops, layers' functions none; what each argument
 /// of a layer's function is, is known.
 mlir::LogicalResult verifyStructure(mlir::ModuleOp module);
+/// Part of verifySharded and verifyPlaced: every tensor has a layout of the module's mesh; programs return no pending
+/// sums.
+mlir::LogicalResult verifyLayouts(mlir::ModuleOp module);
+/// Part of verifySharded and verifyPlaced: each op's types obey its sharding rule. `isLocal`: shapes are those of one rank.
+mlir::LogicalResult verifyRules(mlir::ModuleOp module, graph::MeshAttr mesh, bool isLocal);
 /// Part of verifyStep: each ticket is given out and waited for once, and nothing disturbs a collective that still runs.
 mlir::LogicalResult verifyAsynchronous(mlir::ModuleOp module);
 /// Calls `check` for every value of a module, with the first failure's result.

@@ -26,7 +26,7 @@ static LogicalResult verifyType(RankedTensorType type, graph::MeshAttr mesh, Loc
   return success();
 }
 
-LogicalResult primus::verifySharded(ModuleOp module) {
+LogicalResult primus::verifyLayouts(ModuleOp module) {
   auto mesh = module->getAttrOfType<graph::MeshAttr>(graph::kMeshAttr);
   if (!mesh)
     return module.emitError() << "has no mesh: set the attribute '" << graph::kMeshAttr << "'";
@@ -47,4 +47,10 @@ LogicalResult primus::verifySharded(ModuleOp module) {
         if (isPartial(cast<RankedTensorType>(type)))
           return function.emitOpError() << "returns " << type << ": a program's result must be reduced";
   return success();
+}
+
+LogicalResult primus::verifySharded(ModuleOp module) {
+  if (failed(verifyLayouts(module)))
+    return failure();
+  return verifyRules(module, module->getAttrOfType<graph::MeshAttr>(graph::kMeshAttr), /*isLocal=*/false);
 }

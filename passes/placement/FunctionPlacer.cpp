@@ -1,0 +1,151 @@
+//===- FunctionPlacer.cpp - One rank's form of functions ------------------===//
+
+#include "passes/placement/FunctionPlacer.h"
+
+#include "ir/graph/GraphBuilder.h"
+#include "passes/LayerFunction.h"
+#include "passes/Remarks.h"
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::placement;
+
+RankedTensorType primus::placement::getLocalType(Type type, graph::MeshAttr mesh) {
+  auto tensor = cast<RankedTensorType>(type);
+  SmallVector<int64_t> shape(tensor.getShape());
+  for (auto [size, axes] : llvm::zip_equal(shape, Layout(type).dims))
+    size /= getGroupSize(mesh, axes);
+  return RankedTensorType::get(shape, tensor.getElementType(), tensor.getEncoding());
+}
+
+std::string primus::placement::getPlaceName(ArrayAttr axes) {
+  std::string name = "axis_index";
+  for (auto axis : axes.getAsRange<StringAttr>())
+    name += "." + axis.str();
+  return name;
+}
+
+//===----------------------------------------------------------------------===//
+// Reshards
+//===----------------------------------------------------------------------===//
+
+/// value / number of ranks, as a sum over them.
+static Value buildDivision(OpBuilder &builder, Value value, const ReshardStep &step, graph::MeshAttr mesh) {
+  graph::GraphBuilder b(builder, value.getLoc());
+  Value part = b.div(value, b.splatLike(value, double(getGroupSize(mesh, step.axes))));
+  return graph::ReshapeOp::create(builder, value.getLoc(), step.after.apply(value.getType()), part);
+}
+
+static Value buildStep(OpBuilder &builder, Value value, const ReshardStep &step, graph::MeshAttr mesh) {
+  Location loc = value.getLoc();
+  int64_t ranks = getGroupSize(mesh, step.axes);
+  SmallVector<int64_t> shape(cast<RankedTensorType>(value.getType()).getShape());
+  if (step.kind == ReshardStep::ReduceScatter || step.kind == ReshardStep::Block || step.kind == ReshardStep::AllToAll)
+    shape[step.dim] /= ranks;
+  if (step.kind == ReshardStep::AllGather)
+    shape[step.dim] *= ranks;
+  if (step.kind == ReshardStep::AllToAll)
+    shape[step.concatDim] *= ranks;
+  auto type = RankedTensorType::get(shape, cast<RankedTensorType>(value.getType()).getElementType(),
+                                    step.after.getAttr(builder.getContext()));
+  ArrayAttr axes = builder.getArrayAttr(SmallVector<Attribute>(step.axes.begin(), step.axes.end()));
+  auto sum = graph::ReduceKindAttr::get(builder.getContext(), graph::ReduceKind::Sum);
+  switch (step.kind) {
+  case ReshardStep::AllReduce:
+    return graph::AllReduceOp::create(builder, loc, type, sum, value, axes);
+  case ReshardStep::ReduceScatter:
+    return graph::ReduceScatterOp::create(builder, loc, type, sum, value, axes, builder.getI64IntegerAttr(step.dim));
+  case ReshardStep::AllGather:
+    return graph::AllGatherOp::create(builder, loc, type, value, axes, builder.getI64IntegerAttr(step.dim));
+  case ReshardStep::AllToAll:
+    return graph::AllToAllOp::create(builder, loc, type, value, axes, builder.getI64IntegerAttr(step.dim),
+                                     builder.getI64IntegerAttr(step.concatDim));
+  case ReshardStep::Block:
+    return graph::BlockOp::create(builder, loc, type, value, axes, builder.getI64IntegerAttr(step.dim));
+  case ReshardStep::Divide:
+    return buildDivision(builder, value, step, mesh);
+  }
+  llvm_unreachable("unknown step");
+}
+
+Value primus::placement::buildCollectives(OpBuilder &builder, Value value, graph::ReshardOp reshard,
+                                          graph::MeshAttr mesh, func::FuncOp function) {
+  auto reason = reshard->getAttrOfType<StringAttr>(kReasonAttr);
+  for (const ReshardStep &step :
+       planReshard(Layout(reshard.getOperand().getType()), Layout(reshard.getType()), mesh)) {
+    value = buildStep(builder, value, step, mesh);
+    auto collective = value.getDefiningOp<graph::CollectiveOpInterface>();
+    if (!collective)
+      continue;
+    if (reason)
+      collective->setAttr(kReasonAttr, reason);
+    remarkPassed(kCollectiveRemark, function, value.getLoc(), collective.getBytesSent(getGroupSize(mesh, step.axes)),
+                 [&] {
+                   return "%" + getValueName(value).str() + ": " + collective->getName().stripDialect().str() +
+                          " over " + placement::describe(step.axes) + (reason ? ", " + reason.str() : "");
+                 });
+  }
+  return value;
+}
+
+//===----------------------------------------------------------------------===//
+// Functions
+//===----------------------------------------------------------------------===//
+
+Value FunctionPlacer::getAxisIndex(ArrayAttr axes) {
+  for (auto [known, argument] : llvm::zip_equal(places, placeArguments))
+    if (known == axes)
+      return argument;
+  auto type = RankedTensorType::get({}, builder.getI32Type(), graph::LayoutAttr::getReplicated(builder.getContext(), 0));
+  Location loc = NameLoc::get(builder.getStringAttr(getPlaceName(axes)), function.getLoc());
+  places.push_back(axes);
+  placeArguments.push_back(body->addArgument(type, loc));
+  return placeArguments.back();
+}
+
+LogicalResult FunctionPlacer::visit(Operation &op) {
+  SmallVector<Value> operands;
+  for (Value operand : op.getOperands())
+    operands.push_back(mapping.lookup(operand));
+  if (auto reshard = dyn_cast<graph::ReshardOp>(op)) {
+    mapping.map(reshard.getResult(), buildCollectives(builder, operands[0], reshard, mesh, function));
+    return success();
+  }
+  auto shardable = dyn_cast<graph::Shardable>(op);
+  if (!shardable)
+    return op.emitOpError("has no sharding rule, so that it cannot be placed on a mesh of several ranks");
+  SmallVector<Type> types;
+  for (Type type : op.getResultTypes())
+    types.push_back(getLocalType(type, mesh));
+  SmallVector<Value> results = shardable.localize(builder, operands, types, *this);
+  if (results.size() != op.getNumResults())
+    return op.emitOpError() << "has " << op.getNumResults() << " results, of which one rank computes "
+                            << results.size();
+  mapping.map(op.getResults(), results);
+  return success();
+}
+
+LogicalResult FunctionPlacer::run() {
+  Block &old = function.getBody().front();
+  body = builder.createBlock(&function.getBody(), {});
+  for (BlockArgument argument : old.getArguments())
+    mapping.map(argument, body->addArgument(getLocalType(argument.getType(), mesh), argument.getLoc()));
+  for (Operation &op : old.without_terminator())
+    if (failed(visit(op)))
+      return failure();
+  SmallVector<Value> results;
+  for (Value value : old.getTerminator()->getOperands())
+    results.push_back(mapping.lookup(value));
+  func::ReturnOp::create(builder, old.getTerminator()->getLoc(), results);
+  old.dropAllReferences();
+  old.erase();
+
+  SmallVector<Attribute> attributes;
+  for (unsigned index = 0, end = function.getNumArguments(); index < end; ++index)
+    attributes.push_back(function.getArgAttrDict(index) ? function.getArgAttrDict(index) : builder.getDictionaryAttr({}));
+  for (ArrayAttr axes : places)
+    attributes.push_back(getArgAttrs(builder.getContext(), getPlaceName(axes), ArgKind::Constant));
+  function.setFunctionType(builder.getFunctionType(body->getArgumentTypes(), ValueRange(results).getTypes()));
+  function.setAllArgAttrs(attributes);
+  return success();
+}

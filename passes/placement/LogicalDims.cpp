@@ -1,0 +1,89 @@
+//===- LogicalDims.cpp - From what a dimension is to mesh axes ------------===//
+
+#include "passes/placement/LogicalDims.h"
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::placement;
+
+LogicalResult LogicalDims::verify(ModuleOp module) const {
+  static constexpr StringLiteral placed[] = {"dp", "fsdp", "ep", "cp", "tp"};
+  for (StringAttr axis : getAllAxes())
+    if (!llvm::is_contained(placed, axis.getValue()))
+      return module.emitError() << "mesh axis " << axis << " has " << *mesh.getSize(axis)
+                                << " ranks, but nothing is split over it: set its size to 1, or use one of "
+                                << llvm::join(ArrayRef<StringLiteral>(placed), ", ");
+  return success();
+}
+
+Axes LogicalDims::getAllAxes() const {
+  Axes axes;
+  for (auto [name, size] : llvm::zip_equal(mesh.getNames(), mesh.getSizes()))
+    if (size > 1)
+      axes.push_back(name);
+  return axes;
+}
+
+Axes LogicalDims::getAxes(ArrayRef<StringRef> names) const {
+  Axes axes;
+  for (StringRef name : names)
+    if (mesh.getSize(name).value_or(1) > 1)
+      axes.push_back(StringAttr::get(mesh.getContext(), name));
+  return axes;
+}
+
+std::optional<Axes> LogicalDims::findAxes(StringRef dim) const {
+  if (dim.empty())
+    return Axes();
+  if (dim == "batch")
+    return getAxes({"dp", "fsdp", "ep"});
+  if (dim == "sequence" || (dim == "stream" && !plan.sequenceParallel))
+    return getAxes({"cp"});
+  if (dim == "stream")
+    return getAxes({"cp", "tp"});
+  if (dim == "heads" || dim == "ffn" || dim == "vocabulary")
+    return getAxes({"tp"});
+  return std::nullopt;
+}
+
+FailureOr<Layout> LogicalDims::getLayout(ArrayAttr dims, RankedTensorType type,
+                                         function_ref<InFlightDiagnostic()> emitError) const {
+  Layout layout(type.getRank());
+  if (!dims)
+    return layout;
+  if (static_cast<int64_t>(dims.size()) != type.getRank()) {
+    emitError() << "names " << dims.size() << " dimensions (" << dims << ") of a tensor that has " << type.getRank();
+    return failure();
+  }
+  for (auto [index, attribute] : llvm::enumerate(dims)) {
+    auto name = dyn_cast<StringAttr>(attribute);
+    std::optional<Axes> axes = name ? findAxes(name) : std::nullopt;
+    if (!axes) {
+      emitError() << "calls dimension " << index << " " << attribute
+                  << ", which is none of batch, sequence, stream, heads, ffn, vocabulary and the empty name";
+      return failure();
+    }
+    int64_t ranks = getGroupSize(mesh, *axes);
+    if (type.getDimSize(index) % ranks != 0) {
+      emitError() << "dimension " << index << " (" << name.getValue() << ") of " << type.getDimSize(index)
+                  << " does not divide by " << ranks << ", the ranks of " << placement::describe(*axes);
+      return failure();
+    }
+    layout.dims[index] = *axes;
+  }
+  return layout;
+}
+
+Layout LogicalDims::shareState(const Layout &layout, ArrayRef<int64_t> shape) const {
+  Axes shared = getStateAxes();
+  for (auto [dim, axes] : llvm::enumerate(layout.dims)) {
+    Axes all = axes;
+    llvm::append_range(all, shared);
+    if (shape[dim] % getGroupSize(mesh, all) != 0)
+      continue;
+    Layout result = layout;
+    result.dims[dim] = all;
+    return result;
+  }
+  return layout;
+}
