@@ -2,6 +2,8 @@
 
 #include "ir/interpreter/Ranks.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace primus::graph;
 using namespace primus::interpreter;
@@ -125,6 +127,12 @@ FailureOr<Tensor> Ranks::slice(Operation *op, const Tensor &whole, LayoutAttr la
   return part;
 }
 
+/// Ranks that agree on what is not a number do agree.
+static bool areEqual(ArrayRef<double> a, ArrayRef<double> b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](double x, double y) { return x == y || (std::isnan(x) && std::isnan(y)); });
+}
+
 FailureOr<Tensor> Ranks::join(Operation *op, const Twine &what, ArrayRef<TensorRef> parts, LayoutAttr layout) const {
   if (!mesh)
     return *parts.front();
@@ -165,7 +173,7 @@ FailureOr<Tensor> Ranks::join(Operation *op, const Twine &what, ArrayRef<TensorR
       continue;
     auto agree = [&](int64_t rank, ArrayRef<int64_t> group) -> LogicalResult {
       for (int64_t other : group)
-        if (values[other].values != values[rank].values)
+        if (!areEqual(values[other].values, values[rank].values))
           return op->emitError() << what << " differs between ranks " << rank << " and " << other << " of axis " << axis
                                  << ", along which each should have the same";
       return success();
