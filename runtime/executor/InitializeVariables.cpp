@@ -17,6 +17,7 @@ static InitializerSpec toSpec(const executable::Initializer &initializer) {
   spec.parameters.insert(initializer.parameters().begin(), initializer.parameters().end());
   spec.frequencies.assign(initializer.frequencies().begin(), initializer.frequencies().end());
   spec.stream = initializer.stream();
+  spec.axes.assign(initializer.axes().begin(), initializer.axes().end());
   return spec;
 }
 

@@ -217,8 +217,12 @@ void test::addCollectives(ExecutableBuilder &builder) {
   addPart(permute, {4, 6}, inArena(input), inArena(gathered));
 }
 
+static constexpr int64_t vocabulary = 256, batch = 2, length = 32;
+
+/// What the bigram models have in common.
+static void fillTraining(executable::Training &training);
+
 executable::Executable test::makeBigramExecutable() {
-  constexpr int64_t vocabulary = 256, batch = 2, length = 32;
   ExecutableBuilder builder;
   executable::TensorType scalar = makeType(executable::F32, {});
   executable::TensorType table = makeType(executable::F32, {vocabulary, vocabulary});
@@ -257,7 +261,81 @@ executable::Executable test::makeBigramExecutable() {
               inArena(builder.addOutput(sample, "logits", executable::F32, {1, vocabulary}))};
   addLaunch(*sample.mutable_actions(), sampleKernel, operands);
 
-  executable::Training &training = *builder.result.mutable_training();
+  fillTraining(*builder.result.mutable_training());
+  builder.result.set_parameters(vocabulary * vocabulary);
+  return builder.finish();
+}
+
+executable::Executable test::makeRankedBigramExecutable(int ranks) {
+  ExecutableBuilder builder;
+  setMesh(builder.result, {{"pp", 1}, {"dp", ranks}});
+  executable::TensorType scalar = makeType(executable::F32, {}), index = makeType(executable::I32, {});
+  executable::TensorType table = makeType(executable::F32, {vocabulary, vocabulary});
+  executable::TensorType tokens = makeType(executable::I32, {batch, length});
+  int gradientKernel = builder.addKernel("test_gradient", {1}, {tokens, tokens, table, table, scalar, scalar});
+  int faultKernel = builder.addKernel("test_fault", {1}, {index, scalar});
+  int updateKernel = builder.addKernel("test_update", {1}, {table, scalar, scalar, scalar, table, scalar, scalar});
+  int64_t weights = builder.addVariable("table", {vocabulary, vocabulary}, "zeros");
+  int64_t steps = builder.addVariable("steps", {}, "zeros");
+  int64_t rank = builder.addVariable("axis_index.dp", {}, "axis_index");
+  executable::Variable &variable = *builder.result.mutable_variables()->rbegin();
+  *variable.mutable_type() = index;
+  variable.set_role("constant");
+  variable.mutable_initializer()->add_axes("dp");
+  int64_t gradient = builder.allocate(vocabulary * vocabulary * 4);
+
+  auto addTokens = [&](executable::Program &program, const char *name, bool hasMicrobatches) {
+    ExecutableBuilder::Shape shape = {batch, length};
+    std::vector<std::vector<std::string>> dims = {{"dp"}, {}};
+    if (hasMicrobatches) {
+      shape.insert(shape.begin(), 1);
+      dims.insert(dims.begin(), {{}});
+    }
+    int64_t offset = builder.addInput(program, name, executable::I32, shape);
+    executable::Port &port = *program.mutable_inputs()->rbegin();
+    setLayout(builder.result, port.type(), *port.mutable_layout(), dims);
+    return inArena(offset);
+  };
+  auto reduceScalars = [&](executable::Program &program, int64_t a, int64_t b) {
+    executable::Collective &collective = addCollective(*program.mutable_actions(), "all_reduce", {"dp"});
+    addPart(collective, {}, inArena(a), inArena(a));
+    addPart(collective, {}, inArena(b), inArena(b));
+  };
+
+  executable::Program &train = builder.addProgram("train_step");
+  int64_t lossSum = builder.allocate(4), valid = builder.allocate(4);
+  std::vector<executable::Reference> operands = {addTokens(train, "tokens", true), addTokens(train, "labels", true)};
+  operands.insert(operands.end(), {inArena(weights), inArena(gradient), inArena(lossSum), inArena(valid)});
+  addLaunch(*train.mutable_actions(), gradientKernel, operands);
+  executable::Collective &reduce = addCollective(*train.mutable_actions(), "all_reduce", {"dp"}, 1);
+  addPart(reduce, {vocabulary, vocabulary}, inArena(gradient), inArena(gradient));
+  addLaunch(*train.mutable_actions(), faultKernel, {inArena(rank), inArena(steps)});
+  reduceScalars(train, lossSum, valid);
+  addWait(*train.mutable_actions(), 1);
+  operands = {inArena(gradient), inArena(lossSum), inArena(valid),
+              inArena(builder.addInput(train, "learning_rate", executable::F32, {})), inArena(weights),
+              inArena(builder.addOutput(train, "loss", executable::F32, {})),
+              inArena(builder.addOutput(train, "grad_norm", executable::F32, {}))};
+  builder.addInput(train, "bias_correction1", executable::F32, {});
+  builder.addInput(train, "bias_correction2", executable::F32, {});
+  addLaunch(*train.mutable_actions(), updateKernel, operands);
+
+  executable::Program &forward = builder.addProgram("forward");
+  operands = {addTokens(forward, "tokens", false), addTokens(forward, "labels", false)};
+  lossSum = builder.addOutput(forward, "loss_sum", executable::F32, {});
+  valid = builder.addOutput(forward, "valid_tokens", executable::F32, {});
+  operands.insert(operands.end(), {inArena(weights), inArena(gradient), inArena(lossSum), inArena(valid)});
+  addLaunch(*forward.mutable_actions(), gradientKernel, operands);
+  reduceScalars(forward, lossSum, valid);
+
+  fillTraining(*builder.result.mutable_training());
+  // The gradient is a sum over tokens of the ranks.
+  builder.result.mutable_training()->set_learning_rate(0.5 / ranks);
+  builder.result.set_parameters(vocabulary * vocabulary);
+  return builder.finish();
+}
+
+static void fillTraining(executable::Training &training) {
   training.set_train_steps(20);
   training.set_micro_batch_size(batch);
   training.set_microbatches(1);
@@ -274,8 +352,6 @@ executable::Executable test::makeBigramExecutable() {
   training.set_data_kind("text");
   training.set_split("90,10,0");
   training.set_sample_bytes(40);
-  builder.result.set_parameters(vocabulary * vocabulary);
-  return builder.finish();
 }
 
 std::string test::readFile(const std::string &path) {

@@ -71,6 +71,10 @@ void addCollectives(ExecutableBuilder &builder);
 /// A bigram model over bytes in batches of 2 x 32, with the programs train_step, forward and sample. Loss falls.
 executable::Executable makeBigramExecutable();
 
+/// The same model without sampling on a mesh of dp ranks, with 2 sequences on each. Gradients are reduced in the background
+/// while the kernel test_fault runs, whose environment variable makes a rank fail.
+executable::Executable makeRankedBigramExecutable(int ranks);
+
 /// The bytes of a file, which must exist.
 std::string readFile(const std::string &path);
 void writeFile(const std::string &path, const std::string &bytes);

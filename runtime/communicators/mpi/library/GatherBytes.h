@@ -39,10 +39,8 @@ public:
   }
 
   std::vector<int> getMissing() const override {
-    std::vector<int> missing;
-    sizeMessages.addMissing(missing);
-    byteMessages.addMissing(missing);
-    return missing;
+    std::vector<int> missing = sizeMessages.getMissing();
+    return missing.empty() ? byteMessages.getMissing() : missing;
   }
   std::string getError() const override {
     return sizeMessages.getError().empty() ? byteMessages.getError() : sizeMessages.getError();

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 using namespace primus::runtime;
 
@@ -28,7 +29,7 @@ static MPI_Datatype makeType(const Transfer &transfer, const StridedBytes &side,
 
 bool MovingCollective::takesFrom(int from, int to) const {
   const CollectiveDescription &own = getDescription();
-  if (from == to)
+  if (from == to || own.kind == CollectiveKind::Block)
     return false;
   if (own.kind != CollectiveKind::Permute)
     return true;
@@ -75,12 +76,6 @@ void MovingCollective::begin() {
   for (const CollectiveDescription::Part &part : own.parts)
     if (keepsOwn)
       copyTransfer(own.getTransfer(part, own.index, own.index), part.source, part.target);
-}
-
-std::vector<int> MovingCollective::getMissing() const {
-  std::vector<int> missing;
-  messages.addMissing(missing);
-  return missing;
 }
 
 //===----------------------------------------------------------------------===//
@@ -207,12 +202,14 @@ bool ReducingCollective::advance() {
 }
 
 std::vector<int> ReducingCollective::getMissing() const {
-  std::vector<int> missing;
-  for (const Round &round : rounds) {
-    round.sources.addMissing(missing);
-    round.results.addMissing(missing);
-  }
-  return missing;
+  // Who waits for another's source has no result to send.
+  std::set<int> missing;
+  for (auto messages : {&Round::sources, &Round::results})
+    for (const Round &round : rounds)
+      if (missing.empty() || messages == &Round::sources)
+        for (int rank : (round.*messages).getMissing())
+          missing.insert(rank);
+  return {missing.begin(), missing.end()};
 }
 
 std::string ReducingCollective::getError() const {

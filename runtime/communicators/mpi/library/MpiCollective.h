@@ -16,7 +16,7 @@ public:
 
   void begin() override;
   bool advance() override { return messages.test(); }
-  std::vector<int> getMissing() const override;
+  std::vector<int> getMissing() const override { return messages.getMissing(); }
   std::string getError() const override { return messages.getError(); }
   std::string getName() const override { return getDescription().name; }
 

@@ -2,7 +2,7 @@
 
 #include "runtime/communicators/mpi/library/Operation.h"
 
-#include <algorithm>
+#include <set>
 
 using namespace primus::runtime;
 
@@ -27,16 +27,17 @@ bool PendingMessages::test() {
     if (requests[i] == MPI_REQUEST_NULL)
       continue;
     requests[kept] = requests[i];
-    ranks[kept++] = ranks[i];
+    peers[kept++] = peers[i];
   }
   requests.resize(kept);
-  ranks.resize(kept);
+  peers.resize(kept);
   return kept == 0;
 }
 
-void PendingMessages::addMissing(std::vector<int> &missing) const {
-  for (int rank : ranks)
-    if (std::ranges::find(missing, rank) == missing.end())
-      missing.push_back(rank);
-  std::ranges::sort(missing);
+std::vector<int> PendingMessages::getMissing() const {
+  std::set<int> senders, receivers;
+  for (const Peer &peer : peers)
+    (peer.isReceive ? senders : receivers).insert(peer.rank);
+  const std::set<int> &missing = senders.empty() ? receivers : senders;
+  return {missing.begin(), missing.end()};
 }

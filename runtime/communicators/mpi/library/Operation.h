@@ -14,12 +14,12 @@ class PendingMessages {
 public:
   /// Posts a message of at most 2^31 units. MPI's errors end up in getError.
   void send(const void *data, int64_t count, MPI_Datatype type, int rank, int tag) {
-    add(rank, count, [&](MPI_Request *request) {
+    add(rank, /*isReceive=*/false, count, [&](MPI_Request *request) {
       return MPI_Isend(data, static_cast<int>(count), type, rank, tag, MPI_COMM_WORLD, request);
     });
   }
   void receive(void *data, int64_t count, MPI_Datatype type, int rank, int tag) {
-    add(rank, count, [&](MPI_Request *request) {
+    add(rank, /*isReceive=*/true, count, [&](MPI_Request *request) {
       return MPI_Irecv(data, static_cast<int>(count), type, rank, tag, MPI_COMM_WORLD, request);
     });
   }
@@ -28,21 +28,21 @@ public:
   bool test();
   bool isEmpty() const { return requests.empty(); }
 
-  /// Adds the ranks of what has not arrived, each once.
-  void addMissing(std::vector<int> &ranks) const;
+  /// The ranks whose messages have not come, each once; or else those that have not taken theirs.
+  std::vector<int> getMissing() const;
   /// What MPI says went wrong, or nothing.
   const std::string &getError() const { return error; }
 
 private:
   template <typename Post>
-  void add(int rank, int64_t count, Post post) {
+  void add(int rank, bool isReceive, int64_t count, Post post) {
     if (count > INT32_MAX)
       return fail("a message of more than 2^31 elements");
     MPI_Request request = MPI_REQUEST_NULL;
     if (int code = post(&request); code != MPI_SUCCESS)
       return fail(describe(code));
     requests.push_back(request);
-    ranks.push_back(rank);
+    peers.push_back({rank, isReceive});
   }
 
   static std::string describe(int code);
@@ -52,7 +52,11 @@ private:
   }
 
   std::vector<MPI_Request> requests;
-  std::vector<int> ranks;
+  struct Peer {
+    int rank;
+    bool isReceive;
+  };
+  std::vector<Peer> peers; ///< of each request
   std::vector<int> arrived;
   std::string error;
 };
