@@ -68,22 +68,28 @@ static Value buildStep(OpBuilder &builder, Value value, const ReshardStep &step,
   llvm_unreachable("unknown step");
 }
 
+/// Keeps what a collective is needed for, and tells people.
+static void explain(graph::CollectiveOpInterface collective, StringRef reason, graph::MeshAttr mesh,
+                    func::FuncOp function) {
+  if (!reason.empty())
+    collective->setAttr(kReasonAttr, StringAttr::get(collective.getContext(), reason));
+  remarkPassed(kCollectiveRemark, function, collective.getLoc(),
+               collective.getBytesSent(*mesh.getGroupSize(collective.getAxes())), [&] {
+                 auto axes = llvm::to_vector(collective.getAxes().getAsRange<StringAttr>());
+                 return "%" + getValueName(collective->getResult(0)).str() + ": " +
+                        collective->getName().stripDialect().str() + " over " + placement::describe(axes) +
+                        (reason.empty() ? "" : ", " + reason.str());
+               });
+}
+
 Value primus::placement::buildCollectives(OpBuilder &builder, Value value, graph::ReshardOp reshard,
                                           graph::MeshAttr mesh, func::FuncOp function) {
   auto reason = reshard->getAttrOfType<StringAttr>(kReasonAttr);
   for (const ReshardStep &step :
        planReshard(Layout(reshard.getOperand().getType()), Layout(reshard.getType()), mesh)) {
     value = buildStep(builder, value, step, mesh);
-    auto collective = value.getDefiningOp<graph::CollectiveOpInterface>();
-    if (!collective)
-      continue;
-    if (reason)
-      collective->setAttr(kReasonAttr, reason);
-    remarkPassed(kCollectiveRemark, function, value.getLoc(), collective.getBytesSent(getGroupSize(mesh, step.axes)),
-                 [&] {
-                   return "%" + getValueName(value).str() + ": " + collective->getName().stripDialect().str() +
-                          " over " + placement::describe(step.axes) + (reason ? ", " + reason.str() : "");
-                 });
+    if (auto collective = value.getDefiningOp<graph::CollectiveOpInterface>())
+      explain(collective, reason ? reason.getValue() : StringRef(), mesh, function);
   }
   return value;
 }
@@ -117,7 +123,11 @@ LogicalResult FunctionPlacer::visit(Operation &op) {
   SmallVector<Type> types;
   for (Type type : op.getResultTypes())
     types.push_back(getLocalType(type, mesh));
+  Operation *before = body->empty() ? nullptr : &body->back();
   SmallVector<Value> results = shardable.localize(builder, operands, types, *this);
+  for (Operation *built = before ? before->getNextNode() : &body->front(); built; built = built->getNextNode())
+    if (auto collective = dyn_cast<graph::CollectiveOpInterface>(built))
+      explain(collective, "part of " + op.getName().getStringRef().str(), mesh, function);
   if (results.size() != op.getNumResults())
     return op.emitOpError() << "has " << op.getNumResults() << " results, of which one rank computes "
                             << results.size();

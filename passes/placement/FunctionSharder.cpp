@@ -158,14 +158,32 @@ LogicalResult FunctionSharder::reportConflict(Operation *op, const Conflict &con
   return error << "; pin the layout of the result in '" << graph::kPinsAttr << "'";
 }
 
+/// What an op gathers of an operand, it scatters again of a result of that shape: the layout that such a result then has.
+static std::optional<Layout> findScattered(Value result, const Layout &layout, ArrayRef<OperandClaim> before,
+                                           ArrayRef<Layout> during) {
+  Operation *op = result.getDefiningOp();
+  for (auto [operand, claim, gathered] : llvm::zip_equal(op->getOperands(), before, during)) {
+    bool undone = getShape(operand) == getShape(result) && llvm::any_of(layout.partial, [&](StringAttr axis) {
+      return claim.layout.splits(axis) && !gathered.splits(axis);
+    });
+    if (!undone)
+      continue;
+    Layout scattered = claim.layout;
+    scattered.partial = layout.partial;
+    llvm::erase_if(scattered.partial, [&](StringAttr axis) { return scattered.splits(axis); });
+    return scattered;
+  }
+  return std::nullopt;
+}
+
 std::string FunctionSharder::getReason(Value value, bool isPinned) {
   if (!isPinned)
-    return "several ops read this sum: it is formed once";
+    return "the parts of ranks are summed";
   if (pins.activations.count(getValueName(value)))
     return "the model says how it is split";
   if (findPrimal(value))
     return "a gradient is split as its primal";
-  return "result of " + function.getName().str();
+  return getPart(function) == "unshard" ? "layers take parameters gathered" : "result of " + function.getName().str();
 }
 
 LogicalResult FunctionSharder::visit(Operation *op) {
@@ -219,6 +237,8 @@ LogicalResult FunctionSharder::visit(Operation *op) {
     } else if (pin) {
       target.dims = pin->layout.dims;
       llvm::erase_if(target.partial, [&](StringAttr axis) { return target.splits(axis); });
+    } else if (std::optional<Layout> scattered = findScattered(result, layout, operands, layouts.operands)) {
+      target = *scattered;
     } else if (!layout.partial.empty() && !result.use_empty() && !result.hasOneUse()) {
       // Several users would each form the sum.
       target = layout.reduced();
@@ -242,7 +262,7 @@ LogicalResult FunctionSharder::finish(Operation *terminator) {
         target.partial = pin->layout.partial;
     }
     if (target != layout)
-      terminator->setOperand(index, convert(value, target, terminator, "result of " + function.getName().str()));
+      terminator->setOperand(index, convert(value, target, terminator, getReason(value, /*isPinned=*/true)));
     // A result of another layout than its argument's needs memory of its own.
     if (auto inplace = function.getResultAttrOfType<IntegerAttr>(index, graph::kInplaceAttr))
       if (function.getArgument(inplace.getInt()).getType() != terminator->getOperand(index).getType())

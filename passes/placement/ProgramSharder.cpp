@@ -11,9 +11,12 @@ using namespace mlir;
 using namespace primus;
 using namespace primus::placement;
 
-FailureOr<Layout> ProgramSharder::getLayout(func::FuncOp program, Attribute attribute, Type type) {
-  return dims.getLayout(dyn_cast_if_present<ArrayAttr>(attribute), cast<RankedTensorType>(type),
-                        [&] { return program.emitOpError("cannot be placed: "); });
+FailureOr<Layout> ProgramSharder::getLayout(func::FuncOp program, Attribute attribute, Type type, const Twine &name) {
+  return dims.getLayout(dyn_cast_if_present<ArrayAttr>(attribute), cast<RankedTensorType>(type), [&] {
+    InFlightDiagnostic error = program.emitOpError();
+    error << "'" << name << "' cannot be placed: ";
+    return error;
+  });
 }
 
 Value ProgramSharder::convert(Value value, const Layout &layout, const Twine &reason) {
@@ -133,7 +136,8 @@ LogicalResult ProgramSharder::visitBlock(Block &block) {
 LogicalResult ProgramSharder::visitReturn(func::FuncOp program, Operation *terminator) {
   for (auto [index, operand] : llvm::enumerate(terminator->getOpOperands())) {
     FailureOr<Layout> layout =
-        getLayout(program, program.getResultAttr(index, graph::kDimsAttr), operand.get().getType());
+        getLayout(program, program.getResultAttr(index, graph::kDimsAttr), operand.get().getType(),
+                  getResultName(program, index));
     if (failed(layout))
       return failure();
     operand.set(convert(operand.get(), *layout, "result of " + program.getName()));
@@ -146,7 +150,8 @@ LogicalResult ProgramSharder::visitProgram(func::FuncOp program) {
     return success();
   for (BlockArgument argument : program.getArguments()) {
     FailureOr<Layout> layout =
-        getLayout(program, program.getArgAttr(argument.getArgNumber(), graph::kDimsAttr), argument.getType());
+        getLayout(program, program.getArgAttr(argument.getArgNumber(), graph::kDimsAttr), argument.getType(),
+                  getArgName(program, argument.getArgNumber()));
     if (failed(layout))
       return failure();
     setLayout(argument, *layout);

@@ -29,7 +29,8 @@ private:
   void visitStore(graph::StoreOp store);
   mlir::LogicalResult visitReturn(mlir::func::FuncOp program, mlir::Operation *terminator);
   /// The layout by an argument's (result's) logical dimensions.
-  mlir::FailureOr<Layout> getLayout(mlir::func::FuncOp program, mlir::Attribute dims, mlir::Type type);
+  mlir::FailureOr<Layout> getLayout(mlir::func::FuncOp program, mlir::Attribute dims, mlir::Type type,
+                                    const llvm::Twine &name);
   /// `value` in another layout, made behind its definition, once for all its users.
   mlir::Value convert(mlir::Value value, const Layout &layout, const llvm::Twine &reason);
 

@@ -61,5 +61,5 @@ void VariableLayouts::settle(graph::VariableOp variable, const Layout &layout) {
 void VariableLayouts::settleAll() {
   for (auto variable : module.getOps<graph::VariableOp>())
     if (isOpen(variable))
-      settle(variable, getResting(variable));
+      settle(variable, Layout(getResting(variable)));
 }

@@ -23,14 +23,14 @@ public:
   mlir::LogicalResult run();
 
   /// As the variable rests between steps.
-  Layout getResting(graph::VariableOp variable) const { return entries.lookup(variable).resting; }
+  const Layout &getResting(graph::VariableOp variable) const { return entries.find(variable)->second.resting; }
   /// As layers take a parameter.
-  Layout getGathered(graph::VariableOp variable) const { return entries.lookup(variable).gathered; }
+  const Layout &getGathered(graph::VariableOp variable) const { return entries.find(variable)->second.gathered; }
   /// The parameter that an accumulator belongs to.
   graph::VariableOp getParameter(graph::VariableOp accumulator) const;
 
   /// True for an accumulator whose pending sums are not known yet.
-  bool isOpen(graph::VariableOp variable) const { return entries.lookup(variable).open; }
+  bool isOpen(graph::VariableOp variable) const { return entries.find(variable)->second.open; }
   /// Gives an open accumulator its layout, and the values that wait for it.
   void settle(graph::VariableOp variable, const Layout &layout);
   /// `value` gets the variable's layout as soon as that is known.
