@@ -90,8 +90,17 @@ ParallelSizes setParallelSizes(Mapping &m, ParallelSizes sizes) {
   return sizes;
 }
 
+/// Beyond lies a slip of the pen.
+static constexpr int64_t mostTokens = int64_t(1) << 31;
+
 void padVocabulary(Mapping &m, const Origin &tokens) {
   int64_t vocabulary = m.spec.get().model().embedding().vocabulary(), ranks = m.spec.get().parallelism().tensor();
+  if (vocabulary > mostTokens || ranks > mostTokens) {
+    m.diagnostics.error(tokens.location, fmt::format("a vocabulary of {} tokens for {} tensor parallel ranks is out of "
+                                                     "range",
+                                                     vocabulary, ranks));
+    return;
+  }
   int64_t padding = (ranks - vocabulary % ranks) % ranks;
   m.spec.set("model.embedding.padded_vocabulary",
              derived(vocabulary + padding,

@@ -116,7 +116,8 @@ static std::string suggestSizes(SpecChecker &check, double memory) {
   bool isMaxText = spec.framework() == "maxtext", isMegatron = spec.framework() == "megatron";
   if (!isMaxText && !isMegatron && spec.framework() != "torchtitan")
     return "choose a smaller model";
-  int64_t batches = spec.training().global_batch_size() / spec.training().micro_batch_size();
+  int64_t batches =
+      std::min(spec.training().global_batch_size() / spec.training().micro_batch_size(), mostRanks);
   int64_t bestRanks = std::numeric_limits<int64_t>::max();
   std::string best;
   for (int64_t tensor : {1, 2, 4, 8})

@@ -1,5 +1,6 @@
 //===- VerifyParallelism.cpp - Parallel sizes against what they split -----===//
 
+#include "frontend/config/CommonKeys.h"
 #include "frontend/config/SpecChecker.h"
 
 #include <fmt/format.h>
@@ -136,15 +137,13 @@ static void verifyWorldSize(SpecChecker &check) {
     check.error("parallelism.zero_stage",
                 fmt::format("'{}' must be from 0 to 3, but is {}", check.name("parallelism.zero_stage"),
                             parallel.zero_stage()));
-  int64_t product = parallel.data() * parallel.tensor() * parallel.pipeline() * parallel.context();
+  int64_t product =
+      saturatingProduct({parallel.data(), parallel.tensor(), parallel.pipeline(), parallel.context()});
   if (parallel.world_size() != product)
     check.error("parallelism.world_size",
                 fmt::format("{} ranks are not data {} * tensor {} * pipeline {} * context {}", parallel.world_size(),
                             parallel.data(), parallel.tensor(), parallel.pipeline(), parallel.context()));
 }
-
-/// Whether passes, code generation and the runtime honour the axes of data, tensor and context parallelism.
-static constexpr bool manyRanksWork = false;
 
 /// Every parallel size with its field.
 static std::array<std::pair<const char *, int64_t>, 6> parallelSizes(const spec::Parallelism &parallel) {
@@ -180,11 +179,6 @@ void refuseUnsupportedAxes(SpecChecker &check) {
   };
   refuse("parallelism.pipeline", parallel.pipeline(), "pipeline stages");
   refuse("parallelism.expert", parallel.expert(), "expert parallelism");
-  if (manyRanksWork)
-    return;
-  for (auto [field, size] : parallelSizes(parallel))
-    if (std::string_view(field) != "parallelism.pipeline" && std::string_view(field) != "parallelism.expert")
-      refuse(field, size, "only one rank is supported so far");
 }
 
 } // namespace primus::config

@@ -196,11 +196,16 @@ TEST(Negative, WhatIsNotSupportedIsNeverIgnored) {
        experiment(data),
        {"num_experts=8"},
        "command line: error: 'num_experts: 8' is not supported: mixture of experts; set num_experts=None"},
-      {"ranks",
+      {"pipeline",
        experiment(data),
-       {"tensor_model_parallel_size=2"},
-       "command line: error: tensor_model_parallel_size = 2 is not supported: only one rank is supported so far; set "
-       "tensor_model_parallel_size=1"},
+       {"pipeline_model_parallel_size=2"},
+       "command line: error: pipeline_model_parallel_size = 2 is not supported: pipeline stages; set "
+       "pipeline_model_parallel_size=1"},
+      {"experts on ranks",
+       experiment(data),
+       {"expert_model_parallel_size=2"},
+       "command line: error: expert_model_parallel_size = 2 is not supported: expert parallelism; set "
+       "expert_model_parallel_size=1"},
       {"fp16",
        experiment(data),
        {"bf16=false", "fp16=true"},
@@ -381,14 +386,14 @@ TEST(Negative, ParallelSizes) {
 TEST(Negative, DivisibilityComesBeforeSupport) {
   Workspace workspace;
   workspace.write("exp.yaml", experiment(data));
-  Outcome outcome = run("exp.yaml", {"tensor_model_parallel_size=3", "fp8=hybrid"});
+  Outcome outcome = run("exp.yaml", {"pipeline_model_parallel_size=3", "fp8=hybrid"});
   std::vector<std::string> errors;
   for (const Diagnostic &diagnostic : outcome.diagnostics.all())
     errors.push_back(diagnostic.message);
   EXPECT_EQ(errors, (std::vector<std::string>{
                         "'fp8: \"hybrid\"' is not supported: FP8",
-                        "num_attention_heads 8 is not a multiple of tensor_model_parallel_size 3",
-                        "tensor_model_parallel_size = 3 is not supported: only one rank is supported so far"}));
+                        "num_layers 8 is not a multiple of pipeline_model_parallel_size 3",
+                        "pipeline_model_parallel_size = 3 is not supported: pipeline stages"}));
 }
 
 TEST(Negative, Memory) {

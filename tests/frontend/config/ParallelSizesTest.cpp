@@ -170,6 +170,53 @@ TEST(ParallelSizes, VocabulariesArePaddedForTensorRanks) {
   EXPECT_FALSE(diagnostics.hasErrors()) << diagnostics.str();
 }
 
+/// State that ranks share counts once for all of them: bytes of each parameter on one of eight ranks.
+TEST(ParallelSizes, MemoryCountsWhatRanksShare) {
+  struct {
+    std::vector<std::string> overrides;
+    /// Of 70 billion parameters; empty: it fits.
+    const char *takes;
+  } cases[] = {
+      {{}, "take 1051 GiB"},                                                                      // 16
+      {{"use_distributed_optimizer=true"}, "take 492.8 GiB"},                                     // 12 / 8 + 4 + 2
+      {{"use_distributed_optimizer=true", "bf16=false"}, "take 624.2 GiB"},                       // 12 / 8 + 4 + 4
+      {{"use_megatron_fsdp=true", "data_parallel_sharding_strategy=optim_grads"}, "take 262.8 GiB"},  // 16 / 8 + 2
+      {{"use_torch_fsdp2=true"}, ""},                                                             // 16 / 8
+      {{"use_torch_fsdp2=true", "data_parallel_replicate_degree=8"}, "take 1051 GiB"},            // 16
+      {{"tensor_model_parallel_size=8"}, ""},                                                     // 16 / 8
+      {{"use_distributed_optimizer=true", "context_parallel_size=8"}, "take 492.8 GiB"},          // as eight data ranks
+  };
+  Workspace workspace;
+  workspace.write("x.yaml", experiment("      mock_data: true\n      hardware: mi300x\n      train_iters: 1\n",
+                                       "llama3.1_70B"));
+  for (const auto &c : cases) {
+    ConfigRequest request;
+    request.experiment = "x.yaml";
+    request.overrides = {"micro_batch_size=1", "global_batch_size=8", "seq_length=1024"};
+    request.overrides.insert(request.overrides.end(), c.overrides.begin(), c.overrides.end());
+    request.ranks = 8;
+    std::string error = run(request).firstError();
+    if (*c.takes)
+      EXPECT_NE(error.find(c.takes), std::string::npos) << c.takes << "\n" << error;
+    else
+      EXPECT_EQ(error, "no error");
+  }
+}
+
+TEST(ParallelSizes, ExplainSaysWhatFollows) {
+  ConfigRequest with = request("llama-tiny.yaml", {{"tensor_model_parallel_size=2"}, 8, ""});
+  Diagnostics diagnostics;
+  std::optional<ResolvedConfig> config = resolveConfig(with, diagnostics);
+  ASSERT_TRUE(config);
+  std::optional<SpecResult> result = buildSpec(*config, diagnostics);
+  ASSERT_TRUE(result) << diagnostics.str();
+  std::string text = explain(*config, *result);
+  for (const char *line : {"parallelism.replicate = 4: from the ranks that are left of --ranks 8",
+                           "parallelism.data = 4: from parallelism.replicate * parallelism.shard",
+                           "gradient accumulation = 2:", "sequences of one step on each data rank = 2:"})
+    EXPECT_NE(text.find(line), std::string::npos) << line;
+}
+
 /// What does not fit is said with the keys, their places, and a plan that fits.
 TEST(ParallelSizes, Mistakes) {
   struct {
