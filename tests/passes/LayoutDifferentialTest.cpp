@@ -93,6 +93,13 @@ constexpr Model kModels[] = {
      "head { tied: true norm { kind: LAYER_NORM epsilon: 1e-5 weight: true bias: true } }",
      4}};
 
+/// What else a plan can say, which no layout may depend on.
+struct Variant {
+  std::string precision = "F32";
+  Recompute recompute = Recompute::None;
+  bool perMicrobatchMean = false;
+};
+
 /// What one training step computes.
 struct StepResult {
   double loss = 0, gradNorm = 0;
@@ -111,11 +118,13 @@ std::vector<Mesh> generateMeshes(const Model &model) {
             continue;
           int64_t stages = mesh.shard * mesh.context > 1 ? 3 : 0;
           for (mesh.zero = 0; mesh.zero <= stages; ++mesh.zero) {
-            mesh.sequenceParallel = false;
-            meshes.push_back(mesh);
-            mesh.sequenceParallel = true;
-            if (tensor > 1 && kTokens % (context * tensor) == 0)
-              meshes.push_back(mesh);
+            for (bool ring : {false, true})
+              for (bool sequenceParallel : {false, true}) {
+                mesh.ring = ring;
+                mesh.sequenceParallel = sequenceParallel;
+                if ((!ring || context > 1) && (!sequenceParallel || (tensor > 1 && kTokens % (context * tensor) == 0)))
+                  meshes.push_back(mesh);
+              }
           }
         }
   return meshes;
@@ -123,23 +132,31 @@ std::vector<Mesh> generateMeshes(const Model &model) {
 
 class LayoutDifferential : public IrTest {
 protected:
-  OwningOpRef<ModuleOp> build(const Model &model, const Mesh &mesh, const std::string &precision) {
+  OwningOpRef<ModuleOp> build(const Model &model, const Mesh &mesh, const Variant &variant = {},
+                              const models::ModelPrograms &programs = {}) {
     // Two microbatches where there are enough sequences.
     int64_t micro = std::max<int64_t>(1, kSequences / mesh.getDataRanks() / 2);
     std::string text = "model { name: 'm' " + std::string(model.text) + " } optimizer { beta1: 0.9 beta2: 0.95 epsilon: 1e-8 " +
                        "weight_decay: 0.1 clip: 0.5 } training { micro_batch_size: " + std::to_string(micro) +
                        " global_batch_size: " + std::to_string(kSequences) + " sequence_length: " +
-                       std::to_string(kTokens) + " precision: " + precision + " trainable: true } parallelism { world_size: " +
+                       std::to_string(kTokens) + " precision: " + variant.precision + " trainable: true } parallelism { world_size: " +
                        std::to_string(mesh.getRanks()) + " data: " + std::to_string(mesh.getDataRanks()) +
                        " replicate: " + std::to_string(mesh.replicate) + " shard: " + std::to_string(mesh.shard) +
                        " tensor: " + std::to_string(mesh.tensor) + " context: " + std::to_string(mesh.context) +
                        " pipeline: 1 expert: 1 zero_stage: " + std::to_string(mesh.zero) +
-                       (mesh.sequenceParallel ? " sequence_parallel: true" : "") + " }";
+                       (mesh.sequenceParallel ? " sequence_parallel: true" : "") +
+                       (mesh.ring ? " context_exchange: RING" : "") + " }";
     spec::TrainingSpec spec;
     EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &spec)) << text;
-    auto module = models::buildModel(spec, &context);
+    auto module = models::buildModel(spec, &context, programs);
     EXPECT_TRUE(succeeded(module)) << messages;
-    return succeeded(module) ? std::move(*module) : OwningOpRef<ModuleOp>();
+    if (failed(module))
+      return {};
+    FailureOr<Plan> plan = Plan::get(**module);
+    plan->recompute = variant.recompute;
+    plan->perMicrobatchMean = variant.perMicrobatchMean;
+    plan->set(**module);
+    return std::move(*module);
   }
 
   /// Tokens and labels (some ignored) of a step, in the order in which the mesh stores positions.
@@ -163,9 +180,9 @@ protected:
   }
 
   /// Compiles up to `phase` and runs a step; an empty result after a failure.
-  StepResult run(const Model &model, const Mesh &mesh, StringRef phase, const std::string &precision = "F32") {
+  StepResult run(const Model &model, const Mesh &mesh, StringRef phase, const Variant &variant = {}) {
     StepResult step;
-    OwningOpRef<ModuleOp> module = build(model, mesh, precision);
+    OwningOpRef<ModuleOp> module = build(model, mesh, variant);
     if (!module || failed(runPhases(*module, *findPhase("model"), *findPhase(phase)))) {
       ADD_FAILURE() << messages;
       return step;
@@ -231,7 +248,8 @@ protected:
 
 class LayoutDifferentialOfModel : public LayoutDifferential, public ::testing::WithParamInterface<Model> {};
 
-/// Mixed precision: in exact mode all types are f64, but the functions differ (copies of parameters, conversions).
+/// In exact mode all types are f64, but in mixed precision the functions differ: copies of parameters, conversions. The
+/// mean of microbatch means depends on what a microbatch is: it is only compared among layouts with equal microbatches.
 TEST_P(LayoutDifferentialOfModel, AgreesWithOneRank) {
   const Model &model = GetParam();
   std::vector<Mesh> meshes = generateMeshes(model);
@@ -240,15 +258,84 @@ TEST_P(LayoutDifferentialOfModel, AgreesWithOneRank) {
     std::shuffle(meshes.begin(), meshes.end(), std::mt19937(11));
     meshes.resize(25);
   }
+  constexpr Recompute recomputes[] = {Recompute::None, Recompute::Full, Recompute::Selective};
   std::map<std::string, StepResult> expected;
   for (auto [index, mesh] : llvm::enumerate(meshes)) {
-    std::string precision = index % 2 ? "BF16" : "F32";
-    SCOPED_TRACE(mesh.describe() + " " + precision);
-    if (!expected.count(precision))
-      expected[precision] = run(model, {}, "train", precision);
-    auto [error, where] = compare(run(model, mesh, "placed", precision), expected[precision]);
+    Variant variant = {index % 2 ? "BF16" : "F32", recomputes[index % 3],
+                       index % 5 == 0 && mesh.getDataRanks() <= kSequences / 2};
+    SCOPED_TRACE(mesh.describe() + " " + variant.precision + " recompute=" + std::to_string(index % 3) +
+                 (variant.perMicrobatchMean ? " mean" : ""));
+    std::string key = variant.precision + (variant.perMicrobatchMean ? " mean" : "");
+    if (!expected.count(key))
+      expected[key] = run(model, {}, "train", {variant.precision, Recompute::None, variant.perMicrobatchMean});
+    auto [error, where] = compare(run(model, mesh, "placed", variant), expected[key]);
     EXPECT_LT(error, 1e-9) << where;
     messages.clear();
+  }
+}
+
+/// The programs besides the training step: the loss of a microbatch, the logits of one position, gradients alone.
+TEST_P(LayoutDifferentialOfModel, OtherProgramsAgree) {
+  const Model &model = GetParam();
+  std::vector<Mesh> meshes = {{}, {1, 2, 1, 1, false, 3}, {2, 1, 2, 1, false, 2}};
+  if (model.heads % 2 == 0)
+    meshes.push_back({1, 2, 1, 2, true, 1});
+  std::vector<double> logits;
+  StepResult expected;
+  for (const Mesh &mesh : meshes) {
+    SCOPED_TRACE(mesh.describe());
+    models::ModelPrograms programs;
+    programs.sample = true;
+    OwningOpRef<ModuleOp> module = build(model, mesh, {"BF16"}, programs);
+    ASSERT_TRUE(module);
+    Plan plan = *Plan::get(*module);
+    plan.goal = Goal::Gradients;
+    plan.set(*module);
+    ASSERT_TRUE(succeeded(runPhases(*module, *findPhase("model"), *findPhase("placed")))) << messages;
+    std::vector<Tensor> inputs = makeInputs(plan, mesh);
+    inputs.resize(2);
+    Interpreter interpreter(*module);
+    ASSERT_TRUE(succeeded(interpreter.initializeVariables(/*seed=*/3)));
+    auto loss = interpreter.run("gradients", inputs);
+    ASSERT_TRUE(succeeded(loss)) << messages;
+    StepResult step;
+    step.loss = (*loss)[0].values[0];
+    step.gradNorm = 1;
+    for (auto variable : module->getOps<graph::VariableOp>())
+      if (variable.getRole() == graph::Role::Gradient)
+        step.variables[variable.getSymName().str()] = interpreter.getVariable(variable.getSymName())->values;
+
+    // The first microbatch; of it, the position that is the fourth in the sequence.
+    int64_t batch = kSequences / plan.microbatches;
+    double sum = 0, valid = 0;
+    std::vector<Tensor> first;
+    for (int64_t microbatch = 0; microbatch < plan.microbatches; ++microbatch) {
+      std::vector<Tensor> part;
+      for (const Tensor &all : inputs) {
+        auto begin = all.values.begin() + microbatch * batch * kTokens;
+        part.push_back(tensor({batch, kTokens}, std::vector<double>(begin, begin + batch * kTokens), all.elementType));
+      }
+      if (microbatch == 0)
+        first = part;
+      auto results = interpreter.run("forward", part);
+      ASSERT_TRUE(succeeded(results)) << messages;
+      sum += (*results)[0].values[0];
+      valid += (*results)[1].values[0];
+    }
+    EXPECT_NEAR(sum / valid, step.loss, 1e-9 * step.loss);
+    double position = 0;
+    while (runtime::getContextPosition(position, kTokens, mesh.context) != 4)
+      ++position;
+    auto sample = interpreter.run("sample", {first[0], tensor({1}, {position}, IntegerType::get(&context, 32))});
+    ASSERT_TRUE(succeeded(sample)) << messages;
+    if (mesh.getRanks() == 1) {
+      expected = step;
+      logits = (*sample)[0].values;
+      continue;
+    }
+    auto [error, where] = compare(step, expected);
+    EXPECT_LT(error, 1e-9) << where;
+    EXPECT_LT(relativeError((*sample)[0].values, logits), 1e-9);
   }
 }
 
@@ -260,7 +347,7 @@ constexpr Mesh kMesh = {/*replicate=*/2, /*shard=*/2, /*context=*/1, /*tensor=*/
 
 /// Without any one of its reshards, the module is refused.
 TEST_F(LayoutDifferential, NoReshardCanBeLeftOut) {
-  OwningOpRef<ModuleOp> module = build(kModels[0], kMesh, "F32");
+  OwningOpRef<ModuleOp> module = build(kModels[0], kMesh);
   ASSERT_TRUE(module && succeeded(runPhases(*module, *findPhase("model"), *findPhase("sharded")))) << messages;
   int64_t count = 0;
   module->walk([&](graph::ReshardOp) { ++count; });
@@ -348,7 +435,7 @@ constexpr Defect kDefects[] = {
 
 TEST_F(LayoutDifferential, SeesSeededDefects) {
   StepResult expected = run(kModels[0], {}, "train");
-  OwningOpRef<ModuleOp> module = build(kModels[0], kMesh, "F32");
+  OwningOpRef<ModuleOp> module = build(kModels[0], kMesh);
   ASSERT_TRUE(module && succeeded(runPhases(*module, *findPhase("model"), *findPhase("placed")))) << messages;
   FailureOr<StepResult> good = runStep(*module, kMesh);
   ASSERT_TRUE(succeeded(good)) << messages;
