@@ -126,12 +126,18 @@ static LogicalResult verifyLocalReshape(graph::ReshapeOp reshape, graph::MeshAtt
   return success();
 }
 
+/// True for attention to one block of keys after the other, which go around the ranks of a group.
+static bool isRingStep(Operation *op) {
+  return isa<graph::AttentionOp, graph::AttentionGradOp>(op) &&
+         op->getParentOfType<func::FuncOp>().walk([](graph::PermuteOp) { return WalkResult::interrupt(); }).wasInterrupted();
+}
+
 LogicalResult RuleVerifier::verify() {
   if (auto reshape = dyn_cast<graph::ReshapeOp>(op); reshape && isLocal)
     return verifyLocalReshape(reshape, mesh);
-  // What the first leaves is neither whole nor a sum: rules know of no such values. Nor do they know that division by a
-  // number is linear.
-  if (isLocal && (isa<graph::CrossEntropyPartOp>(op) || findDivisor(op)))
+  // What a part of the vocabulary or of the keys gives is neither whole nor a sum: rules know of no such values. Nor do
+  // they know that division by a number is linear.
+  if (isLocal && (isa<graph::CrossEntropyPartOp>(op) || isRingStep(op) || findDivisor(op)))
     return success();
   if (failed(readFactors(op->getOperands(), rule.operands, "operand")) ||
       failed(readFactors(op->getResults(), rule.results, "result")) || failed(findPartial()))
