@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <iterator>
 #include <thread>
 
 using namespace primus::runtime;
@@ -94,11 +95,13 @@ void Communicator::start(Collective &collective) {
 }
 
 Error Communicator::wait(Collective &collective) {
+  WaitScope scope(*this);
   Clock::time_point start = Clock::now();
   return finishWait(collective, start, doWait(collective, getDeadline()));
 }
 
 Error Communicator::run(Collective &collective) {
+  WaitScope scope(*this);
   Clock::time_point start = Clock::now();
   occupyLink(collective);
   return finishWait(collective, start, doRun(collective, getDeadline()));
@@ -119,6 +122,17 @@ std::string Communicator::describeLost(const std::vector<int> &ranks, std::strin
   bool isOne = ranks.size() == 1;
   return fmt::format("rank{} {} did not come to {} within {:g} seconds and count{} as lost (--timeout)", isOne ? "" : "s",
                      fmt::join(ranks, ", "), where, options.timeoutSeconds, isOne ? "s" : "");
+}
+
+std::vector<int> Communicator::chooseLost(const std::vector<int> &missing, const std::vector<bool> &isWaiting) {
+  std::vector<int> lost;
+  std::ranges::copy_if(missing, std::back_inserter(lost), [&](int rank) { return !isWaiting[static_cast<size_t>(rank)]; });
+  if (!lost.empty())
+    return lost;
+  for (size_t rank = 0; rank < isWaiting.size(); ++rank)
+    if (!isWaiting[rank])
+      lost.push_back(static_cast<int>(rank));
+  return lost.empty() ? missing : lost;
 }
 
 //===----------------------------------------------------------------------===//

@@ -12,6 +12,7 @@
 #include "runtime/communicators/Transfer.h"
 #include "runtime/support/Error.h"
 
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -149,6 +150,22 @@ protected:
   Clock::time_point getDeadline() const;
   /// The message about ranks that did not come within the timeout. `ranks` is not empty.
   std::string describeLost(const std::vector<int> &ranks, std::string_view where) const;
+  /// Which of the ranks that are missing somewhere, or of all those that they may be waiting for in turn, to blame:
+  /// `isWaiting` says of every rank whether it waits for others itself.
+  static std::vector<int> chooseLost(const std::vector<int> &missing, const std::vector<bool> &isWaiting);
+
+  /// Says, while it exists, that this rank's program waits for others.
+  class WaitScope {
+  public:
+    explicit WaitScope(Communicator &communicator) : communicator(communicator) { communicator.isInWait = true; }
+    ~WaitScope() { communicator.isInWait = false; }
+    WaitScope(const WaitScope &) = delete;
+    WaitScope &operator=(const WaitScope &) = delete;
+
+  private:
+    Communicator &communicator;
+  };
+  bool isWaiting() const { return isInWait; }
 
 private:
   void occupyLink(Collective &collective);
@@ -158,6 +175,7 @@ private:
   CommunicatorOptions options;
   std::map<std::vector<int>, Clock::time_point> links;
   double waitSeconds = 0;
+  std::atomic<bool> isInWait = false;
 };
 
 } // namespace primus::runtime

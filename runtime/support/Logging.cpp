@@ -90,7 +90,7 @@ static Error addFileSinks(const LogConfig &config, level_enum lowest, std::vecto
     try {
       auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>((folder / name).string());
       sink->set_level(level);
-      sink->set_pattern(fmt::format("[%Y%m%d %H:%M:%S][{}][rank-0/1][%l] %v", config.module));
+      sink->set_pattern(fmt::format("[%Y%m%d %H:%M:%S][{}][rank-0/{}][%l] %v", config.module, config.ranks));
       sinks.push_back(sink);
     } catch (const spdlog::spdlog_ex &error) {
       return Error::failure(fmt::format("cannot write logs: {}", error.what()));

@@ -14,6 +14,7 @@ struct LogConfig {
   std::string folder; ///< the experiment's output folder; empty: no log files
   std::string module; ///< whose run it is
   std::string sinkLevel; ///< overrides the other two; empty: it does not
+  int ranks = 1; ///< of the run, for which rank 0 writes
   std::string fileSinkLevel = "DEBUG";
   std::string stderrSinkLevel = "INFO";
 };
@@ -22,7 +23,7 @@ struct LogConfig {
 /// upstream does: each file holds its level and what is above, and files below fileSinkLevel are left out. Creates folders.
 Error setUpLogging(const LogConfig &config);
 
-/// Keeps what this thread logs from here on to itself: one rank speaks for all. Takes effect with the next setUpLogging.
+/// Drops what this thread logs through the logger of setUpLogging: rank 0 speaks for all.
 void muteThisThread();
 
 } // namespace primus::runtime

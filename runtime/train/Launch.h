@@ -10,14 +10,17 @@ namespace primus::runtime {
 /// How a run of one process ended.
 struct LaunchResult {
   Error error = Error::success();
-  /// Whether another process reports the error.
-  bool isQuiet = false;
+  /// Whether the error has been reported, by this process or another.
+  bool isReported = false;
   /// Whether something still runs that cannot be ended, so that the process has to end at once, without cleaning up.
   bool isStuck = false;
 };
 
 /// Ranks that this process was started as one of, by mpirun or srun; 1 otherwise.
 int getLaunchedRanks();
+
+/// Says on the terminal, and in the log files if there are any, how the run ended.
+void reportError(const Error &error);
 
 /// Makes `run` ready to run: compiles, or loads an executable. Called where there is no other rank to do it.
 using PrepareRun = Error (*)(Run &run, bool &isDone);

@@ -128,9 +128,13 @@ LaunchResult primus::runtime::launchMpi(Run &run, PrepareRun prepare) {
   launched.error = std::move(result.error);
   if (!launched.error)
     return launched;
-  launched.isQuiet = result.isAgreed && rank > 0;
-  if (result.isAgreed)
+  if (result.isAgreed) {
+    // Before any process ends: mpirun ends the others when it sees the exit code of the first.
+    if (rank == 0)
+      reportError(launched.error);
+    launched.isReported = !communicator.barrier();
     return launched;
+  }
   if (rank > 0 && !launched.error.getMessage().starts_with("rank "))
     launched.error = Error::failure(fmt::format("rank {}: {}", rank, launched.error.getMessage()));
   // Neither MPI nor the ranks that are left can be waited for.

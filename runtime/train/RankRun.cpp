@@ -75,6 +75,7 @@ Error primus::runtime::setUpRunLogging(const Run &run) {
   LogConfig log;
   log.folder = run.compiled.outputFolder;
   log.module = run.compiled.moduleName;
+  log.ranks = static_cast<int>(std::max<int64_t>(run.executable.world_size(), 1));
   log.sinkLevel = run.compiled.sinkLevel;
   if (!run.compiled.fileSinkLevel.empty())
     log.fileSinkLevel = run.compiled.fileSinkLevel;

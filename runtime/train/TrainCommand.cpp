@@ -68,8 +68,7 @@ static LaunchResult runCommand(int argc, const char *const *argv) {
   return isMpi ? launchMpi(run, prepareRun) : launchLocal(run, prepareRun);
 }
 
-/// Says on the terminal, and in the log files if there are any, how the run ended.
-static void printError(const Error &error) {
+void primus::runtime::reportError(const Error &error) {
   const std::string &message = error.getMessage();
   // The compiler has printed what it found, as there may be several messages.
   if (message.empty())
@@ -95,8 +94,8 @@ int primus::runtime::runTrainCommand(int argc, const char *const *argv) {
   }
   if (!result.error)
     return 0;
-  if (!result.isQuiet)
-    printError(result.error);
+  if (!result.isReported)
+    reportError(result.error);
   if (result.isStuck) {
     (void)std::fflush(nullptr);
     std::_Exit(result.error.getExitCode());

@@ -68,6 +68,20 @@ TEST_F(Ranks, ThreadsAndProcessesGiveEqualBits) {
   EXPECT_TRUE(says("no sample of text")) << output;
 }
 
+TEST_F(Ranks, TwoHostsGiveTheSameBitsAsOne) {
+  useRanks(4);
+  std::vector<std::string> command = {PRIMUS_TWO_HOSTS, "4"};
+  for (const std::string &word : getCommand({"--metrics", folder / "hosts.jsonl"}))
+    command.push_back(word);
+  Process process(command);
+  int code = process.wait();
+  if (code == 77)
+    GTEST_SKIP() << "no network namespaces here";
+  ASSERT_EQ(code, 0) << process.getOutput();
+  ASSERT_EQ(train({"--metrics", folder / "one.jsonl"}), 0) << output;
+  EXPECT_EQ(readResults("hosts.jsonl"), readResults("one.jsonl"));
+}
+
 TEST_F(Ranks, TheNumberOfRanksDoesNotChangeTheHeldOutData) {
   std::vector<double> losses;
   for (int ranks : {1, 2, 4}) {

@@ -60,7 +60,16 @@ public:
 
   int getNumRanks() const { return static_cast<int>(posts.size()); }
 
+  std::vector<bool> findWaiting() const {
+    std::vector<bool> found;
+    for (const std::function<bool()> &rankIsWaiting : isWaiting)
+      found.push_back(rankIsWaiting());
+    return found;
+  }
+
   std::atomic<bool> failed = false;
+  /// Whether each rank's program waits for others.
+  std::vector<std::function<bool()>> isWaiting;
   /// For allGatherBytes, with what each rank shows the others there.
   Meeting host;
   std::vector<std::string_view> posts;
@@ -127,6 +136,7 @@ public:
   LocalCommunicator(std::shared_ptr<World> world, int rank, const CommunicatorOptions &options)
       : Communicator(options), world(std::move(world)), rank(rank), everyone(static_cast<size_t>(getNumRanks())) {
     std::iota(everyone.begin(), everyone.end(), 0);
+    this->world->isWaiting.push_back([this] { return isWaiting(); });
   }
 
   std::string_view getName() const override { return "local"; }
@@ -250,6 +260,8 @@ Error LocalCommunicator::meet(Meeting &meeting, int member, uint64_t point, std:
     std::vector<int> missing = meeting.findMissing(point);
     for (int &other : missing)
       other = group[static_cast<size_t>(other)];
+    if (!missing.empty())
+      missing = chooseLost(missing, world->findWaiting());
     // They may have come in the meantime, but the others have been told otherwise by now.
     world->fail(missing.empty() ? fmt::format("the timeout of {:g} seconds has passed", getOptions().timeoutSeconds)
                                 : describeLost(missing, where));
@@ -336,6 +348,7 @@ Error LocalCommunicator::doWait(Collective &base, Clock::time_point) {
 //===----------------------------------------------------------------------===//
 
 Expected<std::vector<std::string>> LocalCommunicator::allGatherBytes(std::string_view bytes) {
+  WaitScope scope(*this);
   auto meetAll = [&] {
     return meet(world->host, rank, ++hostPoint, everyone, "an exchange between all ranks", getDeadline());
   };

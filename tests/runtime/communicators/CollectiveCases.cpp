@@ -12,6 +12,7 @@
 #include <fmt/ranges.h>
 #include <limits>
 #include <random>
+#include <thread>
 
 using namespace primus;
 using namespace primus::runtime;
@@ -422,4 +423,28 @@ std::string test::checkHostHelpers(Communicator &communicator) {
       return "agree: not the last rank's error";
   }
   return {};
+}
+
+std::string test::waitInChains(Communicator &communicator) {
+  int rank = communicator.getRank();
+  if (rank == 3) {
+    // Long enough for the others to give up.
+    std::this_thread::sleep_for(std::chrono::duration<double>(4 * communicator.getOptions().timeoutSeconds));
+    return {};
+  }
+  float value = 1;
+  CollectiveDescription description;
+  description.kind = CollectiveKind::AllReduce;
+  description.type = executable::F32;
+  description.elementBytes = sizeof(value);
+  description.group = rank == 0 ? std::vector<int>{0, 1} : std::vector<int>{rank, 3};
+  auto *bytes = reinterpret_cast<std::byte *>(&value);
+  description.parts.push_back({{1}, 0, 0, bytes, bytes});
+  description.name = "all_reduce";
+  std::unique_ptr<Collective> collective = communicator.prepare(std::move(description));
+  // Rank 0 gives up first.
+  if (rank > 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  Error error = communicator.run(*collective);
+  return error ? error.getMessage() : "no error";
 }

@@ -22,6 +22,10 @@ std::string checkRandomCollectives(runtime::Communicator &communicator, uint64_t
 /// Checks the helpers of the host in the same way.
 std::string checkHostHelpers(runtime::Communicator &communicator);
 
+/// Four ranks, of which the last goes away while the others wait for one another: rank 0 for 1, and 1 and 2 for the last.
+/// Returns this rank's error.
+std::string waitInChains(runtime::Communicator &communicator);
+
 } // namespace primus::test
 
 #endif // PRIMUS_TESTS_RUNTIME_COMMUNICATORS_COLLECTIVECASES_H

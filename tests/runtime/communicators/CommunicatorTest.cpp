@@ -87,6 +87,14 @@ TEST(LocalCommunicator, NamesTheRankThatDoesNotCome) {
   EXPECT_LT(seconds, 5);
 }
 
+TEST(LocalCommunicator, BlamesTheRankAtTheEndOfAChain) {
+  CommunicatorOptions options;
+  options.timeoutSeconds = 0.5;
+  std::vector<std::string> results = runRanks(4, options, waitInChains);
+  for (size_t rank : {0, 1, 2})
+    EXPECT_EQ(results[rank], "rank 3 did not come to all_reduce within 0.5 seconds and counts as lost (--timeout)");
+}
+
 TEST(LocalCommunicator, AFailureEndsAllWaitsAtOnce) {
   double seconds = measureSeconds([] {
     std::vector<std::string> results = runRanks(3, {}, [](Communicator &communicator) {

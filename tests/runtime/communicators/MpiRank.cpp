@@ -1,6 +1,7 @@
 //===- MpiRank.cpp - One rank of the tests of several processes -----------===//
 //
 // mpirun -n N primus_mpi_rank SEED COUNT      random collectives and the host's helpers; says what is wrong first
+// mpirun -n 4 primus_mpi_rank lost            ranks that wait in chains for one that is away; says what each is told
 //
 //===----------------------------------------------------------------------===//
 
@@ -9,20 +10,24 @@
 
 #include <cstdlib>
 #include <fmt/format.h>
+#include <string_view>
 
 using namespace primus;
 using namespace primus::runtime;
 
 int main(int argc, char **argv) {
-  if (argc != 3)
+  bool isLost = argc == 2 && std::string_view(argv[1]) == "lost";
+  if (argc != 3 && !isLost)
     return 2;
   CommunicatorOptions options;
-  options.timeoutSeconds = 60;
+  options.timeoutSeconds = isLost ? 0.5 : 60;
   Expected<std::unique_ptr<Communicator>> communicator = createMpiCommunicator(options);
   std::string message = communicator ? "" : communicator.takeError().getMessage();
-  if (message.empty())
+  if (message.empty() && isLost)
+    message = test::waitInChains(**communicator);
+  if (message.empty() && !isLost)
     message = test::checkHostHelpers(**communicator);
-  if (message.empty())
+  if (message.empty() && !isLost)
     message = test::checkRandomCollectives(**communicator, std::strtoull(argv[1], nullptr, 10), std::atoi(argv[2]));
   if (message.empty())
     return 0;

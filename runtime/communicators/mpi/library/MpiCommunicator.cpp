@@ -53,6 +53,7 @@ std::string MpiCommunicator::startMpi() {
   noticeBytes.resize(noticeLimit);
   MPI_Irecv(noticeBytes.data(), static_cast<int>(noticeLimit), MPI_BYTE, MPI_ANY_SOURCE, failureTag, MPI_COMM_WORLD,
             &notice);
+  receiveQuestion();
   return {};
 }
 
@@ -101,6 +102,7 @@ Error MpiCommunicator::getFailure() {
 }
 
 Expected<std::vector<std::string>> MpiCommunicator::allGatherBytes(std::string_view bytes) {
+  WaitScope scope(*this);
   GatherBytes gather(bytes, rank, numRanks);
   submit(gather);
   if (Error error = waitFor(gather))
@@ -181,7 +183,8 @@ bool MpiCommunicator::advance() {
       isFinished = true;
       continue;
     } else if (Clock::now() > operation.deadline) {
-      setFailure(describeLost(operation.getMissing(), operation.getName()), /*tellsOthers=*/true);
+      std::string where = operation.getName();
+      setFailure(describeLost(findLost(operation.getMissing()), where), /*tellsOthers=*/true);
     }
     ++i;
   }
@@ -196,6 +199,45 @@ void MpiCommunicator::receiveNotice() {
   int bytes = 0;
   MPI_Get_count(&status, MPI_BYTE, &bytes);
   setFailure(std::string(noticeBytes.data(), static_cast<size_t>(std::max(bytes, 0))), /*tellsOthers=*/false);
+}
+
+static constexpr char waits = 'w', computes = 'c', silent = 's';
+
+void MpiCommunicator::receiveQuestion() {
+  MPI_Irecv(&questionByte, 1, MPI_BYTE, MPI_ANY_SOURCE, questionTag, MPI_COMM_WORLD, &question);
+}
+
+void MpiCommunicator::answerQuestion() {
+  int hasArrived = 0;
+  MPI_Status status;
+  if (question == MPI_REQUEST_NULL || MPI_Test(&question, &hasArrived, &status) != MPI_SUCCESS || !hasArrived)
+    return;
+  answers.send(isWaiting() ? &waits : &computes, 1, MPI_BYTE, status.MPI_SOURCE, answerTag);
+  answers.test();
+  receiveQuestion();
+}
+
+std::vector<int> MpiCommunicator::findLost(const std::vector<int> &missing) {
+  answerBytes.assign(static_cast<size_t>(numRanks), silent);
+  answerBytes[static_cast<size_t>(rank)] = waits;
+  for (int other = 0; other < numRanks; ++other) {
+    if (other == rank)
+      continue;
+    questions.receive(&answerBytes[static_cast<size_t>(other)], 1, MPI_BYTE, other, answerTag);
+    questions.send(&waits, 1, MPI_BYTE, other, questionTag);
+  }
+  // Who lives answers at once, whatever its program does.
+  constexpr std::chrono::seconds patience(1);
+  auto deadline = Clock::now() + patience;
+  while (!questions.test() && Clock::now() < deadline && !getFailure()) {
+    answerQuestion();
+    receiveNotice();
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+  std::vector<bool> isWaitingRank;
+  for (char answer : answerBytes)
+    isWaitingRank.push_back(answer == waits);
+  return chooseLost(missing, isWaitingRank);
 }
 
 void MpiCommunicator::sendNotice() {
@@ -258,6 +300,7 @@ void MpiCommunicator::work() {
     if (!hasFailedNow) {
       isBusy |= advance();
       receiveNotice();
+      answerQuestion();
     }
     if (Error error = getFailure()) {
       // Messages of what is given up stay posted; nothing follows that they could disturb.
@@ -271,8 +314,10 @@ void MpiCommunicator::work() {
   }
   if (getFailure())
     return;
-  MPI_Cancel(&notice);
-  MPI_Request_free(&notice);
+  for (MPI_Request *request : {&notice, &question}) {
+    MPI_Cancel(request);
+    MPI_Request_free(request);
+  }
   MPI_Finalize();
 }
 

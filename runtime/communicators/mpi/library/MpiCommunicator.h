@@ -64,6 +64,11 @@ private:
   /// Looks for another rank's notice that the run has failed.
   void receiveNotice();
   void sendNotice();
+  /// Asks all ranks whether they wait for others, and chooses whom to blame.
+  std::vector<int> findLost(const std::vector<int> &missing);
+  /// Answers that question of others.
+  void answerQuestion();
+  void receiveQuestion();
   void giveBuffer(ReducingCollective &collective);
 
   int rank = 0;
@@ -84,6 +89,10 @@ private:
   std::vector<char> noticeBytes;
   MPI_Request notice = MPI_REQUEST_NULL;
   PendingMessages notices;
+  char questionByte = 0;
+  MPI_Request question = MPI_REQUEST_NULL;
+  std::vector<char> answerBytes; ///< by rank
+  PendingMessages questions, answers;
   /// Free buffers, by size.
   std::multimap<int64_t, std::unique_ptr<std::byte[]>> buffers;
 };

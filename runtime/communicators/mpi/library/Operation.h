@@ -87,6 +87,7 @@ constexpr int getTag(int number, int phase, int64_t round) {
   return (number * 2 + phase) * roundsOfTag + static_cast<int>(round % roundsOfTag);
 }
 constexpr int failureTag = getTag(0, 0, 0), sizeTag = getTag(0, 0, 1), bytesTag = getTag(0, 0, 2);
+constexpr int questionTag = getTag(0, 0, 3), answerTag = getTag(0, 0, 4);
 
 } // namespace primus::runtime
 
