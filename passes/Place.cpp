@@ -1,8 +1,8 @@
 //===- Place.cpp - From global shapes to local ones ------------------------===//
 //
 // Each layer function is rebuilt once for the shapes of one rank; programs keep their lists of calls. Ops to which it
-// matters where in the mesh a rank is get that as an argument, which programs load from constants: the IR is the same on
-// all ranks.
+// matters where in the mesh a rank is get that as an argument, which programs load from constants: the IR is the same
+// on all ranks.
 //
 //===----------------------------------------------------------------------===//
 
@@ -53,11 +53,11 @@ static void declarePlace(ModuleOp module, ArrayAttr axes) {
   OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
   for (auto variable : module.getOps<graph::VariableOp>())
     builder.setInsertionPointAfter(variable);
-  auto type = RankedTensorType::get({}, builder.getI32Type(), graph::LayoutAttr::getReplicated(builder.getContext(), 0));
   auto init = graph::InitAttr::get(builder.getContext(), builder.getStringAttr("axis_index"),
                                    builder.getDictionaryAttr(builder.getNamedAttr("axes", axes)));
   graph::VariableOp::create(builder, NameLoc::get(builder.getStringAttr(name)), builder.getStringAttr(name),
-                            TypeAttr::get(type), graph::RoleAttr::get(builder.getContext(), graph::Role::Constant), init,
+                            TypeAttr::get(getPlaceType(builder.getContext())),
+                            graph::RoleAttr::get(builder.getContext(), graph::Role::Constant), init,
                             builder.getI64IntegerAttr(0), UnitAttr(), ArrayAttr());
 }
 

@@ -1,8 +1,8 @@
 //===- Shard.cpp - Layouts over the mesh -----------------------------------===//
 //
-// Layouts follow forward from the logical dimensions of variables and activations: one walk over the programs, at whose
-// first call a layer's function is walked. On a mesh of one rank every value has the layout in which each rank holds the
-// whole tensor.
+// Layouts follow forward from the logical dimensions of variables and activations: one walk over the programs, and over
+// each layer's function at its first call. On a mesh of one rank every value has the layout in which each rank holds
+// the whole tensor.
 //
 //===----------------------------------------------------------------------===//
 

@@ -18,6 +18,10 @@ RankedTensorType primus::placement::getLocalType(Type type, graph::MeshAttr mesh
   return RankedTensorType::get(shape, tensor.getElementType(), tensor.getEncoding());
 }
 
+RankedTensorType primus::placement::getPlaceType(MLIRContext *context) {
+  return RankedTensorType::get({}, IntegerType::get(context, 32), graph::LayoutAttr::getReplicated(context, 0));
+}
+
 std::string primus::placement::getPlaceName(ArrayAttr axes) {
   std::string name = "axis_index";
   for (auto axis : axes.getAsRange<StringAttr>())
@@ -102,7 +106,7 @@ Value FunctionPlacer::getAxisIndex(ArrayAttr axes) {
   for (auto [known, argument] : llvm::zip_equal(places, placeArguments))
     if (known == axes)
       return argument;
-  auto type = RankedTensorType::get({}, builder.getI32Type(), graph::LayoutAttr::getReplicated(builder.getContext(), 0));
+  RankedTensorType type = getPlaceType(builder.getContext());
   Location loc = NameLoc::get(builder.getStringAttr(getPlaceName(axes)), function.getLoc());
   places.push_back(axes);
   placeArguments.push_back(body->addArgument(type, loc));
@@ -152,7 +156,8 @@ LogicalResult FunctionPlacer::run() {
 
   SmallVector<Attribute> attributes;
   for (unsigned index = 0, end = function.getNumArguments(); index < end; ++index)
-    attributes.push_back(function.getArgAttrDict(index) ? function.getArgAttrDict(index) : builder.getDictionaryAttr({}));
+    attributes.push_back(function.getArgAttrDict(index) ? function.getArgAttrDict(index)
+                                                        : builder.getDictionaryAttr({}));
   for (ArrayAttr axes : places)
     attributes.push_back(getArgAttrs(builder.getContext(), getPlaceName(axes), ArgKind::Constant));
   function.setFunctionType(builder.getFunctionType(body->getArgumentTypes(), ValueRange(results).getTypes()));

@@ -44,7 +44,8 @@ private:
   llvm::SmallVector<mlir::Value> placeArguments;
 };
 
-/// Name of the constant that says where in the groups over `axes` a rank is: `axis_index.tp`.
+/// Name and type of the constant that says where in the groups over `axes` a rank is: `axis_index.tp`, an i32 scalar.
 std::string getPlaceName(mlir::ArrayAttr axes);
+mlir::RankedTensorType getPlaceType(mlir::MLIRContext *context);
 
 } // namespace primus::placement

@@ -13,7 +13,9 @@ using namespace primus;
 using namespace primus::placement;
 
 /// Ops that make a value of no tensor, or of a smaller one: to make it again costs less than to move it.
-static bool isCreation(Operation *op) { return isa_and_present<graph::ConstantOp, graph::IotaOp, graph::BroadcastOp>(op); }
+static bool isCreation(Operation *op) {
+  return isa_and_present<graph::ConstantOp, graph::IotaOp, graph::BroadcastOp>(op);
+}
 
 bool primus::placement::isZero(Operation *op) {
   auto constant = dyn_cast<graph::ConstantOp>(op);
@@ -158,7 +160,7 @@ LogicalResult FunctionSharder::reportConflict(Operation *op, const Conflict &con
   return error << "; pin the layout of the result in '" << graph::kPinsAttr << "'";
 }
 
-/// What an op gathers of an operand, it scatters again of a result of that shape: the layout that such a result then has.
+/// What an op gathers of an operand, it scatters again of a result of that shape: the layout that the result then has.
 static std::optional<Layout> findScattered(Value result, const Layout &layout, ArrayRef<OperandClaim> before,
                                            ArrayRef<Layout> during) {
   Operation *op = result.getDefiningOp();
@@ -224,9 +226,10 @@ LogicalResult FunctionSharder::visit(Operation *op) {
       operand.set(convert(operand.get(), layout, op, reason));
     }
   }
-  bool ofParameters = op->getNumOperands() > 0 && !isCreation(op) && llvm::all_of(operands, [](const OperandClaim &claim) {
-                        return claim.strength == OperandClaim::Fixed && !claim.openPartial;
-                      });
+  auto isParameter = [](const OperandClaim &claim) {
+    return claim.strength == OperandClaim::Fixed && !claim.openPartial;
+  };
+  bool ofParameters = op->getNumOperands() > 0 && !isCreation(op) && llvm::all_of(operands, isParameter);
   for (auto [result, layout, pin] : llvm::zip_equal(op->getResults(), layouts.results, wanted)) {
     setLayout(result, layout);
     if (ofParameters && layout.partial.empty())

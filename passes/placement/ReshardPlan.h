@@ -31,8 +31,8 @@ struct ReshardStep {
 };
 
 /// The steps from `from` to `to`, of few bytes: what makes a value smaller comes first (blocks and scattered sums, which
-/// also save the reduction of what a rank does not keep), then what keeps its size, gathers last; the axes that both lists of a dimension
-/// begin with stay.
+/// also save the reduction of what a rank does not keep), then what keeps its size, gathers last; the axes that both
+/// lists of a dimension begin with stay.
 llvm::SmallVector<ReshardStep> planReshard(const Layout &from, const Layout &to, graph::MeshAttr mesh);
 
 } // namespace primus::placement

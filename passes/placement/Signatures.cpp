@@ -137,8 +137,9 @@ FailureOr<std::optional<ResultPin>> Signatures::getResult(func::FuncOp callee, u
       return failure();
     if (*kind == ArgKind::Parameter)
       pins.sums.push_back(index);
-    return *layout ? std::optional(ResultPin{**layout, *kind == ArgKind::Parameter ? ResultPin::Open : ResultPin::Exact})
-                   : none;
+    if (!*layout)
+      return none;
+    return std::optional(ResultPin{**layout, *kind == ArgKind::Parameter ? ResultPin::Open : ResultPin::Exact});
   }
   // Scalars may leave a layer as pending sums, so that the loss of all microbatches is summed once.
   if ((part != "forward" && part != "forward_backward") || index >= forward.getNumResults() ||

@@ -1,8 +1,8 @@
 //===- VariableLayouts.h - Layouts of a module's variables -------*- C++ -*-===//
 //
 // Parameters and optimizer state are split by their logical dimensions and, with ZeRO, over the axes that share state.
-// Layers see parameters without that second split: they are gathered first. Gradient accumulators are pending sums; over
-// which axes is known only when the first layer that adds to them has been visited.
+// Layers see parameters without that second split: they are gathered first. Gradient accumulators are pending sums;
+// over which axes is known only when the first layer that adds to them has been visited.
 //
 //===----------------------------------------------------------------------===//
 

@@ -16,6 +16,6 @@ LogicalResult primus::verifyPlaced(ModuleOp module) {
     reshard.emitOpError("is left: graph-place turns it into collectives");
     return WalkResult::interrupt();
   });
-  return failure(result.wasInterrupted() ||
-                 failed(verifyRules(module, module->getAttrOfType<graph::MeshAttr>(graph::kMeshAttr), /*isLocal=*/true)));
+  auto mesh = module->getAttrOfType<graph::MeshAttr>(graph::kMeshAttr);
+  return failure(result.wasInterrupted() || failed(verifyRules(module, mesh, /*isLocal=*/true)));
 }

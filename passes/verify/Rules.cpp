@@ -20,8 +20,9 @@ public:
 
 private:
   LogicalResult readFactors(ValueRange values, ArrayRef<SmallVector<int64_t>> dims, StringRef what);
+  /// Finds the pending sums that pass through the op, and those that must not.
   LogicalResult findPartial();
-  /// Axes over which splitting the op leaves a result unsummed, though it says otherwise, or the other way round.
+  /// What is pending of a result by its type is what its operands and the split of reduced factors leave.
   LogicalResult verifyResult(unsigned index);
 
   Operation *op;
@@ -128,8 +129,10 @@ static LogicalResult verifyLocalReshape(graph::ReshapeOp reshape, graph::MeshAtt
 
 /// True for attention to one block of keys after the other, which go around the ranks of a group.
 static bool isRingStep(Operation *op) {
-  return isa<graph::AttentionOp, graph::AttentionGradOp>(op) &&
-         op->getParentOfType<func::FuncOp>().walk([](graph::PermuteOp) { return WalkResult::interrupt(); }).wasInterrupted();
+  if (!isa<graph::AttentionOp, graph::AttentionGradOp>(op))
+    return false;
+  auto stop = [](graph::PermuteOp) { return WalkResult::interrupt(); };
+  return op->getParentOfType<func::FuncOp>().walk(stop).wasInterrupted();
 }
 
 LogicalResult RuleVerifier::verify() {
