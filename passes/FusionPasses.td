@@ -5,10 +5,50 @@
 
 include "mlir/Pass/PassBase.td"
 
+def LiftCollectives : Pass<"graph-lift-collectives", "::mlir::ModuleOp"> {
+  let summary = "move the collectives of parameters and gradients to the programs";
+  let description = [{
+    First pass of phase `fused`. A function of a layer that is neither its forward nor its backward pass (it makes the compute copies of parameters, or
+    adds gradients) may begin or end with collectives. Those of an argument that nothing else in the function reads, and of a result, move to
+    the callers: at call level `step-overlap` can start them while other layers compute, and exchange those of several tensors together.
+
+    ```mlir
+    module attributes {graph.mesh = #graph.mesh<"fsdp" = 2>} {
+      func.func private @l.unshard(%w: tensor<4x8xf32>) -> tensor<8x8xbf16> attributes {graph.layer = {layer = "l", part = "unshard"}} {
+        %0 = graph.convert %w : tensor<4x8xf32> -> tensor<4x8xbf16>
+        %1 = graph.all_gather %0 over ["fsdp"] dim 0 : tensor<4x8xbf16> -> tensor<8x8xbf16>
+        return %1 : tensor<8x8xbf16>
+      }
+      func.func @p(%w: tensor<4x8xf32>) -> tensor<8x8xbf16> {
+        %y = graph.call @l.unshard(%w) instance "l.0" : (tensor<4x8xf32>) -> tensor<8x8xbf16>
+        return %y : tensor<8x8xbf16>
+      }
+    }
+    ```
+
+    becomes
+
+    ```mlir
+    module attributes {graph.mesh = #graph.mesh<"fsdp" = 2>} {
+      func.func private @l.unshard(%w: tensor<4x8xf32>) -> tensor<4x8xbf16> attributes {graph.layer = {layer = "l", part = "unshard"}} {
+        %0 = graph.convert %w : tensor<4x8xf32> -> tensor<4x8xbf16>
+        return %0 : tensor<4x8xbf16>
+      }
+      func.func @p(%w: tensor<4x8xf32>) -> tensor<8x8xbf16> {
+        %0 = graph.call @l.unshard(%w) instance "l.0" : (tensor<4x8xf32>) -> tensor<4x8xbf16>
+        %y = graph.all_gather %0 over ["fsdp"] dim 0 : tensor<4x8xbf16> -> tensor<8x8xbf16>
+        return %y : tensor<8x8xbf16>
+      }
+    }
+    ```
+  }];
+  let dependentDialects = ["::primus::graph::GraphDialect"];
+}
+
 def DropLayouts : Pass<"graph-drop-layouts", "::mlir::ModuleOp"> {
   let summary = "drop the layouts of values inside of layers' functions";
   let description = [{
-    First pass of phase `fused`. On one rank all shapes are local, and what must move between ranks is an op: layouts have served. Without them values
+    On one rank all shapes are local, and what must move between ranks is an op: layouts have served. Without them values
     can take any shape that a kernel likes. Arguments and results of functions keep theirs, by which programs pass values on.
 
     ```mlir

@@ -42,6 +42,7 @@ static void buildSharded(PassList passes) { passes.add(createShard(), "every val
 static void buildPlaced(PassList passes) { passes.add(createPlace(), "every shape must be a rank's own"); }
 
 static void buildFused(PassList passes) {
+  passes.add(createLiftCollectives());
   passes.add(createDropLayouts(), "kernels know one rank only");
   passes.add(createExpandCrossEntropy());
   passes.add(createFormFusions(), "only fusions have kernels");

@@ -2,6 +2,7 @@
 
 #include "passes/step/LowerCollective.h"
 
+#include "passes/placement/Layout.h"
 #include "passes/step/Lowering.h"
 
 #include "llvm/ADT/TypeSwitch.h"
@@ -39,9 +40,8 @@ CollectiveOp step::lowerCollective(OpBuilder &builder, graph::CollectiveOpInterf
   ReductionAttr reduction;
   if (description.reduction)
     reduction = ReductionAttr::get(context, *description.reduction == graph::ReduceKind::Sum ? Reduction::Sum : Reduction::Max);
-  std::string reason = getName(op.getLoc(), "");
+  auto reason = op->getAttrOfType<StringAttr>(placement::kReasonAttr);
   return CollectiveOp::create(builder, op.getLoc(), CollectiveKindAttr::get(context, description.kind), reduction, op.getAxes(), source, target,
                               toDims(description.dim), toDims(description.concatDim), builder.getI64IntegerAttr(description.shift),
-                              builder.getI64IntegerAttr(0), instance.empty() ? StringAttr() : builder.getStringAttr(instance),
-                              reason.empty() ? StringAttr() : builder.getStringAttr(reason));
+                              builder.getI64IntegerAttr(0), instance.empty() ? StringAttr() : builder.getStringAttr(instance), reason);
 }

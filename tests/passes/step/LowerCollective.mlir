@@ -22,7 +22,7 @@ module attributes {graph.mesh = #graph.mesh<"fsdp" = 2, "tp" = 2>, primus.target
       %e = graph.exp %a : tensor<8x8xf32>
       graph.yield %e : tensor<8x8xf32>
     }
-    %1 = graph.all_reduce sum %0 over ["tp"] : tensor<8x8xf32> -> tensor<8x8xf32> loc("x.reduced")
+    %1 = graph.all_reduce sum %0 over ["tp"] {graph.reason = "x.reduced"} : tensor<8x8xf32> -> tensor<8x8xf32>
     %2 = graph.fusion "rows" (%a = %1) : (tensor<8x8xf32>) -> tensor<8x8xf32> {
       %e = graph.exp %a : tensor<8x8xf32>
       graph.yield %e : tensor<8x8xf32>
@@ -69,7 +69,7 @@ module attributes {graph.mesh = #graph.mesh<"fsdp" = 2, "tp" = 2>, primus.target
   // PLANNED-LABEL: step.program @train
   func.func @train(%x: tensor<8x8xf32, #graph.layout<mesh, [["tp"], []]>>) -> tensor<8x8xf32> {
     %w = graph.load @w : tensor<4x8xf32, #graph.layout<mesh, [["fsdp"], []]>>
-    %whole = graph.all_gather %w over ["fsdp"] dim 0 : tensor<4x8xf32, #graph.layout<mesh, [["fsdp"], []]>> -> tensor<8x8xf32, #graph.layout<mesh, [[], []]>> loc("w.whole")
+    %whole = graph.all_gather %w over ["fsdp"] dim 0 {graph.reason = "w.whole"} : tensor<4x8xf32, #graph.layout<mesh, [["fsdp"], []]>> -> tensor<8x8xf32, #graph.layout<mesh, [[], []]>> loc("w.whole")
     %plain = graph.reshape %whole : tensor<8x8xf32, #graph.layout<mesh, [[], []]>> -> tensor<8x8xf32>
     %y:2 = graph.call @f.forward(%plain) instance "l.0" : (tensor<8x8xf32>) -> (tensor<64xf32>, tensor<8x8xf32>)
     %g = graph.load @w.grad : tensor<8x8xf32, #graph.layout<mesh, [[], []], partial = {fsdp : sum}>>
