@@ -33,7 +33,7 @@ static size_t chooseStagingBytes(size_t shardBytes) {
   constexpr size_t smallest = 64 << 20;
   std::optional<int64_t> available = getAvailableMemory();
   size_t most = available ? std::max(smallest, static_cast<size_t>(*available) / 2) : shardBytes;
-  return std::clamp<size_t>(shardBytes, 1, most);
+  return std::max<size_t>(1, std::min(shardBytes, most));
 }
 
 CheckpointSaver::CheckpointSaver(Executor &executor, std::vector<ShardPart> parts, size_t stagingBytes)

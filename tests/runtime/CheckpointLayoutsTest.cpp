@@ -114,7 +114,7 @@ TEST_F(CheckpointLayouts, ReplicasShareTheWork) {
 
 TEST_F(CheckpointLayouts, AnyLayoutIsLoadedInAnyOther) {
   RandomLayouts random(2);
-  for (int round = 0; round < 30; ++round) {
+  for (int round = 0; round < 20; ++round) {
     std::vector<ModelVariable> model = makeModel(random);
     int64_t step = round + 1;
     executable::Executable saving = makeRandomExecutable(random, random.makeMesh(8), model);
@@ -178,7 +178,7 @@ TEST_F(CheckpointLayouts, AStepWaitsForTheCopyOnly) {
   run(executable, [&](Executor &executor, int rank) {
     auto saver = CheckpointSaver::create(executor);
     ASSERT_TRUE(saver);
-    for (int64_t step = 1; step <= 5; ++step) {
+    for (int64_t step = 1; step <= 3; ++step) {
       CheckpointState state;
       state.step = step;
       Clock::time_point begin = Clock::now();
@@ -284,7 +284,7 @@ static std::string damage(RandomLayouts &random, const std::string &checkpoint) 
 
 TEST_F(CheckpointLayouts, ATornCheckpointIsNeverLoaded) {
   RandomLayouts random(3);
-  for (int round = 0; round < 40; ++round) {
+  for (int round = 0; round < 25; ++round) {
     std::vector<ModelVariable> model = makeModel(random);
     executable::Mesh mesh = random.makeMesh(6);
     executable::Executable saving = makeRandomExecutable(random, mesh, model);

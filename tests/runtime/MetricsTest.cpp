@@ -2,6 +2,7 @@
 
 #include "runtime/metrics/ByteModel.h"
 #include "runtime/metrics/MetricsFile.h"
+#include "runtime/metrics/ProcessMemory.h"
 #include "runtime/metrics/Progress.h"
 #include "runtime/train/TextSampler.h"
 #include "tests/runtime/TinyExecutable.h"
@@ -10,6 +11,7 @@
 #include <gtest/gtest.h>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 using namespace primus::runtime;
 using namespace primus::test;
@@ -129,4 +131,11 @@ TEST(TextSampler, PicksByProbability) {
   EXPECT_EQ(pickToken(logits, 1, 1.0), 2u);
   // Cold: always the likeliest.
   EXPECT_EQ(pickToken(logits, 0.01, 0.001), 2u);
+}
+
+TEST(ProcessMemory, WhatIsAvailableIsLessThanThereIs) {
+  std::optional<int64_t> available = getAvailableMemory();
+  ASSERT_TRUE(available);
+  EXPECT_GT(*available, 0);
+  EXPECT_LT(*available, sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE));
 }
