@@ -7,6 +7,8 @@
 // several fillings of the poisoned bits, and the bits of the result that differ are poison; so `x & 0xff` is clean when
 // the low byte of x is. Some bits may pass as clean that are not (when all fillings agree), never the reverse.
 //
+// GCC 12 ends a template argument at a `>` in the body of a lambda, unless it stands in parentheses.
+//
 //===----------------------------------------------------------------------===//
 
 #pragma once

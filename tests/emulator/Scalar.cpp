@@ -142,7 +142,7 @@ void addBits(OperationTable &table, llvm::StringRef type) {
   add<[](U a, U b, bool &scc) { scc = a == b; }>(table, named("cmp_eq", "u"));
   add<[](U a, U b, bool &scc) { scc = a != b; }>(table, named("cmp_lg", "u"));
   add<[](U a, u32 b, bool &scc) { scc = !(a >> (b & mask) & 1); }>(table, named("bitcmp0"));
-  add<[](U a, u32 b, bool &scc) { scc = a >> (b & mask) & 1; }>(table, named("bitcmp1"));
+  add<[](U a, u32 b, bool &scc) { scc = (a >> (b & mask)) & 1; }>(table, named("bitcmp1"));
 }
 
 template <typename T>
@@ -150,26 +150,26 @@ void addOrder(OperationTable &table, llvm::StringRef type) {
   auto named = [&](llvm::StringRef name) { return ("s_" + name + "_" + type).str(); };
   add<[](T a, T b, bool &scc) { scc = a == b; }>(table, named("cmp_eq"));
   add<[](T a, T b, bool &scc) { scc = a != b; }>(table, named("cmp_lg"));
-  add<[](T a, T b, bool &scc) { scc = a > b; }>(table, named("cmp_gt"));
+  add<[](T a, T b, bool &scc) { scc = (a > b); }>(table, named("cmp_gt"));
   add<[](T a, T b, bool &scc) { scc = a >= b; }>(table, named("cmp_ge"));
   add<[](T a, T b, bool &scc) { scc = a < b; }>(table, named("cmp_lt"));
   add<[](T a, T b, bool &scc) { scc = a <= b; }>(table, named("cmp_le"));
   add<[](T a, T b, bool &scc) { return scc = a < b, scc ? a : b; }>(table, named("min"));
-  add<[](T a, T b, bool &scc) { return scc = a > b, scc ? a : b; }>(table, named("max"));
+  add<[](T a, T b, bool &scc) { return scc = (a > b), scc ? a : b; }>(table, named("max"));
 }
 
 void addArithmetic(OperationTable &table) {
-  add<[](u32 a, u32 b, bool &scc) { return scc = (u64(a) + b) >> 32, a + b; }>(table, "s_add_u32");
+  add<[](u32 a, u32 b, bool &scc) { return scc = ((u64(a) + b) >> 32), a + b; }>(table, "s_add_u32");
   add<[](u32 a, u32 b, bool &scc) { return scc = a < b, a - b; }>(table, "s_sub_u32");
   add<[](u32 a, u32 b, bool &scc) {
     u64 sum = u64(a) + b + scc;
-    scc = sum >> 32;
+    scc = (sum >> 32);
     return u32(sum);
   }>(table, "s_addc_u32");
   add<[](u32 a, u32 b, bool &scc) {
     u64 needed = u64(b) + scc;
     u32 difference = a - b - scc;
-    scc = needed > a;
+    scc = (needed > a);
     return difference;
   }>(table, "s_subb_u32");
   add<[](i32 a, i32 b, bool &scc) {
@@ -191,11 +191,11 @@ void addArithmetic(OperationTable &table) {
   add<[](u32 a) { return i32(int16_t(a)); }>(table, "s_sext_i32_i16");
   add<[](u32 a, u32 b) { return (a & 0xffff) | b << 16; }>(table, "s_pack_ll_b32_b16");
   add<[](u32 a, u32 b) { return (a & 0xffff) | (b & 0xffff0000); }>(table, "s_pack_lh_b32_b16");
-  add<[](u32 a, u32 b) { return a >> 16 | (b & 0xffff0000); }>(table, "s_pack_hh_b32_b16");
-  add<[](u32 a, u32 b, bool &scc) { u64 sum = (u64(a) << 1) + b; return scc = sum >> 32, u32(sum); }>(table, "s_lshl1_add_u32");
-  add<[](u32 a, u32 b, bool &scc) { u64 sum = (u64(a) << 2) + b; return scc = sum >> 32, u32(sum); }>(table, "s_lshl2_add_u32");
-  add<[](u32 a, u32 b, bool &scc) { u64 sum = (u64(a) << 3) + b; return scc = sum >> 32, u32(sum); }>(table, "s_lshl3_add_u32");
-  add<[](u32 a, u32 b, bool &scc) { u64 sum = (u64(a) << 4) + b; return scc = sum >> 32, u32(sum); }>(table, "s_lshl4_add_u32");
+  add<[](u32 a, u32 b) { return (a >> 16) | (b & 0xffff0000); }>(table, "s_pack_hh_b32_b16");
+  add<[](u32 a, u32 b, bool &scc) { u64 sum = (u64(a) << 1) + b; return scc = (sum >> 32), u32(sum); }>(table, "s_lshl1_add_u32");
+  add<[](u32 a, u32 b, bool &scc) { u64 sum = (u64(a) << 2) + b; return scc = (sum >> 32), u32(sum); }>(table, "s_lshl2_add_u32");
+  add<[](u32 a, u32 b, bool &scc) { u64 sum = (u64(a) << 3) + b; return scc = (sum >> 32), u32(sum); }>(table, "s_lshl3_add_u32");
+  add<[](u32 a, u32 b, bool &scc) { u64 sum = (u64(a) << 4) + b; return scc = (sum >> 32), u32(sum); }>(table, "s_lshl4_add_u32");
 }
 
 /// An instruction with a 16-bit constant in its encoding, as the instruction `operation` on (result, constant).
@@ -224,13 +224,13 @@ void addConstantForms(OperationTable &table) {
   addWithConstant<[](i32 a, i32 b, bool &scc) { return scc ? b : a; }, true>(table, "s_cmovk_i32");
   addWithConstant<[](i32 a, i32 b, bool &scc) { scc = a == b; }, true>(table, "s_cmpk_eq_i32");
   addWithConstant<[](i32 a, i32 b, bool &scc) { scc = a != b; }, true>(table, "s_cmpk_lg_i32");
-  addWithConstant<[](i32 a, i32 b, bool &scc) { scc = a > b; }, true>(table, "s_cmpk_gt_i32");
+  addWithConstant<[](i32 a, i32 b, bool &scc) { scc = (a > b); }, true>(table, "s_cmpk_gt_i32");
   addWithConstant<[](i32 a, i32 b, bool &scc) { scc = a >= b; }, true>(table, "s_cmpk_ge_i32");
   addWithConstant<[](i32 a, i32 b, bool &scc) { scc = a < b; }, true>(table, "s_cmpk_lt_i32");
   addWithConstant<[](i32 a, i32 b, bool &scc) { scc = a <= b; }, true>(table, "s_cmpk_le_i32");
   addWithConstant<[](u32 a, u32 b, bool &scc) { scc = a == b; }, false>(table, "s_cmpk_eq_u32");
   addWithConstant<[](u32 a, u32 b, bool &scc) { scc = a != b; }, false>(table, "s_cmpk_lg_u32");
-  addWithConstant<[](u32 a, u32 b, bool &scc) { scc = a > b; }, false>(table, "s_cmpk_gt_u32");
+  addWithConstant<[](u32 a, u32 b, bool &scc) { scc = (a > b); }, false>(table, "s_cmpk_gt_u32");
   addWithConstant<[](u32 a, u32 b, bool &scc) { scc = a >= b; }, false>(table, "s_cmpk_ge_u32");
   addWithConstant<[](u32 a, u32 b, bool &scc) { scc = a < b; }, false>(table, "s_cmpk_lt_u32");
   addWithConstant<[](u32 a, u32 b, bool &scc) { scc = a <= b; }, false>(table, "s_cmpk_le_u32");

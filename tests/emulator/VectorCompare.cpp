@@ -38,7 +38,7 @@ void addOrdered(OperationTable &table, llvm::StringRef type) {
   add<T, [](T a, T b) { return a < b; }>(table, "lt", type);
   add<T, [](T a, T b) { return a == b; }>(table, "eq", type);
   add<T, [](T a, T b) { return a <= b; }>(table, "le", type);
-  add<T, [](T a, T b) { return a > b; }>(table, "gt", type);
+  add<T, [](T a, T b) { return (a > b); }>(table, "gt", type);
   add<T, [](T a, T b) { return a >= b; }>(table, "ge", type);
 }
 
@@ -77,7 +77,7 @@ bool isOfClass(T value, uint32_t classes) {
 template <typename T>
 void addFloats(OperationTable &table, llvm::StringRef type) {
   addOrdered<T>(table, type);
-  add<T, [](T a, T b) { return a < b || a > b; }>(table, "lg", type);
+  add<T, [](T a, T b) { return a < b || (a > b); }>(table, "lg", type);
   add<T, [](T a, T b) { return a == a && b == b; }>(table, "o", type);
   add<T, [](T a, T b) { return a != a || b != b; }>(table, "u", type);
   add<T, [](T a, T b) { return !(a >= b); }>(table, "nge", type);

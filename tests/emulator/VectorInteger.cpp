@@ -2,6 +2,8 @@
 
 #include "tests/emulator/Lanes.h"
 
+#include "llvm/Support/MathExtras.h"
+
 #include <bit>
 
 using namespace primus::emulator;
@@ -163,24 +165,24 @@ void addBits(OperationTable &table) {
   add("v_and_or_b32", vectorOperation<[](u32 a, u32 b, u32 c) { return (a & b) | c; }>());
   add("v_or3_b32", vectorOperation<[](u32 a, u32 b, u32 c) { return a | b | c; }>());
   add("v_lshlrev_b32", vectorOperation<[](u32 a, u32 b) { return b << (a & 31); }>());
-  add("v_lshrrev_b32", vectorOperation<[](u32 a, u32 b) { return b >> (a & 31); }>());
-  add("v_ashrrev_i32", vectorOperation<[](u32 a, i32 b) { return b >> (a & 31); }>());
+  add("v_lshrrev_b32", vectorOperation<[](u32 a, u32 b) { return (b >> (a & 31)); }>());
+  add("v_ashrrev_i32", vectorOperation<[](u32 a, i32 b) { return (b >> (a & 31)); }>());
   add("v_lshl_add_u32", vectorOperation<[](u32 a, u32 b, u32 c) { return (a << (b & 31)) + c; }>());
   add("v_add_lshl_u32", vectorOperation<[](u32 a, u32 b, u32 c) { return (a + b) << (c & 31); }>());
   add("v_lshl_or_b32", vectorOperation<[](u32 a, u32 b, u32 c) { return (a << (b & 31)) | c; }>());
   add("v_bfi_b32", vectorOperation<[](u32 a, u32 b, u32 c) { return (a & b) | (~a & c); }>());
   add("v_bfm_b32", vectorOperation<[](u32 a, u32 b) { return ((1u << (a & 31)) - 1) << (b & 31); }>());
-  add("v_bfe_u32", vectorOperation<[](u32 a, u32 b, u32 c) { return a >> (b & 31) & ((1u << (c & 31)) - 1); }>());
+  add("v_bfe_u32", vectorOperation<[](u32 a, u32 b, u32 c) { return (a >> (b & 31)) & ((1u << (c & 31)) - 1); }>());
   add("v_bfe_i32", vectorOperation<[](u32 a, u32 b, u32 c) {
         unsigned width = c & 31;
-        return width == 0 ? 0 : i32(u32(i64(i32(a)) >> (b & 31)) << (32 - width)) >> (32 - width);
+        return width == 0 ? 0 : (i32(u32(i64(i32(a)) >> (b & 31)) << (32 - width)) >> (32 - width));
       }>());
   add("v_alignbit_b32", vectorOperation<[](u32 a, u32 b, u32 c) { return u32((u64(a) << 32 | b) >> (c & 31)); }>());
   add("v_alignbyte_b32", vectorOperation<[](u32 a, u32 b, u32 c) { return u32((u64(a) << 32 | b) >> (8 * (c & 3))); }>());
   add("v_perm_b32", vectorOperation<[](u32 a, u32 b, u32 c) {
         return selectByte(a, b, c) | selectByte(a, b, c >> 8) << 8 | selectByte(a, b, c >> 16) << 16 | selectByte(a, b, c >> 24) << 24;
       }>());
-  add("v_bfrev_b32", vectorOperation<[](u32 a) { return __builtin_bitreverse32(a); }>());
+  add("v_bfrev_b32", vectorOperation<[](u32 a) { return llvm::reverseBits(a); }>());
   add("v_ffbh_u32", vectorOperation<[](u32 a) { return a ? u32(std::countl_zero(a)) : ~0u; }>());
   add("v_ffbl_b32", vectorOperation<[](u32 a) { return a ? u32(std::countr_zero(a)) : ~0u; }>());
   add("v_ffbh_i32", vectorOperation<[](i32 a) {
@@ -199,8 +201,8 @@ void addBits(OperationTable &table) {
 void addDoubleWords(OperationTable &table) {
   auto add = [&](llvm::StringRef name, Operation operation) { table.add(name, operation); };
   add("v_lshlrev_b64", vectorOperation<[](u32 a, u64 b) { return b << (a & 63); }>());
-  add("v_lshrrev_b64", vectorOperation<[](u32 a, u64 b) { return b >> (a & 63); }>());
-  add("v_ashrrev_i64", vectorOperation<[](u32 a, i64 b) { return b >> (a & 63); }>());
+  add("v_lshrrev_b64", vectorOperation<[](u32 a, u64 b) { return (b >> (a & 63)); }>());
+  add("v_ashrrev_i64", vectorOperation<[](u32 a, i64 b) { return (b >> (a & 63)); }>());
   add("v_lshl_add_u64", vectorOperation<[](u64 a, u32 b, u64 c) { return (a << (b & 7)) + c; }>());
   table.add("v_mad_u64_u32", {multiplyAdd64<u32, u64>, InstructionClass::Vector, false});
   table.add("v_mad_i64_i32", {multiplyAdd64<i32, i64>, InstructionClass::Vector, false});

@@ -62,10 +62,10 @@ void addTranscendental(OperationTable &table, llvm::StringRef type) {
   add("log", vectorOperation<[](T a) { return round<T>(std::log2(input(a))); }>());
   // The argument is in turns, and beyond 256 of them the result is not an angle's any more.
   add("sin", vectorOperation<[](T a) {
-        return std::fabs(double(a)) > 256 ? T(0.0f) : round<T>(std::sin(2 * std::numbers::pi * input(a)));
+        return (std::fabs(double(a)) > 256) ? T(0.0f) : round<T>(std::sin(2 * std::numbers::pi * input(a)));
       }>());
   add("cos", vectorOperation<[](T a) {
-        return std::fabs(double(a)) > 256 ? T(1.0f) : round<T>(std::cos(2 * std::numbers::pi * input(a)));
+        return (std::fabs(double(a)) > 256) ? T(1.0f) : round<T>(std::cos(2 * std::numbers::pi * input(a)));
       }>());
 }
 
