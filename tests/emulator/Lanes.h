@@ -3,7 +3,7 @@
 // lanes<F> executes a vector instruction whose effect in one lane is the function F; the types of its parameters and of
 // its result say how sources are read (float, double, Half, integers of 16, 32 and 64 bits) and how modifiers act.
 //
-// Poison: with floats among the types, a poisoned bit poisons the whole result. Functions of integers are evaluated with
+// Poison: a poisoned bit of a float poisons the whole result. Functions of integers are evaluated with
 // several fillings of the poisoned bits, and the bits of the result that differ are poison; so `x & 0xff` is clean when
 // the low byte of x is. Some bits may pass as clean that are not (when all fillings agree), never the reverse.
 //
@@ -134,7 +134,7 @@ void lanes(Wave &wave, const Instruction &instruction, std::index_sequence<K...>
   LaneMask dirty = (std::get<K>(sources).dirty | ... | 0) & mask;
   alignas(64) std::array<Bits, kLanes> shadow;
   if (dirty) {
-    constexpr bool isBitwise = !(isFloating<T> || ... || isFloating<As>);
+    constexpr bool isBitwise = !(isFloating<As> || ...);
     for (unsigned lane = 0; lane < kLanes; ++lane) {
       if (!(dirty >> lane & 1))
         continue;

@@ -173,7 +173,7 @@ void divFmas(Wave &wave, const Instruction &instruction) {
     wave.writeVector(instruction.results[0].index, result.data(), mask, dirty & mask, shadow.data());
 }
 
-/// The special cases of a quotient (CDNA 3 ISA, V_DIV_FIXUP_F32).
+/// The special cases of a quotient (CDNA 3 ISA, V_DIV_FIXUP_F32; the last one: RDNA 3 ISA).
 template <typename T>
 T fixDivision(T quotient, T denominator, T numerator) {
   bool negative = std::signbit(denominator) != std::signbit(numerator);
@@ -190,6 +190,8 @@ T fixDivision(T quotient, T denominator, T numerator) {
     return sign(0);
   if (getExponent(numerator) - getExponent(denominator) < Division<T>::underflow)
     return sign(0);
+  if (isNan(quotient)) // an intermediate result overflowed
+    return sign(std::numeric_limits<T>::infinity());
   return sign(quotient);
 }
 } // namespace
@@ -209,6 +211,9 @@ void primus::emulator::addFloatOperations(OperationTable &table) {
   table.add("v_ldexp_f64", vectorOperation<[](double a, int32_t b) { return std::ldexp(a, b); }>());
   table.add("v_ldexp_f16", vectorOperation<[](Half a, int16_t b) { return Half(std::ldexp(double(a), b)); }>());
 
+  // The legacy forms clear the other half.
+  table.add("v_fma_legacy_f16", vectorOperation<[](Half a, Half b, Half c) { return fused(a, b, c); }>());
+  table.add("v_div_fixup_legacy_f16", vectorOperation<[](Half q, Half d, Half n) { return Half(fixDivision<float>(q, d, n)); }>());
   table.add("v_div_scale_f32", {divScale<float>, InstructionClass::Vector, false});
   table.add("v_div_scale_f64", {divScale<double>, InstructionClass::Vector, false});
   table.add("v_div_fmas_f32", {divFmas<float>, InstructionClass::Vector, false});

@@ -107,17 +107,25 @@ void bitOperation(Wave &wave, const Instruction &instruction) {
   readSource(wave, instruction, 0, sizeof(T) == 2, a, mask);
   readSource(wave, instruction, 1, sizeof(T) == 2, b, mask);
   readSource(wave, instruction, 2, sizeof(T) == 2, c, mask);
-  alignas(64) std::array<u32, kLanes> result{}, shadow{};
+  auto evaluate = [&](u32 x, u32 y, u32 z) {
+    u32 value = 0;
+    for (unsigned entry = 0; entry < 8; ++entry)
+      if (truth >> entry & 1)
+        value |= (entry & 4 ? x : ~x) & (entry & 2 ? y : ~y) & (entry & 1 ? z : ~z);
+    return u32(T(value));
+  };
+  alignas(64) std::array<u32, kLanes> result, shadow{};
+  for (unsigned lane = 0; lane < kLanes; ++lane)
+    result[lane] = evaluate(a.bits[lane], b.bits[lane], c.bits[lane]);
   LaneMask dirty = (a.dirty | b.dirty | c.dirty) & mask;
-  for (unsigned entry = 0; entry < 8; ++entry)
-    if (truth >> entry & 1)
-      for (unsigned lane = 0; lane < kLanes; ++lane)
-        result[lane] |= (entry & 4 ? a.bits[lane] : ~a.bits[lane]) & (entry & 2 ? b.bits[lane] : ~b.bits[lane]) &
-                        (entry & 1 ? c.bits[lane] : ~c.bits[lane]);
-  for (unsigned lane = 0; lane < kLanes; ++lane) {
+  for (unsigned lane = 0; dirty && lane < kLanes; ++lane) {
+    // Poisoned are the bits that some filling of the sources' poisoned bits changes.
     auto shadowOf = [&](const RawSource<u32> &s) { return s.dirty >> lane & 1 ? s.shadow[lane] : 0; };
-    shadow[lane] = shadowOf(a) | shadowOf(b) | shadowOf(c);
-    result[lane] = T(result[lane]);
+    for (unsigned choice = 1; choice < 8; ++choice)
+      shadow[lane] |= result[lane] ^ evaluate(a.bits[lane] ^ (choice & 4 ? shadowOf(a) : 0), b.bits[lane] ^ (choice & 2 ? shadowOf(b) : 0),
+                                              c.bits[lane] ^ (choice & 1 ? shadowOf(c) : 0));
+    if (!shadow[lane])
+      dirty &= ~(LaneMask(1) << lane);
   }
   writeResult(wave, instruction, 8 * sizeof(T), HighHalf::Keep, result.data(), mask, dirty, shadow.data());
 }
@@ -224,6 +232,8 @@ void addHalfWords(OperationTable &table) {
   add("v_mul_lo_u16", vectorOperation<[](u16 a, u16 b) { return u16(u32(a) * b); }>());
   add("v_mad_u16", vectorOperation<[](u16 a, u16 b, u16 c) { return Exact<u16>{i64(a) * b + c}; }, HighHalf::Keep>());
   add("v_mad_i16", vectorOperation<[](i16 a, i16 b, i16 c) { return Exact<i16>{i64(a) * b + c}; }, HighHalf::Keep>());
+  add("v_mad_legacy_u16", vectorOperation<[](u16 a, u16 b, u16 c) { return Exact<u16>{i64(a) * b + c}; }>());
+  add("v_mad_legacy_i16", vectorOperation<[](i16 a, i16 b, i16 c) { return Exact<i16>{i64(a) * b + c}; }>());
   add("v_lshlrev_b16", vectorOperation<[](u16 a, u16 b) { return u16(b << (a & 15)); }>());
   add("v_lshrrev_b16", vectorOperation<[](u16 a, u16 b) { return u16(b >> (a & 15)); }>());
   add("v_ashrrev_i16", vectorOperation<[](u16 a, i16 b) { return i16(b >> (a & 15)); }>());
