@@ -6,6 +6,7 @@
 #include "runtime/communicators/mpi/library/GatherBytes.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -42,6 +43,8 @@ MpiCommunicator::~MpiCommunicator() {
 }
 
 std::string MpiCommunicator::startMpi() {
+  // Nor should MPI yield whenever it finds nothing to do: see relax.
+  setenv("OMPI_MCA_mpi_yield_when_idle", "0", /*overwrite=*/0);
   int provided = 0;
   if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS)
     return "MPI did not start";
@@ -261,12 +264,12 @@ void MpiCommunicator::sendNotice() {
   changed.notify_all();
 }
 
-/// Processes that share a core should not burn it while they wait for each other.
+/// Looks again at once for as long as a message takes, and then sleeps in between, so that processes that share a core do
+/// not burn it. (To yield it would be worse: on a busy machine, a turn is lost each time.)
 static void relax(int idleTurns) {
-  if (idleTurns < 50)
-    std::this_thread::yield();
-  else
-    std::this_thread::sleep_for(std::chrono::microseconds(idleTurns < 500 ? 20 : 200));
+  constexpr int eagerTurns = 20, shortTurns = 500;
+  if (idleTurns > eagerTurns)
+    std::this_thread::sleep_for(std::chrono::microseconds(idleTurns < shortTurns ? 20 : 200));
 }
 
 void MpiCommunicator::work() {
