@@ -233,4 +233,33 @@ def Place : Pass<"graph-place", "::mlir::ModuleOp"> {
   let dependentDialects = ["::primus::graph::GraphDialect"];
 }
 
+def RingAttention : Pass<"graph-ring-attention", "::mlir::ModuleOp"> {
+  let summary = "attend to keys that go around instead of gathering them";
+  let description = [{
+    Last of phase `placed`, where the plan says `ring`. An attention (and its gradient) whose keys, values and positions are gathered from
+    a group of ranks becomes one step per rank of the group: attention to one block of keys, while `graph.permute` moves the block on.
+    Steps are merged by their log-sum-exp. In the gradient, the sums for a block's keys travel with it, in f32.
+
+    Before:
+    ```mlir
+    #plan = {microbatches = 1 : i64, micro_batch_size = 1 : i64, sequence_length = 8 : i64, recompute = "none", recompute_layers = 0 : i64, per_microbatch_mean = false, clip = 0.0, ring = true, beta1 = 0.9, beta2 = 0.95, epsilon = 1.0e-08, weight_decay = 0.1}
+    module attributes {graph.mesh = #graph.mesh<"cp" = 2>, graph.placed, graph.plan = #plan} {
+      func.func private @f.forward(%q: tensor<1x4x2x8xf32>, %k: tensor<1x4x2x8xf32>, %i: tensor<4xi32>) -> tensor<1x4x2x8xf32> {
+        %ks = graph.all_gather %k over ["cp"] dim 1 : tensor<1x4x2x8xf32> -> tensor<1x8x2x8xf32>
+        %j = graph.all_gather %i over ["cp"] dim 0 : tensor<4xi32> -> tensor<8xi32>
+        %o, %lse = graph.attention %q, %ks, %ks positions %i, %j scale 0.5 {causal} : tensor<1x4x2x8xf32>, tensor<1x8x2x8xf32>, tensor<4xi32>, tensor<8xi32> -> tensor<1x2x4xf32>
+        return %o : tensor<1x4x2x8xf32>
+      }
+    }
+    ```
+    After, with two steps, of which the second is:
+    ```mlir
+    %next = graph.permute %k over ["cp"] shift 1 : tensor<1x4x2x8xf32>
+    %nextPositions = graph.permute %i over ["cp"] shift 1 : tensor<4xi32>
+    %o, %lse = graph.attention %q, %next, %next positions %i, %nextPositions scale 0.5 {causal} : tensor<1x4x2x8xf32>, tensor<1x4x2x8xf32>, tensor<4xi32>, tensor<4xi32> -> tensor<1x2x4xf32>
+    ```
+  }];
+  let dependentDialects = ["::primus::graph::GraphDialect"];
+}
+
 #endif // PRIMUS_GRAPH_PASSES

@@ -40,7 +40,8 @@ struct Interpret : primus::impl::InterpretBase<Interpret> {
     Interpreter interpreter(module, mode == "exact" ? Mode::Exact : Mode::Faithful);
     SmallVector<Tensor> inputs;
     for (auto [index, type] : llvm::enumerate(target.getArgumentTypes())) {
-      FailureOr<Tensor> input = Tensor::make(target, type);
+      auto tensor = dyn_cast<RankedTensorType>(type);
+      FailureOr<Tensor> input = Tensor::make(target, tensor ? interpreter.getWholeType(tensor) : type);
       if (failed(input))
         return failure();
       fill(*input, index);

@@ -39,7 +39,10 @@ static void buildFp8(PassList) {}
 
 static void buildSharded(PassList passes) { passes.add(createShard(), "every value needs a layout"); }
 
-static void buildPlaced(PassList passes) { passes.add(createPlace(), "every shape must be a rank's own"); }
+static void buildPlaced(PassList passes) {
+  passes.add(createPlace(), "every shape must be a rank's own");
+  passes.add(createRingAttention());
+}
 
 static void buildFused(PassList passes) {
   passes.add(createLiftCollectives());

@@ -50,6 +50,9 @@ public:
   /// Sets who is told of ops from now on; none if empty.
   void setObserver(Observer newObserver) { observer = std::move(newObserver); }
 
+  /// The type of the whole tensor of which a rank has a part of this type.
+  mlir::RankedTensorType getWholeType(mlir::RankedTensorType type) const { return ranks.getWholeType(type); }
+
   /// Runs a function of the module and returns its results.
   mlir::FailureOr<llvm::SmallVector<Tensor>> run(llvm::StringRef function, llvm::ArrayRef<Tensor> inputs);
 

@@ -91,10 +91,11 @@ SmallVector<int64_t> Ranks::getGroup(int64_t rank, ArrayRef<StringRef> axes) con
 
 RankedTensorType Ranks::getWholeType(RankedTensorType local) const {
   LayoutAttr layout = getLayout(local);
+  if (!mesh || !layout)
+    return local;
   SmallVector<int64_t> shape(local.getShape());
-  if (mesh && layout)
-    for (auto [size, axes] : llvm::zip_equal(shape, layout.getAxes()))
-      size *= mesh.getGroupSize(axes).value_or(1);
+  for (auto [size, axes] : llvm::zip_equal(shape, layout.getAxes()))
+    size *= mesh.getGroupSize(axes).value_or(1);
   return RankedTensorType::get(shape, local.getElementType());
 }
 

@@ -150,14 +150,18 @@ LogicalResult FunctionLowering::lowerFusion(graph::FusionOp fusion) {
   const kernels::KernelFamily *family = kernels::findFamily(fusion.getFamily());
   if (!family)
     return fusion.emitOpError("is of the unknown kernel family '") << fusion.getFamily() << "'";
-  std::string name = source.getName().str() + "." + getName(fusion.getLoc(), fusion.getFamily());
-  if (unsigned uses = context.usedNames[name]++)
-    name += "_" + std::to_string(uses);
+  std::string base = source.getName().str() + "." + getName(fusion.getLoc(), fusion.getFamily()), name = base;
+  for (unsigned uses = 1; context.usedNames.contains(name); ++uses)
+    name = base + "_" + std::to_string(uses);
+  context.usedNames.insert(name);
   OpBuilder kernelBuilder(result.function);
   FailureOr<kernels::LoweredFusion> lowered = family->lower(fusion, kernelBuilder, name, context.traits);
   if (failed(lowered))
     return failure();
   setKernelFigures(fusion, *lowered);
+  // Further kernels of a fusion are numbered, too.
+  for (kernels::Launch &launch : lowered->launches)
+    context.usedNames.insert(launch.kernel.getSymName());
 
   SmallVector<Value> outputs, temporaries;
   llvm::SmallDenseSet<Value> taken;

@@ -13,6 +13,7 @@
 #include "ir/step/StepDialect.h"
 
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/StringSet.h"
 
 #include <map>
 
@@ -51,7 +52,7 @@ private:
   std::map<std::string, LoweredFunction> functions;
   /// Not a symbol table: while the pass runs, lowered functions have the names of their sources.
   llvm::StringMap<mlir::func::FuncOp> layerFunctions;
-  llvm::StringMap<unsigned> usedNames;
+  llvm::StringSet<> usedNames;
 };
 
 /// The buffer type of a tensor: packed and row-major, without its layout.

@@ -188,6 +188,8 @@ protected:
       return step;
     }
     EXPECT_TRUE(succeeded(verify(*module))) << messages;
+    bool hasRing = module->walk([](graph::PermuteOp) { return WalkResult::interrupt(); }).wasInterrupted();
+    EXPECT_EQ(hasRing, mesh.ring && phase == "placed");
     FailureOr<StepResult> ran = runStep(*module, mesh);
     EXPECT_TRUE(succeeded(ran)) << messages;
     return succeeded(ran) ? *ran : step;
