@@ -32,7 +32,8 @@ global_store_dword v1, v2, s[6:7])",
   CodeObject object = assembleKernel(Chip::Gfx942, {text, 2, 16384});
   Buffer in("in", ArrayRef<uint32_t>(std::vector<uint32_t>(1024))), out("out", 1024);
   auto start = std::chrono::steady_clock::now();
-  auto statistics = cantFail(launch(object, "k", {1}, {64}, {KernelArgument::pointer(in, Access::Read), KernelArgument::pointer(out, Access::Write)}));
+  auto statistics = cantFail(launch(object, "k", {1}, {64},
+                                    {KernelArgument::pointer(in, Access::Read), KernelArgument::pointer(out, Access::Write)}));
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   outs() << formatv("{0,-16} {1,8:f2} M wave-instructions/s", name, statistics.total() / seconds * 1e-6);
   if (statistics.matrixFlops)

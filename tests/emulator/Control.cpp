@@ -71,6 +71,6 @@ void primus::emulator::addControlOperations(OperationTable &table) {
   add("s_setreg_imm32_b32", setMode, Other);
   add("s_setreg_b32", setMode, Other);
   add("s_trap", [](Wave &wave, const Instruction &) { wave.fail("the kernel traps"); }, Other);
-  for (const char *name : {"s_nop", "s_sleep", "s_setprio", "s_inst_prefetch", "s_icache_inv", "s_dcache_inv", "s_dcache_wb", "buffer_wbl2", "buffer_inv"})
+  for (const char *name : {"s_nop", "s_sleep", "s_setprio", "s_icache_inv", "s_dcache_inv", "s_dcache_wb", "buffer_wbl2", "buffer_inv"})
     add(name, [](Wave &, const Instruction &) {}, Other);
 }

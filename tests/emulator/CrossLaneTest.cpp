@@ -51,7 +51,8 @@ TEST(Dpp, everyPatternWithAndWithoutBoundControl) {
 
 TEST(Dpp, masksOfRowsAndBanks) {
   std::vector<uint32_t> values(64, 5);
-  auto sums = runLanes(Chip::Gfx942, "v_mov_b32 v40, 100\ns_nop 1\nv_add_u32_dpp v40, v10, v10 quad_perm:[0,1,2,3] row_mask:0xa bank_mask:0x6", {values})[0];
+  auto sums = runLanes(Chip::Gfx942, "v_mov_b32 v40, 100\ns_nop 1\n"
+                                     "v_add_u32_dpp v40, v10, v10 quad_perm:[0,1,2,3] row_mask:0xa bank_mask:0x6", {values})[0];
   for (unsigned lane = 0; lane < 64; ++lane) {
     bool selected = (lane / 16 == 1 || lane / 16 == 3) && (lane / 4 % 4 == 1 || lane / 4 % 4 == 2);
     EXPECT_EQ(sums[lane], selected ? 10u : 100u) << lane;

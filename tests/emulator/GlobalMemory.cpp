@@ -64,7 +64,7 @@ bool getFlatAddresses(Wave &wave, const Instruction &instruction, Addresses &res
 
 /// Whether words lie inside the buffer. The range check sees the lane's offset and the constant; accounts differ on
 /// whether the scalar offset counts too, so an access for which that matters is an error.
-bool getBufferAddresses(Wave &wave, const Instruction &instruction, unsigned bytes, bool isStore, Addresses &result) {
+bool getBufferAddresses(Wave &wave, const Instruction &instruction, unsigned bytes, Addresses &result) {
   bool hasOffset = instruction.bits(12, 1);
   if (instruction.bits(13, 1)) {
     wave.fail("the emulator does not know indexed buffers");
@@ -104,11 +104,11 @@ bool getBufferAddresses(Wave &wave, const Instruction &instruction, unsigned byt
 }
 
 template <Form F>
-bool getAddresses(Wave &wave, const Instruction &instruction, unsigned bytes, bool isStore, Addresses &result) {
+bool getAddresses(Wave &wave, const Instruction &instruction, unsigned bytes, Addresses &result) {
   result.active = wave.exec();
   result.inside.fill(F == Form::Buffer ? 0 : ~LaneMask(0));
   if constexpr (F == Form::Buffer)
-    return getBufferAddresses(wave, instruction, bytes, isStore, result);
+    return getBufferAddresses(wave, instruction, bytes, result);
   else
     return getFlatAddresses(wave, instruction, result);
 }
@@ -178,7 +178,7 @@ void finish(Wave &wave, PendingAccess access) {
 template <Form F, unsigned Bytes>
 void loadToLds(Wave &wave, const Instruction &instruction) {
   Addresses addresses;
-  if (!getAddresses<F>(wave, instruction, Bytes, false, addresses))
+  if (!getAddresses<F>(wave, instruction, Bytes, addresses))
     return;
   Operand m0;
   m0.kind = Operand::Scalar;
@@ -211,7 +211,7 @@ void load(Wave &wave, const Instruction &instruction) {
   if (F == Form::Buffer && instruction.bits(16, 1))
     return loadToLds<F, Bytes>(wave, instruction);
   Addresses addresses;
-  if (!getAddresses<F>(wave, instruction, Bytes, false, addresses))
+  if (!getAddresses<F>(wave, instruction, Bytes, addresses))
     return;
   LaneData data;
   const Mapping *mapping = getCommonMapping(wave, addresses, Access::Write);
@@ -239,7 +239,7 @@ void load(Wave &wave, const Instruction &instruction) {
 template <Form F, unsigned Bytes, unsigned Shift>
 void store(Wave &wave, const Instruction &instruction) {
   Addresses addresses;
-  if (!getAddresses<F>(wave, instruction, Bytes, true, addresses))
+  if (!getAddresses<F>(wave, instruction, Bytes, addresses))
     return;
   LaneData data;
   readLanes(wave, addresses.data[0], data);
@@ -260,7 +260,7 @@ void store(Wave &wave, const Instruction &instruction) {
 template <Form F, typename T, auto Update>
 void atomic(Wave &wave, const Instruction &instruction) {
   Addresses addresses;
-  if (!getAddresses<F>(wave, instruction, sizeof(T), true, addresses))
+  if (!getAddresses<F>(wave, instruction, sizeof(T), addresses))
     return;
   // Through a buffer resource, one operand is both the data and the result.
   if (!addresses.dataCount)

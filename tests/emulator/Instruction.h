@@ -76,10 +76,8 @@ struct Instruction {
   std::array<Operand, 6> sources;
   Modifiers modifiers;
   bool isPacked = false, isDpp = false, isSdwa = false, isVop3 = false;
-  bool hasSaddr = false;        ///< global memory: base in scalar registers
   DppControl dpp{};
   SdwaControl sdwa{};
-  int32_t offset = 0, offset1 = 0; ///< of memory accesses, in bytes; of branches, in words
   const MatrixShape *matrix = nullptr;
   std::string mnemonic; ///< without the suffix of the encoding
   std::string text;     ///< as LLVM prints it

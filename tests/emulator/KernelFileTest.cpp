@@ -64,7 +64,8 @@ TEST(KernelFile, runsAlone) {
   for (size_t i = 0; i < values.size(); ++i)
     EXPECT_EQ(out.read<float>()[i], values[i] + 0.5f);
   Buffer small("small", 4);
-  EXPECT_EQ(getError(file->run({KernelArgument::pointer(in, Access::Read), KernelArgument::pointer(small, Access::Write), KernelArgument::value(0.5f)})),
+  EXPECT_EQ(getError(file->run({KernelArgument::pointer(in, Access::Read), KernelArgument::pointer(small, Access::Write),
+                                KernelArgument::value(0.5f)})),
             "add: argument 1 takes 512 bytes, but the buffer has 4");
 }
 

@@ -3,9 +3,9 @@
 // lanes<F> executes a vector instruction whose effect in one lane is the function F; the types of its parameters and of
 // its result say how sources are read (float, double, Half, integers of 16, 32 and 64 bits) and how modifiers act.
 //
-// Poison: a poisoned bit of a float poisons the whole result. Functions of integers are evaluated with
-// several fillings of the poisoned bits, and the bits of the result that differ are poison; so `x & 0xff` is clean when
-// the low byte of x is. Some bits may pass as clean that are not (when all fillings agree), never the reverse.
+// Poison: a poisoned bit of a float poisons the whole result. Functions of integers are evaluated with several fillings
+// of the poisoned bits, and the bits of the result that differ are poison; so `x & 0xff` is clean when the low byte of x
+// is. Some bits may pass as clean that are not (when all fillings agree), never the reverse.
 //
 // GCC 12 ends a template argument at a `>` in the body of a lambda, unless it stands in parentheses.
 //

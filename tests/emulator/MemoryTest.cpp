@@ -226,12 +226,14 @@ global_store_dword v1, v2, s[6:7])"});
 }
 
 TEST(Mistakes, missingWaits) {
-  expectError({.body = "global_load_dword v2, v1, s[4:5]\nglobal_store_dword v1, v2, s[6:7]"}, "uses vector register 2 while a load to it is on its way");
+  expectError({.body = "global_load_dword v2, v1, s[4:5]\nglobal_store_dword v1, v2, s[6:7]"},
+              "uses vector register 2 while a load to it is on its way");
   expectError({.body = "global_load_dword v2, v1, s[4:5]\nglobal_load_dword v3, v1, s[4:5]\ns_waitcnt vmcnt(1)\nv_add_u32 v4, v2, v3"},
               "uses vector register 3 while a load");
   expectError({.body = "s_load_dword s10, s[4:5], 0x0\ns_add_u32 s11, s10, 1"}, "uses scalar register 10 while a load");
   // With a scalar load on its way, a count says nothing about what has come from LDS.
-  expectError({.body = "ds_write_b32 v1, v0\nds_read_b32 v2, v1\ns_load_dword s10, s[4:5], 0x0\ns_waitcnt lgkmcnt(1)\nv_add_u32 v4, v2, v2", .ldsBytes = 256},
+  expectError({.body = "ds_write_b32 v1, v0\nds_read_b32 v2, v1\n"
+                       "s_load_dword s10, s[4:5], 0x0\ns_waitcnt lgkmcnt(1)\nv_add_u32 v4, v2, v2", .ldsBytes = 256},
               "uses vector register 2 while a load");
 }
 

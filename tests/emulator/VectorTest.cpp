@@ -239,7 +239,7 @@ v_cndmask_b32_e64 v42, 0, 1, s[12:13])", {x, y}, 3);
   }
 }
 
-TEST(VectorInteger, bytesAndHalvesByWay0fSdwa) {
+TEST(VectorInteger, bytesAndHalvesBySdwa) {
   std::mt19937 random(5);
   Words x(64), y(64);
   for (unsigned i = 0; i < 64; ++i) {

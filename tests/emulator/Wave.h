@@ -69,10 +69,6 @@ struct Wave {
   };
   Value readScalar(const Operand &operand, unsigned words = 1) const;
   void writeScalar(const Operand &operand, Value value, unsigned words = 1);
-  bool readScc(bool &poisoned) const {
-    poisoned = scalarShadow[kScc];
-    return scalar[kScc];
-  }
   void writeScc(bool value, bool poisoned = false) {
     scalar[kScc] = value;
     scalarShadow[kScc] = poisoned;
