@@ -51,7 +51,8 @@ def Overlap : Pass<"step-overlap", "::mlir::ModuleOp"> {
     when what it needs is there and is waited for where something first needs it. In a function, launches from which a collective follows come first, so
     that others (the gradients of weights) are left to run beside it. In a program, what is gathered for one layer starts with the layer before, and
     what is reduced ends with the layer behind: never more than two layers' worth is held. Collectives that can start together travel together, up to
-    `bucket` bytes. A collective behind which nothing else can run stays a blocking one. Remarks (`overlap`, `overlap-missed`) say what came of it.
+    `bucket` bytes. A loop over microbatches is unrolled if it then has at most `unroll` actions, so that the end of one round overlaps with the
+    beginning of the next one. A collective behind which nothing else can run stays a blocking one. Remarks (`overlap`, `overlap-missed`) say what came of it.
 
     The order follows from the program alone, which is the same on all ranks. Hence all ranks start their collectives in the same order, and none waits
     for one that another has not started and will not start.
@@ -80,7 +81,10 @@ def Overlap : Pass<"step-overlap", "::mlir::ModuleOp"> {
     }
     ```
   }];
-  let options = [Option<"bucket", "bucket", "int64_t", "33554432", "most bytes that one rank sends for a bucket">];
+  let options = [
+    Option<"bucket", "bucket", "int64_t", "33554432", "most bytes that one rank sends for a bucket">,
+    Option<"unroll", "unroll", "int64_t", "4096", "most actions of a loop whose rounds are made to overlap">
+  ];
   let dependentDialects = ["::primus::step::StepDialect"];
 }
 

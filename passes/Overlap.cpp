@@ -4,6 +4,8 @@
 #include "passes/Remarks.h"
 #include "passes/step/ListScheduler.h"
 
+#include "mlir/IR/IRMapping.h"
+
 #include <map>
 
 using namespace mlir;
@@ -44,6 +46,7 @@ struct Overlap : primus::impl::OverlapBase<Overlap> {
   void runOnOperation() override;
 
 private:
+  void unrollLoops(ProgramOp program);
   void reorder(FunctionOpInterface function, Block &block, AccessAnalysis &analysis);
 
   int64_t lastTicket = 0;
@@ -147,6 +150,34 @@ static void remarkCollectives(FunctionOpInterface function, Block &block) {
   }
 }
 
+/// Puts copies of a loop's body in its place, one per round.
+static void unrollLoop(LoopOp loop) {
+  OpBuilder builder(loop);
+  for (int64_t round = 0, count = loop.getCount(); round < count; ++round) {
+    IRMapping mapping;
+    for (Operation &op : loop.getBody().front().without_terminator()) {
+      auto slice = dyn_cast<MicrobatchOp>(op);
+      if (!slice) {
+        builder.clone(op, mapping);
+        continue;
+      }
+      int64_t offset = round * getByteSize(cast<MemRefType>(slice.getType()));
+      mapping.map(slice.getResult(), ViewOp::create(builder, slice.getLoc(), slice.getType(), slice.getSource(), builder.getI64IntegerAttr(offset)));
+    }
+  }
+  loop.erase();
+}
+
+/// Collectives do not pass the end of a round: a loop over them is unrolled, if it does not become too long.
+void Overlap::unrollLoops(ProgramOp program) {
+  for (auto loop : llvm::make_early_inc_range(program.getBody().front().getOps<LoopOp>())) {
+    Block &body = loop.getBody().front();
+    int64_t actions = llvm::range_size(body) * loop.getCount();
+    if (!body.getOps<CollectiveOp>().empty() && actions <= unroll)
+      unrollLoop(loop);
+  }
+}
+
 void Overlap::reorder(FunctionOpInterface function, Block &block, AccessAnalysis &analysis) {
   for (auto loop : block.getOps<LoopOp>())
     reorder(function, loop.getBody().front(), analysis);
@@ -158,6 +189,8 @@ void Overlap::reorder(FunctionOpInterface function, Block &block, AccessAnalysis
 }
 
 void Overlap::runOnOperation() {
+  for (auto program : getOperation().getOps<ProgramOp>())
+    unrollLoops(program);
   AccessAnalysis analysis(getOperation());
   lastTicket = 0;
   for (Operation &op : getOperation().getOps())

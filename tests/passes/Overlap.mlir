@@ -1,4 +1,5 @@
-// RUN: primus-opt %s --step-overlap=bucket=100 | FileCheck %s
+// RUN: primus-opt %s --step-overlap="bucket=100 unroll=0" | FileCheck %s
+// RUN: primus-opt %s --step-overlap=bucket=100 | FileCheck %s --check-prefix=UNROLLED
 // RUN: primus-opt %s --step-overlap --step-plan-memory --verify-phase=phase=step
 
 module attributes {graph.mesh = #graph.mesh<"fsdp" = 2, "tp" = 2>} {
@@ -84,6 +85,13 @@ module attributes {graph.mesh = #graph.mesh<"fsdp" = 2, "tp" = 2>} {
   // CHECK:         step.call @forward({{.*}}) instance "layers.0"
   // CHECK-NEXT:    step.wait [[N]]
   // CHECK-NEXT:    step.call @forward(%{{.*}}, %[[W1]], %{{.*}}) instance "layers.1"
+  // The first round's last gradients are reduced while the second round has begun.
+  // UNROLLED-LABEL: step.program @p(
+  // UNROLLED-NOT:     step.loop
+  // UNROLLED:         step.call @backward({{.*}}) instance "layers.0"
+  // UNROLLED:         step.collective reduce_scatter sum over ["fsdp"] {{.*}} ticket [[R:[0-9]+]]
+  // UNROLLED:         step.call @forward({{.*}}) instance "layers.0"
+  // UNROLLED:         step.wait [[R]]
   step.program @p(%x: memref<16xf32> {step.name = "x"}, %a: memref<8xf32> {step.name = "a"}, %b: memref<8xf32> {step.name = "b"},
                   %b2: memref<8xf32> {step.name = "b2"}, %s: memref<8xf32> {step.name = "s"}, %z: memref<16xf32> {step.name = "z"}) arena 0 {
     step.loop 2 {
