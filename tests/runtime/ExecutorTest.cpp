@@ -1,7 +1,9 @@
 //===- ExecutorTest.cpp - Programs run as they are written ----------------===//
 
+#include "runtime/communicators/local/LocalCommunicator.h"
 #include "runtime/devices/cpu/CpuDevice.h"
 #include "runtime/executor/Executor.h"
+#include "runtime/init/Initializer.h"
 #include "tests/runtime/TinyExecutable.h"
 
 #include <gtest/gtest.h>
@@ -174,4 +176,48 @@ TEST(Executor, TooLargeAnArenaIsAnError) {
   Error error = executor.takeError();
   EXPECT_EQ(error.getExitCode(), 3);
   EXPECT_NE(error.getMessage().find("out of memory"), std::string::npos);
+}
+
+TEST(Executor, RanksHaveTheirPartsOfTheFirstValues) {
+  ExecutableBuilder builder;
+  setMesh(builder.result, {{"a", 2}, {"b", 3}});
+  builder.addVariable("w", {4, 5}, "normal");
+  executable::Variable &weight = *builder.result.mutable_variables(0);
+  setLayout(builder.result, weight.type(), *weight.mutable_layout(), {{"b"}, {"a"}});
+  builder.addVariable("index", {}, "axis_index");
+  executable::Variable &index = *builder.result.mutable_variables(1);
+  *index.mutable_type() = makeType(executable::I32, {});
+  for (const char *axis : {"b", "a"})
+    index.mutable_initializer()->add_axes(axis);
+  executable::Executable executable = builder.finish();
+
+  std::vector<int64_t> shape = {12, 10};
+  std::vector<float> whole(120), part(20);
+  InitializerSpec spec;
+  spec.kind = "normal";
+  ASSERT_FALSE(initialize(spec, shape, /*seed=*/9, 0, 120, whole.data()));
+  std::vector<std::unique_ptr<Communicator>> communicators = createLocalCommunicators(6, {});
+  for (int rank = 0; rank < 6; ++rank) {
+    auto created = Executor::create(executable, createCpuDevice(1), communicators[static_cast<size_t>(rank)].get());
+    ASSERT_TRUE(created);
+    Executor &executor = **created;
+    ASSERT_FALSE(executor.initializeVariables(9));
+    int a = rank / 3, b = rank % 3, place = -1;
+    executor.read(*executor.findVariable("index"), &place);
+    EXPECT_EQ(place, b * 2 + a);
+    executor.read(*executor.findVariable("w"), part.data());
+    for (int i = 0; i < 20; ++i)
+      ASSERT_EQ(part[static_cast<size_t>(i)], whole[static_cast<size_t>((b * 4 + i / 5) * 10 + a * 5 + i % 5)]);
+  }
+}
+
+TEST(Executor, OverlappingCollectivesAreRefused) {
+  ExecutableBuilder builder;
+  setMesh(builder.result, {{"a", 1}});
+  executable::Program &program = builder.addProgram("main");
+  int64_t offset = builder.allocate(64);
+  addPart(addCollective(*program.mutable_actions(), "all_gather", {"a"}), {4}, inArena(offset), inArena(offset + 8));
+  auto created = Executor::create(builder.finish(), createCpuDevice(1));
+  ASSERT_FALSE(created);
+  EXPECT_NE(created.takeError().getMessage().find("source at offset 0 and target at offset 8 overlap"), std::string::npos);
 }
