@@ -85,13 +85,29 @@ static Interpreter::Observer recordCalls(Trace &trace) {
   };
 }
 
+/// The type of the whole tensor of which a rank has a part of this type; the interpreter takes and gives whole tensors.
+static RankedTensorType getWholeType(ModuleOp module, Type local) {
+  auto type = cast<RankedTensorType>(local);
+  auto mesh = module->getAttrOfType<graph::MeshAttr>(graph::kMeshAttr);
+  auto layout = dyn_cast_or_null<graph::LayoutAttr>(type.getEncoding());
+  if (!mesh || !layout || !module->hasAttr(graph::kPlacedAttr))
+    return type;
+  SmallVector<int64_t> shape(type.getShape());
+  for (auto [size, axes] : llvm::zip_equal(shape, layout.getAxes()))
+    size *= mesh.getGroupSize(axes).value_or(1);
+  return RankedTensorType::get(shape, type.getElementType(), layout);
+}
+
+/// A rank's place is no value that ranks have in common.
+static bool isRankLocal(graph::VariableOp variable) { return variable.getInit().getKind() == "axis_index"; }
+
 FailureOr<Trace> bisect::traceSteps(ModuleOp module, interpreter::Mode mode, const StepSetup &setup) {
   auto step = module.lookupSymbol<func::FuncOp>(kTrainStepProgram);
   if (!step)
     return module.emitError() << "has no program '" << kTrainStepProgram << "'";
   SmallVector<ProgramInput> inputs;
   for (unsigned i = 0, end = step.getNumArguments(); i < end; ++i)
-    inputs.push_back({getArgName(step, i), cast<RankedTensorType>(step.getArgument(i).getType())});
+    inputs.push_back({getArgName(step, i), getWholeType(module, step.getArgument(i).getType())});
   Interpreter interpreter(module, mode);
   if (failed(interpreter.initializeVariables(setup.seed)))
     return failure();
@@ -110,7 +126,7 @@ FailureOr<Trace> bisect::traceSteps(ModuleOp module, interpreter::Mode mode, con
     trace.gradNorms.push_back((*results)[1].values[0]);
   }
   for (auto variable : module.getOps<graph::VariableOp>())
-    if (TensorRef value = interpreter.getVariable(variable.getSymName()))
+    if (TensorRef value = isRankLocal(variable) ? nullptr : interpreter.getVariable(variable.getSymName()))
       trace.variables[variable.getSymName().str()] = value;
   return trace;
 }
@@ -136,7 +152,7 @@ FailureOr<double> bisect::evaluateLoss(ModuleOp module, interpreter::Mode mode, 
   // The inputs of all microbatches: those of the training step start with those of the forward program.
   SmallVector<Tensor> all, inputs;
   for (unsigned i = 0, end = forward.getNumArguments(); i < end; ++i) {
-    auto type = cast<RankedTensorType>(forward.getArgument(i).getType());
+    RankedTensorType type = getWholeType(module, forward.getArgument(i).getType());
     SmallVector<int64_t> shape = {plan->microbatches};
     llvm::append_range(shape, type.getShape());
     fillTokens(all.emplace_back(RankedTensorType::get(shape, type.getElementType())), setup, /*index=*/0, i,

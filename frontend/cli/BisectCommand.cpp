@@ -5,6 +5,7 @@
 #include "frontend/bisect/Bisect.h"
 #include "frontend/cli/Compilation.h"
 #include "frontend/cli/CrashGuard.h"
+#include "frontend/config/SpecChecker.h"
 #include "passes/Pipeline.h"
 
 #include <CLI/CLI.hpp>
@@ -60,6 +61,8 @@ static std::optional<int> parse(int argc, const char *const *argv, Arguments &re
   app.add_option("arguments", arguments, "EXPERIMENT.yaml, then key=value overrides: keep the model small")->type_name("");
   app.add_option("--config-path", compile.config.configPaths, "more roots of presets, searched first")->allow_extra_args(false);
   app.add_option("--module", compile.config.module, "which of the experiment's modules (default: its trainer)");
+  app.add_option("--ranks", compile.config.ranks, "world size (default: the smallest that the parallel sizes need)")
+      ->check(CLI::Range(int64_t(1), config::mostRanks));
   app.add_flag("--allow-unknown", compile.config.allowUnknown, "unknown keys are warnings");
   app.add_option("--start-from", compile.startFrom, "begin with a dumped phase (model to fused) instead of an experiment");
   app.add_option("--phases", result.bisect.phases, "compare these only, separated by commas; default: all from model to step")
@@ -93,8 +96,8 @@ static std::optional<int> parse(int argc, const char *const *argv, Arguments &re
   for (const std::string &argument : arguments)
     if (argument.find('=') == std::string::npos)
       return fail(kConfiguration, fmt::format("'{}' is neither an option nor key=value", argument));
-  if (!compile.startFrom.empty() && !arguments.empty())
-    return fail(kConfiguration, "--start-from continues a finished configuration: key=value has no effect there");
+  if (!compile.startFrom.empty() && (!arguments.empty() || compile.config.ranks))
+    return fail(kConfiguration, "--start-from continues a finished configuration: key=value and --ranks have no effect there");
   compile.config.overrides = arguments;
   compile.stopAfter = "model";
   return std::nullopt;
@@ -108,6 +111,8 @@ static std::string describeNextSteps(const Arguments &arguments, const bisect::B
                            : "--start-from " + arguments.compile.startFrom;
   while (source.back() == ' ')
     source.pop_back();
+  if (arguments.compile.config.ranks)
+    source += fmt::format(" --ranks {}", arguments.compile.config.ranks);
   std::string pass = result.finding->pass.substr(0, result.finding->pass.find(' ')), text = "\nNext:\n";
   if (!pass.empty())
     text += fmt::format("  primus-compile {} --stop-after {} --dump DIR --dump-passes '^{}$'    # what the pass changed\n", source, last.phase, pass);
@@ -150,6 +155,12 @@ static int run(Arguments &arguments) {
     if (*findPhase(phase) < from)
       return fail(kConfiguration, fmt::format("--phases names '{}', which comes before phase '{}' of {}", phase, phaseName.str(),
                                               arguments.compile.startFrom));
+  if (compilation.getSpec().parallelism().world_size() > 1) {
+    if (llvm::is_contained(arguments.bisect.phases, "step"))
+      return fail(kConfiguration, "--phases names 'step', but compiled code of several ranks is not run here; compare up to fused, or give the "
+                                  "experiment one rank");
+    fmt::print(stderr, "note: the graph phases run on all ranks in the interpreter; compiled code is compared for one rank only\n");
+  }
   arguments.bisect.setup.vocabulary = compilation.getSpec().model().embedding().vocabulary();
   if (!arguments.inputs.empty()) {
     auto inputs = bisect::readInputs(arguments.inputs, module, arguments.bisect.setup.vocabulary);

@@ -33,6 +33,12 @@ text = subprocess.run(["primus-bisect", experiment, *TINY, "bf16=false", "--exac
                        "--report", "-"], capture_output=True, text=True, check=True).stdout
 assert [(c["phase"], c["against"], c["mode"]) for c in json.loads(text)["comparisons"]] == [("fused", "train", "exact")], text
 
+# On four ranks, whose graph phases run in the interpreter; compiled code of several ranks is not run.
+text = run("primus-bisect", experiment, *TINY, "context_parallel_size=2", "use_torch_fsdp2=true", "--ranks", "4", "--exact", "--report", report)
+assert [c["phase"] for c in json.loads(report.read_text())["comparisons"]] == ["train", "fp8", "sharded", "placed", "fused"], text
+text = run("primus-bisect", experiment, *TINY, "--ranks", "2", "--phases", "fused,step", code=2)
+assert "--phases names 'step', but compiled code of several ranks is not run here" in text, text
+
 # From a dump on.
 dump = folder / "dump"
 run("primus-compile", experiment, *TINY, "--stop-after", "placed", "--dump", dump)
