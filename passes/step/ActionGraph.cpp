@@ -14,7 +14,8 @@ static constexpr double kFlopsPerByte = 8;
 /// A collective costs at least as much as sending this many bytes.
 static constexpr double kLatencyBytes = 16384;
 
-static double getComputeCost(Operation *op) {
+/// `known` holds the cost of functions, which a program calls once per layer.
+static double getComputeCost(Operation *op, llvm::StringMap<double> &known) {
   double cost = 0;
   auto module = op->getParentOfType<ModuleOp>();
   if (auto launch = dyn_cast<LaunchOp>(op)) {
@@ -26,13 +27,16 @@ static double getComputeCost(Operation *op) {
     return figure(kFlopsAttr) + kFlopsPerByte * figure(kBytesAttr);
   }
   if (auto call = dyn_cast<CallOp>(op)) {
+    auto [entry, isNew] = known.try_emplace(call.getCallee(), 0);
+    if (!isNew)
+      return entry->second;
     for (Operation &inner : module.lookupSymbol<FunctionOp>(call.getCallee()).getBody().front())
-      cost += getComputeCost(&inner);
-    return cost;
+      cost += getComputeCost(&inner, known);
+    return known[call.getCallee()] = cost;
   }
   if (auto loop = dyn_cast<LoopOp>(op)) {
     for (Operation &inner : loop.getBody().front())
-      cost += getComputeCost(&inner);
+      cost += getComputeCost(&inner, known);
     return cost * loop.getCount();
   }
   if (isa<CopyOp, FillOp>(op))
@@ -141,8 +145,9 @@ void ActionGraph::setGroups() {
 
 void ActionGraph::setCosts() {
   double computing = 0, communicating = 0;
+  llvm::StringMap<double> known;
   for (Action &action : actions) {
-    action.cost = action.collective ? kLatencyBytes + action.collective.getBytesSent() : getComputeCost(action.op);
+    action.cost = action.collective ? kLatencyBytes + action.collective.getBytesSent() : getComputeCost(action.op, known);
     (action.collective ? communicating : computing) += action.cost;
   }
   for (Action &action : actions)
