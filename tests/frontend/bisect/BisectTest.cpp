@@ -9,6 +9,8 @@
 #include "frontend/bisect/Bisect.h"
 #include "frontend/bisect/GradientCheck.h"
 #include "frontend/cli/Compilation.h"
+#include "frontend/config/Config.h"
+#include "frontend/models/ModelBuilder.h"
 #include "ir/kernel/KernelDialect.h"
 #include "ir/step/StepDialect.h"
 #include "passes/LayerFunction.h"
@@ -69,6 +71,11 @@ protected:
   void load(const std::string &name) {
     model = parseSourceFile<ModuleOp>(PRIMUS_SOURCE_DIR "/tests/passes/Inputs/" + name + ".mlir", &context);
     ASSERT_TRUE(model) << messages;
+    prepare();
+  }
+
+  /// Compiles the model for this machine.
+  void prepare() {
     Builder builder(&context);
     SmallVector<Attribute> features;
     for (const std::string &feature : llvm::cantFail(codegen::CpuTarget::host()).features)
@@ -160,6 +167,28 @@ INSTANTIATE_TEST_SUITE_P(Models, BisectClean, testing::Values("tiny-llama-model"
   llvm::erase(name, '-');
   return name;
 });
+
+/// Graph phases run on all ranks, compiled code is left out. Of a defect the pass is found, and the tensor that suffers most.
+TEST_F(Bisect, SeveralRanks) {
+  config::ConfigRequest request;
+  request.experiment = PRIMUS_SOURCE_DIR "/configs/experiments/cpu/llama-tiny.yaml";
+  request.overrides = {"num_layers=1",       "hidden_size=16",        "ffn_hidden_size=24",   "num_attention_heads=4", "num_query_groups=2",
+                       "seq_length=8",       "global_batch_size=4",   "bf16=false",           "tensor_model_parallel_size=2",
+                       "cp_comm_type=all_gather", "context_parallel_size=2", "use_torch_fsdp2=true"};
+  request.ranks = 8;
+  config::Diagnostics diagnostics;
+  auto resolved = config::resolveConfig(request, diagnostics);
+  auto spec = resolved ? config::buildSpec(*resolved, diagnostics) : std::nullopt;
+  ASSERT_TRUE(spec) << diagnostics.str();
+  model = std::move(*models::buildModel(spec->spec, &context));
+  prepare();
+  options.setup.vocabulary = 256;
+  BisectResult clean = run();
+  EXPECT_FALSE(clean.finding) << describe(clean);
+  EXPECT_EQ(clean.comparisons.size(), 10u);
+  Finding finding = runBroken("placed", [&](ModuleOp module) { negate<graph::MatmulOp>(module, "block.forward", "feed_forward.up"); });
+  EXPECT_NE(finding.note.find("is furthest apart"), std::string::npos) << finding.note;
+}
 
 /// A pass after autodiff spoils one weight gradient of one kind of layer.
 TEST_F(Bisect, FindsAWrongGradient) {
