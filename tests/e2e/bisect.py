@@ -84,7 +84,7 @@ for arguments, message in [
         ([experiment, "nonsense"], "neither an option nor key=value"),
         ([experiment, "num_layer=2"], "num_layers"),
         ([], "no experiment given"),
-        (["--start-from", dump / "06-placed.mlir", "num_layers=2"], "has no effect"),
+        (["--start-from", dump / "06-placed.mlir", "num_layers=2"], "have no effect"),
         (["--start-from", dump / "06-placed.mlir", "--phases", "train,fused"], "comes before phase 'placed'"),
 ]:
     assert message in run("primus-bisect", *arguments, code=2), arguments
