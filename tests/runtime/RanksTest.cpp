@@ -154,7 +154,7 @@ class Faults : public Ranks, public testing::WithParamInterface<const char *> {}
 TEST_P(Faults, NoSurvivorHangs) {
   std::string kind = GetParam();
   std::mt19937 random(std::hash<std::string>()(kind) % 1000);
-  constexpr double timeout = 3, startSeconds = 4;
+  constexpr double timeout = 6, startSeconds = 20; // all start at once, on a machine that may be busy
   // Side by side, as most of the time is spent waiting.
   struct Run {
     std::string fault, rank;
@@ -169,7 +169,7 @@ TEST_P(Faults, NoSurvivorHangs) {
     std::string path = folder / std::to_string(i) + ".primus";
     ASSERT_FALSE(runtime::saveExecutable(executable, path));
     std::string fault = kind + " " + std::to_string(rank) + " " + std::to_string(step);
-    std::vector<std::string> command = withMpirun(ranks, {PRIMUS_TRAIN, path, "--timeout", "3", "--threads", "1"});
+    std::vector<std::string> command = withMpirun(ranks, {PRIMUS_TRAIN, path, "--timeout", "6", "--threads", "1"});
     std::vector<std::string> environment = {"PRIMUS_TEST_FAULT=" + fault};
     runs.push_back({fault, std::to_string(rank), std::make_unique<Process>(command, environment)});
   }
@@ -197,6 +197,6 @@ TEST_F(Ranks, AHangingThreadIsLost) {
   useRanks(3);
   auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(train({"--timeout", "1"}, {"PRIMUS_TEST_FAULT=hang 2 5"}), 3) << output;
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(6));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(15)); // start-up on a busy machine included
   EXPECT_TRUE(says("rank 2 did not come to all_reduce over dp within 1 seconds")) << output;
 }
