@@ -11,6 +11,7 @@
 #include <fstream>
 #include <gtest/gtest.h>
 #include <sstream>
+#include <unistd.h>
 
 using namespace mlir;
 using namespace primus::cli;
@@ -50,8 +51,8 @@ std::string read(const std::string &path) {
 }
 
 TEST_P(Reproducer, IsWrittenForAnyDefectOfAPass) {
-  std::string folder = ::testing::TempDir() + "primus-reproducers";
-  std::filesystem::remove_all(folder);
+  // Of this process alone: the tests run side by side.
+  std::string folder = ::testing::TempDir() + "primus-reproducers-" + std::to_string(getpid());
   MLIRContext context(MLIRContext::Threading::DISABLED);
   context.loadDialect<func::FuncDialect>();
   std::string messages;
@@ -71,6 +72,7 @@ TEST_P(Reproducer, IsWrittenForAnyDefectOfAPass) {
   EXPECT_NE(text.find("return"), std::string::npos) << "the IR before the pass, not after:\n" << text;
   EXPECT_NE(text.find("pipeline: \"builtin.module(test-broken)\""), std::string::npos) << text;
   EXPECT_NE(messages.find("primus-opt --run-reproducer " + path), std::string::npos) << messages;
+  std::filesystem::remove_all(folder);
 }
 
 INSTANTIATE_TEST_SUITE_P(Defects, Reproducer,
