@@ -2,9 +2,12 @@
 
 #include "ir/graph/GraphBuilder.h"
 #include "ir/graph/Rules.h"
+#include "runtime/executable/CollectiveKind.h"
 
 using namespace mlir;
 using namespace primus::graph;
+using primus::runtime::CollectiveKind;
+using primus::runtime::getSentBytes;
 
 //===----------------------------------------------------------------------===//
 // reshard
@@ -137,8 +140,9 @@ RankedTensorType AllReduceOp::getExpectedType(RankedTensorType operand, int64_t)
   return reduceAxes(*this, operand, getAxes(), getKind());
 }
 
-/// A reduce-scatter and an all-gather of blocks.
-int64_t AllReduceOp::getBytesSent(int64_t groupSize) { return 2 * getOperandBytes(*this) / groupSize * (groupSize - 1); }
+int64_t AllReduceOp::getBytesSent(int64_t groupSize) {
+  return getSentBytes(CollectiveKind::AllReduce, getOperandBytes(*this), groupSize);
+}
 
 LogicalResult ReduceScatterOp::verify() { return verifyCollective(*this); }
 Cost ReduceScatterOp::getCost() { return makeCost(*this, 0); }
@@ -147,7 +151,9 @@ RankedTensorType ReduceScatterOp::getExpectedType(RankedTensorType operand, int6
   return splitDim(*this, reduceAxes(*this, operand, getAxes(), getKind()), getAxes(), getDim(), groupSize);
 }
 
-int64_t ReduceScatterOp::getBytesSent(int64_t groupSize) { return getOperandBytes(*this) / groupSize * (groupSize - 1); }
+int64_t ReduceScatterOp::getBytesSent(int64_t groupSize) {
+  return getSentBytes(CollectiveKind::ReduceScatter, getOperandBytes(*this), groupSize);
+}
 
 LogicalResult AllGatherOp::verify() { return verifyCollective(*this); }
 Cost AllGatherOp::getCost() { return makeCost(*this, 0); }
@@ -156,7 +162,9 @@ RankedTensorType AllGatherOp::getExpectedType(RankedTensorType operand, int64_t 
   return joinDim(*this, operand, getAxes(), getDim(), groupSize);
 }
 
-int64_t AllGatherOp::getBytesSent(int64_t groupSize) { return getOperandBytes(*this) * (groupSize - 1); }
+int64_t AllGatherOp::getBytesSent(int64_t groupSize) {
+  return getSentBytes(CollectiveKind::AllGather, getOperandBytes(*this), groupSize);
+}
 
 LogicalResult AllToAllOp::verify() {
   if (getSplitDim() == getConcatDim())
@@ -172,14 +180,16 @@ RankedTensorType AllToAllOp::getExpectedType(RankedTensorType operand, int64_t g
   return splitDim(*this, joined, getAxes(), getSplitDim(), groupSize);
 }
 
-int64_t AllToAllOp::getBytesSent(int64_t groupSize) { return getOperandBytes(*this) / groupSize * (groupSize - 1); }
+int64_t AllToAllOp::getBytesSent(int64_t groupSize) {
+  return getSentBytes(CollectiveKind::AllToAll, getOperandBytes(*this), groupSize);
+}
 
 LogicalResult PermuteOp::verify() { return verifyCollective(*this); }
 Cost PermuteOp::getCost() { return makeCost(*this, 0); }
 RankedTensorType PermuteOp::getExpectedType(RankedTensorType operand, int64_t) { return operand; }
 
 int64_t PermuteOp::getBytesSent(int64_t groupSize) {
-  return static_cast<int64_t>(getShift()) % groupSize == 0 ? 0 : getOperandBytes(*this);
+  return getSentBytes(CollectiveKind::Permute, getOperandBytes(*this), groupSize, getShift());
 }
 
 LogicalResult BlockOp::verify() { return verifyCollective(*this); }

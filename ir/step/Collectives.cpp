@@ -2,6 +2,7 @@
 
 #include "ir/graph/GraphDialect.h"
 #include "ir/step/StepDialect.h"
+#include "runtime/executable/CollectiveKind.h"
 
 #include "mlir/IR/Builders.h"
 
@@ -22,26 +23,16 @@ int64_t CollectiveOp::getGroupSize() {
   return size;
 }
 
+/// The dialect's kinds are the executable format's, in its order.
+static_assert(static_cast<int>(CollectiveKind::AllReduce) == static_cast<int>(primus::runtime::CollectiveKind::AllReduce) &&
+              static_cast<int>(CollectiveKind::AllToAll) == static_cast<int>(primus::runtime::CollectiveKind::AllToAll) &&
+              static_cast<int>(CollectiveKind::Block) == static_cast<int>(primus::runtime::CollectiveKind::Block));
+
 int64_t CollectiveOp::getBytesSent() {
-  int64_t ranks = getGroupSize(), bytes = 0, gathered = 0;
-  for (auto [source, target] : llvm::zip_equal(getSources(), getTargets())) {
+  int64_t bytes = 0;
+  for (Value source : getSources())
     bytes += getByteSize(cast<MemRefType>(source.getType()));
-    gathered += getByteSize(cast<MemRefType>(target.getType()));
-  }
-  switch (getKind()) {
-  case CollectiveKind::AllReduce:
-    return 2 * (bytes - bytes / ranks);
-  case CollectiveKind::ReduceScatter:
-  case CollectiveKind::AllToAll:
-    return bytes - bytes / ranks;
-  case CollectiveKind::AllGather:
-    return gathered - gathered / ranks;
-  case CollectiveKind::Permute:
-    return getShift() % ranks == 0 ? 0 : bytes;
-  case CollectiveKind::Block:
-    return 0;
-  }
-  llvm_unreachable("all kinds are above");
+  return primus::runtime::getSentBytes(static_cast<primus::runtime::CollectiveKind>(getKind()), bytes, getGroupSize(), getShift());
 }
 
 /// The target that `kind` makes of a source, along the dimensions `dim` and `concat`; null if these do not allow it.

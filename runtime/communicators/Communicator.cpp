@@ -9,7 +9,9 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <functional>
 #include <iterator>
+#include <numeric>
 #include <thread>
 
 using namespace primus::runtime;
@@ -28,16 +30,10 @@ Transfer CollectiveDescription::getTransfer(const Part &part, int from, int to) 
 }
 
 int64_t CollectiveDescription::getSentBytes() const {
-  if (isLocal() || (kind == CollectiveKind::Permute && getPermuteSource() == index))
-    return 0;
-  int64_t bytes = 0, others = getGroupSize() - 1;
-  for (const Part &part : parts) {
-    int64_t block = getTransfer(part, index, index).getBytes();
-    // In an all_reduce, the blocks travel to where they are reduced, and the results back.
-    int64_t copies = kind == CollectiveKind::Permute ? 1 : kind == CollectiveKind::AllReduce ? 2 * others : others;
-    bytes += copies * block;
-  }
-  return bytes;
+  int64_t bytes = 0;
+  for (const Part &part : parts)
+    bytes += std::reduce(part.shape.begin(), part.shape.end(), elementBytes, std::multiplies<int64_t>());
+  return runtime::getSentBytes(kind, bytes, getGroupSize(), shift);
 }
 
 //===----------------------------------------------------------------------===//

@@ -3,6 +3,7 @@
 #ifndef PRIMUS_RUNTIME_EXECUTABLE_COLLECTIVES_H
 #define PRIMUS_RUNTIME_EXECUTABLE_COLLECTIVES_H
 
+#include "runtime/executable/CollectiveKind.h"
 #include "runtime/executable/Executable.pb.h"
 #include "runtime/support/Error.h"
 
@@ -11,9 +12,6 @@
 #include <string_view>
 
 namespace primus::runtime {
-
-/// What the ranks of a group do together; Executable.proto says what each means.
-enum class CollectiveKind : uint8_t { AllReduce, ReduceScatter, AllGather, AllToAll, Permute, Block };
 
 std::optional<CollectiveKind> parseCollectiveKind(std::string_view name);
 std::string_view toString(CollectiveKind kind);

@@ -39,26 +39,10 @@ private:
 int64_t CommunicationSum::countBytes(const executable::Collective &collective) const {
   CollectiveKind kind = *parseCollectiveKind(collective.kind());
   int64_t ranks = mesh.getGroupSize(collective.axes()), elementBytes = *getElementBytes(collective.data_type());
-  PartBytes sum;
-  for (const executable::Part &part : collective.parts()) {
-    PartBytes bytes = *getPartBytes(kind, part, elementBytes, ranks);
-    sum.source += bytes.source;
-    sum.target += bytes.target;
-  }
-  switch (kind) {
-  case CollectiveKind::AllReduce:
-    return 2 * (sum.source - sum.source / ranks);
-  case CollectiveKind::ReduceScatter:
-  case CollectiveKind::AllToAll:
-    return sum.source - sum.source / ranks;
-  case CollectiveKind::AllGather:
-    return sum.target - sum.target / ranks;
-  case CollectiveKind::Permute:
-    return collective.shift() % ranks == 0 ? 0 : sum.source;
-  case CollectiveKind::Block:
-    return 0;
-  }
-  return 0;
+  int64_t bytes = 0;
+  for (const executable::Part &part : collective.parts())
+    bytes += getPartBytes(kind, part, elementBytes, ranks)->source;
+  return getSentBytes(kind, bytes, ranks, collective.shift());
 }
 
 void CommunicationSum::add(const ActionList &actions, int64_t times) {

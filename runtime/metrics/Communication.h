@@ -18,8 +18,7 @@ struct Communication {
   bool asynchronous = false;
   /// How many there are; several tensors that travel together are one.
   int64_t count = 0;
-  /// Bytes that a rank sends, if rings are used (Chan et al. 2007, doi 10.1002/cpe.1206): of N ranks each sends 2 (N - 1) / N of what it has in an
-  /// all_reduce, (N - 1) / N of the whole in a reduce_scatter, all_gather or all_to_all, and all that it has in a permute.
+  /// Bytes that a rank sends (getSentBytes).
   int64_t bytes = 0;
 };
 

@@ -119,26 +119,41 @@ T scaleForDivision(T value, T denominator, T numerator, bool &flag) {
   return value;
 }
 
-template <typename T>
-void divScale(Wave &wave, const Instruction &instruction) {
-  RawSource<BitsOf<T>> sources[3];
-  LaneMask mask = wave.exec(), flags = 0, dirty = 0;
+/// Reads the three sources of a step of a division; returns the lanes that read something undefined.
+template <typename Bits>
+LaneMask readDivision(Wave &wave, const Instruction &instruction, RawSource<Bits> (&sources)[3]) {
+  LaneMask mask = wave.exec(), dirty = 0;
   for (unsigned k = 0; k < 3; ++k) {
     readSource(wave, instruction, k, false, sources[k], mask);
     dirty |= sources[k].dirty;
   }
-  alignas(64) std::array<BitsOf<T>, kLanes> result, shadow;
+  return dirty;
+}
+
+/// Writes the first result of a step of a division; in `dirty` lanes nothing of it is defined.
+template <typename T>
+void writeDivision(Wave &wave, const Instruction &instruction, const std::array<BitsOf<T>, kLanes> &result, LaneMask dirty) {
+  LaneMask mask = wave.exec();
+  alignas(64) std::array<BitsOf<T>, kLanes> shadow;
   shadow.fill(~BitsOf<T>(0));
+  if constexpr (sizeof(T) == 8)
+    writeResult(wave, instruction.results[0], result.data(), mask, dirty & mask, shadow.data());
+  else
+    wave.writeVector(instruction.results[0].index, result.data(), mask, dirty & mask, shadow.data());
+}
+
+template <typename T>
+void divScale(Wave &wave, const Instruction &instruction) {
+  RawSource<BitsOf<T>> sources[3];
+  LaneMask mask = wave.exec(), flags = 0, dirty = readDivision(wave, instruction, sources);
+  alignas(64) std::array<BitsOf<T>, kLanes> result;
   for (unsigned lane = 0; lane < kLanes; ++lane) {
     bool flag = false;
     auto get = [&](unsigned k) { return getValue<T>(sources[k].bits[lane], instruction.modifiers, k); };
     result[lane] = std::bit_cast<BitsOf<T>>(scaleForDivision<T>(get(0), get(1), get(2), flag));
     flags |= LaneMask(flag) << lane;
   }
-  if constexpr (sizeof(T) == 8)
-    writeResult(wave, instruction.results[0], result.data(), mask, dirty & mask, shadow.data());
-  else
-    wave.writeVector(instruction.results[0].index, result.data(), mask, dirty & mask, shadow.data());
+  writeDivision<T>(wave, instruction, result, dirty);
   writeLaneMask(wave, instruction.results[1], flags, mask, dirty);
 }
 
@@ -151,15 +166,9 @@ double fusedAndScaled(double a, double b, double c, int exponent) { return std::
 template <typename T>
 void divFmas(Wave &wave, const Instruction &instruction) {
   RawSource<BitsOf<T>> sources[3];
-  LaneMask mask = wave.exec();
   Wave::Value flags = wave.readScalar(instruction.sources[3], 2);
-  LaneMask dirty = flags.shadow;
-  for (unsigned k = 0; k < 3; ++k) {
-    readSource(wave, instruction, k, false, sources[k], mask);
-    dirty |= sources[k].dirty;
-  }
-  alignas(64) std::array<BitsOf<T>, kLanes> result, shadow;
-  shadow.fill(~BitsOf<T>(0));
+  LaneMask dirty = flags.shadow | readDivision(wave, instruction, sources);
+  alignas(64) std::array<BitsOf<T>, kLanes> result;
   for (unsigned lane = 0; lane < kLanes; ++lane) {
     auto get = [&](unsigned k) { return getValue<T>(sources[k].bits[lane], instruction.modifiers, k); };
     T value = std::fma(get(0), get(1), get(2));
@@ -167,10 +176,7 @@ void divFmas(Wave &wave, const Instruction &instruction) {
       value = fusedAndScaled(get(0), get(1), get(2), getExponent(get(2)) > Division<T>::bias ? Division<T>::scale : -Division<T>::scale);
     result[lane] = std::bit_cast<BitsOf<T>>(value);
   }
-  if constexpr (sizeof(T) == 8)
-    writeResult(wave, instruction.results[0], result.data(), mask, dirty & mask, shadow.data());
-  else
-    wave.writeVector(instruction.results[0].index, result.data(), mask, dirty & mask, shadow.data());
+  writeDivision<T>(wave, instruction, result, dirty);
 }
 
 /// The special cases of a quotient (CDNA 3 ISA, V_DIV_FIXUP_F32; the last one: RDNA 3 ISA).
