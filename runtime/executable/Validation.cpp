@@ -1,7 +1,7 @@
 //===- Validation.cpp - Is an executable safe to run? ---------------------===//
 //
 // The tables of an executable: kernels, variables, ports, memory. ValidateLayouts.cpp checks the mesh and what lies on it,
-// ValidateActions.cpp what programs do, and ValidateCode.cpp the shared object.
+// ValidateActions.cpp what programs do, and ValidateCode.cpp the code.
 //
 //===----------------------------------------------------------------------===//
 
@@ -25,9 +25,8 @@ static Error checkTarget(const Executable &executable) {
   if (executable.format_version() != executableFormatVersion)
     return Error::failure(fmt::format("format version {}, but this program reads version {}; compile it again",
                                       executable.format_version(), executableFormatVersion));
-  if (executable.target() != "cpu")
-    return Error::failure(fmt::format("is compiled for '{}', but this program runs executables for 'cpu'",
-                                      executable.target()));
+  if (executable.target() != "cpu" && !isGpuTarget(executable.target()))
+    return Error::failure(fmt::format("is compiled for '{}', which this program does not know", executable.target()));
   for (const std::string &feature : executable.cpu_features()) {
     std::optional<bool> present = hasCpuFeature(feature);
     if (!present)
@@ -166,12 +165,6 @@ static Error checkPrograms(const Executable &executable) {
   return validateActions(executable);
 }
 
-static Error checkCode(const Executable &executable) {
-  if (executable.kernels_size() == 0 && executable.code().empty())
-    return Error::success();
-  return validateCode(executable.code());
-}
-
 Error runtime::validateExecutable(const Executable &executable) {
   if (Error error = checkTarget(executable))
     return error;
@@ -185,5 +178,5 @@ Error runtime::validateExecutable(const Executable &executable) {
     return error;
   if (Error error = checkPrograms(executable))
     return error;
-  return checkCode(executable);
+  return validateCode(executable);
 }

@@ -21,7 +21,7 @@ inline constexpr int64_t maximumOperands = int64_t(1) << 25;
 inline constexpr int64_t maximumRanks = int64_t(1) << 24;
 
 /// Checks everything that the executor relies on: format version, target and processor features, every index, type,
-/// offset, size and alignment, and that the code is an undamaged shared object. Arithmetic on the file's numbers never
+/// offset, size and alignment, and that the code is undamaged and the target's. Arithmetic on the file's numbers never
 /// overflows. The message says which entry is wrong and why, in one line.
 Error validateExecutable(const executable::Executable &executable);
 
@@ -37,8 +37,12 @@ Error validateLayout(const RankMesh &mesh, const executable::TensorType &type, c
 /// Checks the actions of functions and programs, whose kernels and mesh must have been checked already.
 Error validateActions(const executable::Executable &executable);
 
-/// Checks that `code` is a 64-bit shared object of this machine's architecture whose segments lie inside it.
-Error validateCode(const std::string &code);
+/// Checks that the code is for the target (for the CPU: of this machine's architecture), that its segments lie inside it,
+/// and that GPU kernels, which must have been checked otherwise, can be launched.
+Error validateCode(const executable::Executable &executable);
+
+/// Whether a target is an AMD GPU that this runtime knows.
+bool isGpuTarget(std::string_view target);
 
 } // namespace primus::runtime
 

@@ -32,6 +32,10 @@ Expected<std::unique_ptr<Executor>> Executor::create(executable::Executable exec
 }
 
 Error Executor::load() {
+  if (executable.target() != "cpu")
+    return Error::failure(fmt::format("the program is compiled for {}, but this device is a processor; compile it with "
+                                      "--target cpu",
+                                      executable.target()));
   if (!executable.code().empty())
     if (Error error = device->loadCode(executable.code()))
       return error;

@@ -56,6 +56,23 @@ static Executable makeMeshExecutable() {
   return builder.finish();
 }
 
+/// The loop for a GPU. The code is this machine's under another header.
+static Executable makeGpuExecutable() {
+  Executable executable = makeLoopExecutable();
+  executable.set_target("gfx942");
+  std::string code = std::move(*executable.mutable_code());
+  executable.clear_code();
+  code[18] = '\xe0'; // e_machine: AMDGPU
+  code[19] = '\0';
+  code[48] = '\x4c'; // e_flags: gfx942
+  executable.add_code_objects(std::move(code));
+  executable::Kernel &kernel = *executable.mutable_kernels(0);
+  for (int64_t size : {256, 1, 1})
+    kernel.add_block(size);
+  kernel.set_lds_bytes(64 << 10);
+  return executable;
+}
+
 /// A collective of the program: all_gather, all_to_all and permute are its first and last actions.
 static executable::Collective &getCollective(Executable &executable, int action) {
   return *executable.mutable_programs(0)->mutable_actions(action)->mutable_collective();
@@ -78,6 +95,8 @@ TEST(Validation, AcceptsAWholeExecutable) {
   EXPECT_FALSE(error) << error.getMessage();
   error = validateExecutable(makeMeshExecutable());
   EXPECT_FALSE(error) << error.getMessage();
+  error = validateExecutable(makeGpuExecutable());
+  EXPECT_FALSE(error) << error.getMessage();
 }
 
 namespace {
@@ -90,6 +109,7 @@ struct Damage {
 
 class ValidationDamage : public testing::TestWithParam<Damage> {};
 class ValidationMeshDamage : public testing::TestWithParam<Damage> {};
+class ValidationGpuDamage : public testing::TestWithParam<Damage> {};
 
 } // namespace
 
@@ -104,10 +124,13 @@ static void expectRefusal(Executable executable, const Damage &damage) {
 
 TEST_P(ValidationDamage, IsRefused) { expectRefusal(makeLoopExecutable(), GetParam()); }
 TEST_P(ValidationMeshDamage, IsRefused) { expectRefusal(makeMeshExecutable(), GetParam()); }
+TEST_P(ValidationGpuDamage, IsRefused) { expectRefusal(makeGpuExecutable(), GetParam()); }
 
 static const Damage damages[] = {
     {"FormatVersion", [](Executable &e) { e.set_format_version(99); }, "format version 99"},
-    {"Target", [](Executable &e) { e.set_target("gfx942"); }, "compiled for 'gfx942'"},
+    {"Target", [](Executable &e) { e.set_target("gfx906"); }, "compiled for 'gfx906'"},
+    {"CpuCodeForGpu", [](Executable &e) { e.set_target("gfx942"); }, "CPU code in an executable for gfx942"},
+    {"CodeObject", [](Executable &e) { e.add_code_objects("x"); }, "GPU code in an executable for the CPU"},
     {"UnknownFeature", [](Executable &e) { e.add_cpu_features("flux-capacitor"); }, "does not know"},
     // No processor has both, so that one of them is missing everywhere.
     {"MissingFeature", [](Executable &e) { e.add_cpu_features("fma4"), e.add_cpu_features("avx512bf16"); }, "lacks"},
@@ -202,6 +225,25 @@ static const Damage damages[] = {
 };
 
 INSTANTIATE_TEST_SUITE_P(All, ValidationDamage, testing::ValuesIn(damages),
+                         [](const auto &info) { return std::string(info.param.name); });
+
+static const Damage gpuDamages[] = {
+    {"CodeObjectIndex", [](Executable &e) { e.mutable_kernels(0)->set_code_object(1); }, "kernels[0] 'test_double': code object 1 of 1"},
+    {"NegativeIndex", [](Executable &e) { e.mutable_kernels(0)->set_code_object(-1); }, "code object -1 of 1"},
+    {"NoBlock", [](Executable &e) { e.mutable_kernels(0)->clear_block(); }, "a block of  is not 1 to 16 waves"},
+    {"HalfAWave", [](Executable &e) { e.mutable_kernels(0)->set_block(0, 96); }, "a block of 96 x 1 x 1"},
+    {"LargeBlock", [](Executable &e) { e.mutable_kernels(0)->set_block(0, 2048); }, "a block of 2048 x 1 x 1"},
+    {"DeepBlock", [](Executable &e) { e.mutable_kernels(0)->set_block(2, 2); }, "a block of 256 x 1 x 2"},
+    {"LargeGrid", [](Executable &e) { e.mutable_kernels(0)->set_grid(0, 1 << 24); }, "the grid is too large"},
+    {"LargeLds", [](Executable &e) { e.mutable_kernels(0)->set_lds_bytes(65 << 10); }, "66560 bytes of LDS, gfx942 has 65536"},
+    {"NegativeLds", [](Executable &e) { e.mutable_kernels(0)->set_lds_bytes(-1); }, "-1 bytes of LDS"},
+    {"OtherGpu", [](Executable &e) { e.set_target("gfx950"); }, "code_objects[0]: the code is not for gfx950"},
+    {"TruncatedCode",
+     [](Executable &e) { e.mutable_code_objects(0)->resize(e.code_objects(0).size() / 2); },
+     "code_objects[0]: segment"},
+};
+
+INSTANTIATE_TEST_SUITE_P(All, ValidationGpuDamage, testing::ValuesIn(gpuDamages),
                          [](const auto &info) { return std::string(info.param.name); });
 
 static const Damage meshDamages[] = {
