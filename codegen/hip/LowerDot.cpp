@@ -1,48 +1,15 @@
 //===- LowerDot.cpp - Dots by MFMA ----------------------------------------===//
 
 #include "codegen/hip/KernelLowering.h"
+#include "codegen/hip/Mfma.h"
+#include "ir/kernel/TargetTraits.h"
 
-#include "mlir/Dialect/LLVMIR/ROCDLDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace primus;
 using namespace primus::codegen;
 using namespace primus::codegen::hip;
-
-namespace {
-
-/// An MFMA instruction that multiplies 32 rows with 32 columns.
-struct Mfma {
-  /// Elements along the contraction that a lane holds of each operand, for one instruction.
-  int64_t perLane;
-  Value (*create)(ImplicitLocOpBuilder &b, Value lhs, Value rhs, Value acc, Value zero);
-};
-
-} // namespace
-
-/// v_mfma_f32_32x32x8_bf16: four bf16 a lane, passed as i16.
-static Value createBf16(ImplicitLocOpBuilder &b, Value lhs, Value rhs, Value acc, Value zero) {
-  auto bits = VectorType::get(4, b.getI16Type());
-  lhs = LLVM::BitcastOp::create(b, bits, lhs);
-  rhs = LLVM::BitcastOp::create(b, bits, rhs);
-  return ROCDL::mfma_f32_32x32x8bf16_1k::create(b, acc.getType(), ValueRange{lhs, rhs, acc, zero, zero, zero});
-}
-
-/// v_mfma_f32_32x32x2_f32: one f32 a lane.
-static Value createF32(ImplicitLocOpBuilder &b, Value lhs, Value rhs, Value acc, Value zero) {
-  lhs = vector::ExtractOp::create(b, lhs, 0);
-  rhs = vector::ExtractOp::create(b, rhs, 0);
-  return ROCDL::mfma_f32_32x32x2f32::create(b, acc.getType(), ValueRange{lhs, rhs, acc, zero, zero, zero});
-}
-
-static std::optional<Mfma> findMfma(Type element) {
-  if (element.isBF16())
-    return Mfma{4, createBf16};
-  if (element.isF32())
-    return Mfma{1, createF32};
-  return std::nullopt;
-}
 
 /// `layout` of the block of a tile that starts at `first`.
 static LaneLayout shift(LaneLayout layout, TilePosition first) {
@@ -58,16 +25,17 @@ LogicalResult KernelLowering::lowerDot(kernel::DotOp op) {
     return op.emitOpError("must multiply tiles that come straight from memory, padded with zeros, on AMD GPUs");
   auto lhsType = cast<RankedTensorType>(lhs.getType()), rhsType = cast<RankedTensorType>(rhs.getType());
   int64_t rows = lhsType.getShape()[0], depth = lhsType.getShape()[1], columns = rhsType.getShape()[1];
-  std::optional<Mfma> mfma = findMfma(lhsType.getElementType());
+  std::string chip = kernel::TargetTraits::get(op->getParentOfType<ModuleOp>()).name;
+  const Mfma *mfma = findMfma(chip, lhsType.getElementType(), 32);
   if (!mfma || rhsType.getElementType() != lhsType.getElementType())
     return op.emitOpError("multiplies ") << lhsType.getElementType() << " with " << rhsType.getElementType()
-                                         << "; MFMA is used for bf16 with bf16 and f32 with f32";
+                                         << "; matrix instructions multiply f32, f16 or bf16 with the same type";
   if (op.getGroup() != 1 || rows % 32 != 0 || columns % 32 != 0)
     return op.emitOpError("must have rows and columns in multiples of 32, and no packed operand, on AMD GPUs");
 
   // Each lane loads 16 bytes of a row at a time: several instructions' share.
   int64_t perLane = 128 / lhsType.getElementTypeBitWidth(), chunk = 2 * perLane;
-  Value zero = i32(0), acc = values.lookup(op.getAcc());
+  Value acc = values.lookup(op.getAcc());
   int64_t rowBlocks = rows / 32, columnBlocks = columns / 32;
   SmallVector<Value> blocks;
   for (int64_t block = 0; block < rowBlocks * columnBlocks; ++block)
@@ -89,9 +57,9 @@ LogicalResult KernelLowering::lowerDot(kernel::DotOp op) {
       right.push_back(loadBlock(rhs, rhsType, 0, shift(LaneLayout::getMfmaRight(chunk), {0, 32 * block})));
     for (auto [number, sum] : llvm::enumerate(sums)) {
       Value product = sum;
-      for (int64_t first = 0; first < perLane; first += mfma->perLane)
-        product = mfma->create(b, slice(left[number / columnBlocks], first, mfma->perLane),
-                               slice(right[number % columnBlocks], first, mfma->perLane), product, zero);
+      for (int64_t first = 0; first < perLane; first += mfma->perLane())
+        product = emitMfma(b, *mfma, slice(left[number / columnBlocks], first, mfma->perLane()),
+                           slice(right[number % columnBlocks], first, mfma->perLane()), product);
       next.push_back(product);
     }
     return next;
