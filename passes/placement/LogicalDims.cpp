@@ -75,15 +75,31 @@ FailureOr<Layout> LogicalDims::getLayout(ArrayAttr dims, RankedTensorType type,
 }
 
 Layout LogicalDims::shareState(const Layout &layout, ArrayRef<int64_t> shape) const {
-  Axes shared = getStateAxes();
-  for (auto [dim, axes] : llvm::enumerate(layout.dims)) {
-    Axes all = axes;
-    llvm::append_range(all, shared);
-    if (shape[dim] % getGroupSize(mesh, all) != 0)
-      continue;
-    Layout result = layout;
-    result.dims[dim] = all;
-    return result;
-  }
-  return layout;
+  // Candidates in the order of preference among equal shares: with one axis more each time, all along one dimension
+  // before along several, first dimensions first.
+  SmallVector<Layout> candidates = {layout};
+  for (StringAttr axis : getStateAxes())
+    for (size_t index = 0, end = candidates.size(); index < end; ++index)
+      for (size_t dim = 0; dim < shape.size(); ++dim) {
+        Layout candidate = candidates[index];
+        candidate.dims[dim].push_back(axis);
+        if (shape[dim] % getGroupSize(mesh, candidate.dims[dim]) == 0)
+          candidates.push_back(std::move(candidate));
+      }
+  auto countRanks = [&](const Layout &candidate) {
+    int64_t ranks = 1;
+    for (const Axes &axes : candidate.dims)
+      ranks *= getGroupSize(mesh, axes);
+    return ranks;
+  };
+  auto countDims = [&](const Layout &candidate) {
+    return llvm::count_if(llvm::zip_equal(candidate.dims, layout.dims),
+                          [](auto pair) { return std::get<0>(pair) != std::get<1>(pair); });
+  };
+  const Layout *best = &candidates.front();
+  for (const Layout &candidate : candidates)
+    if (int64_t more = countRanks(candidate) - countRanks(*best);
+        more > 0 || (more == 0 && countDims(candidate) < countDims(*best)))
+      best = &candidate;
+  return *best;
 }

@@ -30,8 +30,8 @@ public:
   mlir::FailureOr<Layout> getLayout(mlir::ArrayAttr dims, mlir::RankedTensorType type,
                                     llvm::function_ref<mlir::InFlightDiagnostic()> emitError) const;
 
-  /// `layout`, also split over the axes that share state (ZeRO) at the first dimension that they divide; the same
-  /// layout if none does.
+  /// `layout`, also split over the axes that share state (ZeRO): over as many ranks as its dimensions divide by,
+  /// if possible along one dimension, and along the first of several.
   Layout shareState(const Layout &layout, llvm::ArrayRef<int64_t> shape) const;
   /// The axes that share state: those of fsdp, ep and cp that have several ranks.
   Axes getStateAxes() const { return getAxes({"fsdp", "ep", "cp"}); }

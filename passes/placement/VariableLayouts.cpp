@@ -13,6 +13,24 @@ static void setType(graph::VariableOp variable, const Layout &layout) {
   variable.setTypeAttr(TypeAttr::get(layout.apply(variable.getTensorType())));
 }
 
+void VariableLayouts::remarkReplicas(graph::VariableOp variable, func::FuncOp forward) const {
+  Axes sharing = dims.getStateAxes(), replicas;
+  for (StringAttr axis : Axes(sharing))
+    if (!getResting(variable).splits(axis)) {
+      replicas.push_back(axis);
+      llvm::erase(sharing, axis);
+    }
+  RankedTensorType type = variable.getTensorType();
+  if (replicas.empty())
+    return;
+  remarkMissed(kPlacementRemark, forward, variable.getLoc(), type.getNumElements() * type.getElementTypeBitWidth() / 8,
+               [&] {
+                 return variable.getSymName().str() + " and its optimizer state are kept whole by each rank of " +
+                        placement::describe(replicas) + ": no dimension divides by their number" +
+                        (sharing.empty() ? "" : " beside that of " + placement::describe(sharing));
+               });
+}
+
 LogicalResult VariableLayouts::run() {
   auto forward = module.lookupSymbol<func::FuncOp>(kForwardProgram);
   for (auto variable : module.getOps<graph::VariableOp>()) {
@@ -26,14 +44,8 @@ LogicalResult VariableLayouts::run() {
     bool isState = variable.getRole() == graph::Role::Parameter || variable.getRole() == graph::Role::Optimizer;
     if ((isState && plan.zero >= 1) || (isGradient && plan.zero >= 2)) {
       entry.resting = dims.shareState(*layout, variable.getTensorType().getShape());
-      if (entry.resting == *layout && !dims.getStateAxes().empty() && forward &&
-          variable.getRole() == graph::Role::Parameter)
-        remarkMissed(kPlacementRemark, forward, variable.getLoc(),
-                     variable.getTensorType().getNumElements() * variable.getTensorType().getElementTypeBitWidth() / 8,
-                     [&] {
-                       return variable.getSymName().str() + " and its optimizer state are kept whole by each rank of " +
-                              placement::describe(dims.getStateAxes()) + ": no dimension divides by their number";
-                     });
+      if (forward && variable.getRole() == graph::Role::Parameter)
+        remarkReplicas(variable, forward);
     }
     entry.open = isGradient;
     setType(variable, entry.resting);

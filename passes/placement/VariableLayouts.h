@@ -45,6 +45,9 @@ private:
     llvm::SmallVector<mlir::Value> waiting;
   };
 
+  /// Says which ranks have equal copies of a parameter that they were to share.
+  void remarkReplicas(graph::VariableOp variable, mlir::func::FuncOp forward) const;
+
   mlir::ModuleOp module;
   const LogicalDims &dims;
   const Plan &plan;

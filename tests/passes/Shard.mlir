@@ -1,4 +1,6 @@
 // RUN: primus-opt %s --split-input-file --graph-shard --verify-diagnostics | FileCheck %s
+// RUN: not primus-opt %s --split-input-file --graph-shard --remarks-filter=placement --remark-policy=all --remark-format=emitRemark -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
+// REMARK: [Missed] placement {{.*}}scale and its optimizer state are kept whole by each rank of cp: no dimension divides by their number beside that of fsdp", bytes=24
 
 // Layouts have short names.
 // CHECK-DAG: #layout = #graph.layout<mesh, []>
@@ -41,12 +43,12 @@ module attributes {graph.mesh = #graph.mesh<"dp" = 1, "tp" = 1>} {
 // over cp; the sum that the second product leaves is formed where the residual is pinned, scattered over positions.
 #plan = {microbatches = 1 : i64, micro_batch_size = 1 : i64, sequence_length = 4 : i64, recompute = "none", recompute_layers = 0 : i64, per_microbatch_mean = false, clip = 0.0, beta1 = 0.9, beta2 = 0.95, epsilon = 1.0e-08, weight_decay = 0.1, sequence_parallel = true, zero = 1 : i64}
 module attributes {graph.mesh = #graph.mesh<"fsdp" = 2, "cp" = 2, "tp" = 2>, graph.plan = #plan} {
-  // ZeRO splits parameters further, over the ranks that share state; where no dimension divides, they stay whole.
+  // ZeRO splits parameters further, over the ranks that share state: as many as divide a dimension.
   // CHECK: graph.variable @up : tensor<16x6xf32, #[[UP:layout_tp-fsdp-cp_x]]>
   graph.variable @up : tensor<16x6xf32> role parameter init #graph.init<"ones"> {dims = ["ffn", ""]}
   // CHECK: graph.variable @down : tensor<6x16xf32, #layout_x_tp-fsdp-cp>
   graph.variable @down : tensor<6x16xf32> role parameter init #graph.init<"ones"> {dims = ["", "ffn"]}
-  // CHECK: graph.variable @scale : tensor<6xf32, #layout_x>
+  // CHECK: graph.variable @scale : tensor<6xf32, #[[SCALE:layout_fsdp]]>
   graph.variable @scale : tensor<6xf32> role parameter init #graph.init<"ones"> {dims = [""]}
   // CHECK-LABEL: func.func private @block.forward(
   // CHECK-SAME:    %[[X:[a-z0-9]+]]: tensor<2x8x6xf32, #layout_fsdp_cp-tp_x>
@@ -80,7 +82,9 @@ module attributes {graph.mesh = #graph.mesh<"fsdp" = 2, "cp" = 2, "tp" = 2>, gra
   // CHECK-SAME:    -> tensor<2x8x6xf32, #layout_x_x_x>
   // CHECK-NEXT:    %[[L:.*]] = graph.load @up : tensor<16x6xf32, #[[UP]]>
   // CHECK-NEXT:    graph.reshard %[[L]] {graph.reason = "as layers.0 takes it"} : tensor<16x6xf32, #[[UP]]> -> tensor<16x6xf32, #layout_tp_x>
-  // CHECK-COUNT-1: graph.reshard %{{.*}} {graph.reason = "as layers.0 takes it"}
+  // CHECK-COUNT-1: graph.reshard %{{.*}} {graph.reason = "as layers.0 takes it"} : tensor<6x16xf32
+  // CHECK-NEXT:    %[[L:.*]] = graph.load @scale : tensor<6xf32, #[[SCALE]]>
+  // CHECK-NEXT:    graph.reshard %[[L]] {graph.reason = "as layers.0 takes it"} : tensor<6xf32, #[[SCALE]]> -> tensor<6xf32, #layout_x>
   // CHECK-NOT:     as layers
   // CHECK:         graph.reshard %{{.*}} {graph.reason = "result of forward"} : tensor<2x8x6xf32, #layout_fsdp_cp-tp_x> -> tensor<2x8x6xf32, #layout_x_x_x>
   func.func @forward(%x: tensor<2x8x6xf32> {graph.dims = ["batch", "stream", ""], graph.name = "x"}) -> tensor<2x8x6xf32> {

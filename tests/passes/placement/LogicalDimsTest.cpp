@@ -63,12 +63,21 @@ TEST_F(PlacedDims, MustDivide) {
   EXPECT_EQ(describe({1, 2, 2, 1, 1, 1}, {"batch"}, {8, 4}), "names 1 dimensions ([\"batch\"]) of a tensor that has 2");
 }
 
-/// State is shared along the first dimension that the ranks of all three axes divide, behind what splits it anyway.
+/// State is shared by as many ranks as possible, along the first dimension that all of them divide, behind what splits it
+/// anyway; else along several dimensions or by some of the ranks.
 TEST_F(PlacedDims, StateIsShared) {
   SmallVector<int64_t> sizes = {1, 2, 2, 1, 3, 2};
   EXPECT_EQ(describe(sizes, {"heads", ""}, {12, 6}, true), "[(tp, fsdp, cp), ()]");
   EXPECT_EQ(describe(sizes, {"heads", ""}, {4, 6}, true), "[tp, (fsdp, cp)]");
-  EXPECT_EQ(describe(sizes, {"heads", ""}, {4, 5}, true), "[tp, ()]");
+  EXPECT_EQ(describe(sizes, {"heads", ""}, {4, 3}, true), "[(tp, fsdp), cp]");
+  EXPECT_EQ(describe(sizes, {"heads", ""}, {4, 5}, true), "[(tp, fsdp), ()]");
+  EXPECT_EQ(describe(sizes, {"heads", ""}, {6, 5}, true), "[(tp, cp), ()]");
+  EXPECT_EQ(describe(sizes, {"heads", ""}, {2, 2}, true), "[tp, fsdp]");
+  EXPECT_EQ(describe(sizes, {"", ""}, {2, 3}, true), "[fsdp, cp]");
+  // The larger share counts, not the earlier dimension or axis.
+  EXPECT_EQ(describe(sizes, {"", ""}, {2, 9}, true), "[fsdp, cp]");
+  EXPECT_EQ(describe(sizes, {""}, {9}, true), "[cp]");
+  EXPECT_EQ(describe(sizes, {""}, {7}, true), "[()]");
   EXPECT_EQ(describe(sizes, {}, {}, true), "[]");
 }
 
