@@ -57,8 +57,11 @@ class Merger {
 public:
   Merger(OpBuilder &builder, AttentionOp op);
 
+  /// Adds the output for a block of keys, f32, with its log-sum-exp.
   void add(Value out, Value lse);
-  /// In the type that the op has.
+  /// That of an output before it is rounded.
+  RankedTensorType getType() const { return type; }
+  /// Rounded once, to the type that the op has.
   Value getOut() { return b.convert(out, getTensorType(op.getOut()).getElementType()); }
   Value getLse() { return lse; }
 
@@ -155,7 +158,6 @@ Value Merger::spread(Value weights) {
 }
 
 void Merger::add(Value newOut, Value newLse) {
-  newOut = b.toF32(newOut);
   if (!out) {
     out = newOut;
     lse = newLse;
@@ -175,7 +177,7 @@ static void expand(AttentionOp op, KeyBlock block, Ring ring) {
     // The next block is on its way while this one is used.
     KeyBlock next = step + 1 < ring.getRanks() ? ring.getNext(block) : block;
     KeyBlock all = asWhole(builder, block, op);
-    auto part = AttentionOp::create(builder, op.getLoc(), op.getOut().getType(), op.getLse().getType(), op.getQ(),
+    auto part = AttentionOp::create(builder, op.getLoc(), merger.getType(), op.getLse().getType(), op.getQ(),
                                     all.keys, all.values, op.getQueryPositions(), all.positions,
                                     op.getScaleAttr(), op.getCausalAttr(), op.getWindowAttr(), op.getSoftcapAttr());
     merger.add(part.getOut(), part.getLse());

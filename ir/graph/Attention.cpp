@@ -94,6 +94,13 @@ template <typename OpT> SmallVector<std::string> getPositionSpecs(OpT op) {
   return op.getQueryPositions() ? SmallVector<std::string>{"t", "."} : SmallVector<std::string>{};
 }
 
+/// Whether a result has an operand's shape and its element type or f32.
+bool fits(Value result, Value operand) {
+  RankedTensorType type = getTensorType(result), expected = getTensorType(operand);
+  return type.getShape() == expected.getShape() &&
+         (type.getElementType() == expected.getElementType() || type.getElementType().isF32());
+}
+
 template <typename OpT> LogicalResult verifyAttention(OpT op) {
   RankedTensorType q = getTensorType(op.getQ()), k = getTensorType(op.getK()), lse = getTensorType(op.getLse());
   if (q.getRank() != 4 || k.getRank() != 4)
@@ -110,12 +117,12 @@ template <typename OpT> LogicalResult verifyAttention(OpT op) {
     return op.emitOpError("lse must be f32 [batch, heads, tokens], but is ") << lse;
   if (!op.getQueryPositions() != !op.getKeyPositions())
     return op.emitOpError("needs positions of both tokens and keys, or of neither");
-  auto fits = [](Value positions, int64_t count) {
+  auto counts = [](Value positions, int64_t count) {
     RankedTensorType type = getTensorType(positions);
     return type.getRank() == 1 && type.getDimSize(0) == count && type.getElementType().isInteger(32);
   };
-  if (op.getQueryPositions() && (!fits(op.getQueryPositions(), q.getDimSize(1)) ||
-                                 !fits(op.getKeyPositions(), k.getDimSize(1))))
+  if (op.getQueryPositions() && (!counts(op.getQueryPositions(), q.getDimSize(1)) ||
+                                 !counts(op.getKeyPositions(), k.getDimSize(1))))
     return op.emitOpError("positions must be i32 [tokens] and [keys], but are ")
            << op.getQueryPositions().getType() << " and " << op.getKeyPositions().getType();
   if (op.getWindow() && static_cast<int64_t>(*op.getWindow()) < 1)
@@ -131,7 +138,11 @@ template <typename OpT> LogicalResult verifyAttention(OpT op) {
 // attention
 //===----------------------------------------------------------------------===//
 
-LogicalResult AttentionOp::verify() { return verifyAttention(*this); }
+LogicalResult AttentionOp::verify() {
+  if (!fits(getOut(), getQ()))
+    return emitOpError("out must have q's shape, in q's element type or f32, but is ") << getOut().getType();
+  return verifyAttention(*this);
+}
 
 SmallVector<Value> AttentionOp::decompose(OpBuilder &builder) {
   Attention<AttentionOp> a(*this, builder);
@@ -145,7 +156,7 @@ SmallVector<Value> AttentionOp::decompose(OpBuilder &builder) {
   if (mask)
     total = b.maximum(total, 1);
   Value probabilities = b.convert(b.div(weights, a.spreadRows(total, scores)), a.element);
-  Value out = b.matmul("bgrts,bsgd->btgrd", probabilities, getV(), a.element);
+  Value out = b.matmul("bgrts,bsgd->btgrd", probabilities, getV(), getTensorType(getOut()).getElementType());
   return {a.joinHeads(out), a.joinRows(b.add(largest, b.log(total)))};
 }
 
@@ -182,11 +193,6 @@ Cost AttentionOp::getCost() {
 //===----------------------------------------------------------------------===//
 
 LogicalResult AttentionGradOp::verify() {
-  auto fits = [](Value gradient, Value operand) {
-    RankedTensorType type = getTensorType(gradient), expected = getTensorType(operand);
-    return type.getShape() == expected.getShape() &&
-           (type.getElementType() == expected.getElementType() || type.getElementType().isF32());
-  };
   if (!fits(getDq(), getQ()) || !fits(getDk(), getK()))
     return emitOpError("dq must have q's shape, dk and dv k's, each in that element type or f32, but they are ")
            << getDq().getType() << " and " << getDk().getType();

@@ -173,8 +173,8 @@ def Graph_RopeOp : Graph_Composite<"rope", [AllTypesMatch<["x", "y"]>, AllTypesM
   let hasVerifier = 1;
 }
 
-def Graph_AttentionOp : Graph_Composite<"attention", [AllTypesMatch<["q", "out"]>, AllTypesMatch<["k", "v"]>,
-                                        AttrSizedOperandSegments, DeclareOpInterfaceMethods<Differentiable>]> {
+def Graph_AttentionOp : Graph_Composite<"attention", [AllTypesMatch<["k", "v"]>, AttrSizedOperandSegments,
+                                                 DeclareOpInterfaceMethods<Differentiable>]> {
   let summary = "scaled dot-product attention with grouped heads";
   let description = [{
     q is [batch, tokens, heads, head size], k and v [batch, keys, groups, head size]; heads is a multiple of groups and
@@ -183,12 +183,14 @@ def Graph_AttentionOp : Graph_Composite<"attention", [AllTypesMatch<["q", "out"]
     `window W`: also `i - j < W`. `softcap c`: `c tanh(s / c)` (0 = none). `lse` (f32 [batch, heads, tokens]) is the log
     of the softmax's denominator, kept for the gradient; it has no gradient of its own. A token that sees no key has
     output zero. With `positions` (i32 [tokens] and [keys]) the masks compare those instead of i and j: tokens that
-    are stored in another order, or a part of them. (C1) q, k, v and lse have these shapes; (C2) q, k and v have one
-    element type; (C3) window >= 1 and softcap >= 0; (C4) positions are given for tokens and keys, or for neither.
+    are stored in another order, or a part of them. `out` has q's type, or is f32 where results for parts of the keys are
+    merged before they are rounded. (C1) q, k, v, out and lse have these shapes; (C2) q, k and v have one element type,
+    out that or f32; (C3) window >= 1 and softcap >= 0; (C4) positions are given for tokens and keys, or for neither.
 
     ```mlir
     %o, %lse = graph.attention %q, %k, %v scale 0.125 {causal} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16> -> tensor<2x6x4xf32>
     %p, %lsep = graph.attention %q, %k, %v positions %i, %j scale 0.125 {causal} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>, tensor<4xi32>, tensor<4xi32> -> tensor<2x6x4xf32>
+    %r, %lser = graph.attention %q, %k, %v scale 0.125 : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16> -> tensor<2x4x6x8xf32>, tensor<2x6x4xf32>
     ```
   }];
   let arguments = (ins Graph_FloatTensor:$q, Graph_FloatTensor:$k, Graph_FloatTensor:$v,
@@ -198,7 +200,8 @@ def Graph_AttentionOp : Graph_Composite<"attention", [AllTypesMatch<["q", "out"]
   let results = (outs Graph_FloatTensor:$out, Graph_FloatTensor:$lse);
   let assemblyFormat = [{$q `,` $k `,` $v (`positions` $query_positions^ `,` $key_positions)?
                          `scale` custom<PlainFloat>($scale) attr-dict `:` type($q) `,` type($k)
-                         (`,` type($query_positions)^ `,` type($key_positions))? `->` type($lse)}];
+                         (`,` type($query_positions)^ `,` type($key_positions))? `->`
+                         custom<AttentionResults>(ref(type($q)), type($out), type($lse))}];
   let hasVerifier = 1;
 }
 

@@ -35,6 +35,23 @@ static void printNormOperands(OpAsmPrinter &printer, Operation *, Value x, Value
   if (bias)
     printer << ", " << bias;
 }
+
+/// `lse`, or `out, lse` where out's type is not q's.
+static ParseResult parseAttentionResults(OpAsmParser &parser, Type q, Type &out, Type &lse) {
+  if (parser.parseType(lse))
+    return failure();
+  out = q;
+  if (failed(parser.parseOptionalComma()))
+    return success();
+  out = lse;
+  return parser.parseType(lse);
+}
+
+static void printAttentionResults(OpAsmPrinter &printer, Operation *, Type q, Type out, Type lse) {
+  if (out != q)
+    printer << out << ", ";
+  printer << lse;
+}
 } // namespace primus::graph
 
 using namespace primus::graph;

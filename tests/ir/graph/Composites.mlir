@@ -54,6 +54,8 @@ func.func @attention(%q: tensor<2x4x6x8xbf16>, %k: tensor<2x4x3x8xbf16>, %v: ten
   %s = graph.rope interleaved inverse %r, %cos, %sin : tensor<2x4x6x8xbf16>, tensor<4x4xf32>
   // CHECK: graph.attention %{{.*}}, %{{.*}}, %{{.*}} scale 1.250000e-01 {causal, softcap = 3.000000e+01 : f64, window = 2 : i64} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16> -> tensor<2x6x4xf32>
   %o, %lse = graph.attention %s, %k, %v scale 0.125 {causal, softcap = 30.0, window = 2 : i64} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16> -> tensor<2x6x4xf32>
+  // CHECK: graph.attention %{{.*}} scale 1.250000e-01 : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16> -> tensor<2x4x6x8xf32>, tensor<2x6x4xf32>
+  %wide, %widelse = graph.attention %s, %k, %v scale 0.125 : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16> -> tensor<2x4x6x8xf32>, tensor<2x6x4xf32>
   // CHECK: graph.attention_grad %{{.*}} scale 1.250000e-01 {causal} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>, tensor<2x6x4xf32> -> tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>
   %dq, %dk, %dv = graph.attention_grad %o, %q, %k, %v, %o, %lse scale 0.125 {causal} : tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>, tensor<2x6x4xf32> -> tensor<2x4x6x8xbf16>, tensor<2x4x3x8xbf16>
   return %dv : tensor<2x4x3x8xbf16>

@@ -144,6 +144,14 @@ func.func @attention_groups(%q: tensor<2x4x6x8xf32>, %k: tensor<2x4x4x8xf32>) {
 
 // -----
 
+func.func @attention_out(%q: tensor<2x4x6x8xbf16>) {
+  // expected-error @+1 {{out must have q's shape, in q's element type or f32, but is 'tensor<2x4x6x8xf16>'}}
+  %0:2 = graph.attention %q, %q, %q scale 1.0 : tensor<2x4x6x8xbf16>, tensor<2x4x6x8xbf16> -> tensor<2x4x6x8xf16>, tensor<2x6x4xf32>
+  return
+}
+
+// -----
+
 func.func @attention_lse(%q: tensor<2x4x6x8xf32>) {
   // expected-error @+1 {{lse must be f32 [batch, heads, tokens], but is 'tensor<2x4x6xf32>'}}
   %0:2 = graph.attention %q, %q, %q scale 1.0 : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32> -> tensor<2x4x6xf32>

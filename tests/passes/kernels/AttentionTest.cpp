@@ -68,6 +68,17 @@ TEST(AttentionTest, EqualsItsDefinition) {
     check(c, hostTarget());
 }
 
+/// What ring attention merges.
+TEST(AttentionTest, OutputsMayStayUnrounded) {
+  checkFunction(R"(
+func.func @f(%q: tensor<1x66x4x24xbf16>, %k: tensor<1x66x2x24xbf16>, %v: tensor<1x66x2x24xbf16>) -> tensor<1x66x4x24xf32> attributes {graph.layer = {}} {
+  %o, %lse = graph.attention %q, %k, %v scale 0.21 {causal} : tensor<1x66x4x24xbf16>, tensor<1x66x2x24xbf16> -> tensor<1x66x4x24xf32>, tensor<1x4x66xf32>
+  return %o : tensor<1x66x4x24xf32>
+}
+)",
+                getOptions({.element = "bf16"}));
+}
+
 TEST(AttentionTest, RunsOnOlderProcessors) {
   for (const codegen::CpuTarget &target : allTargets()) {
     check({1, 41, 4, 41, 2, 24, "{causal}", "bf16"}, target);
