@@ -16,6 +16,12 @@ struct MachineOptions {
   std::string triple, cpu, features;
 };
 
+/// LLVM IR and the machine that it is for.
+struct TranslatedModule {
+  std::unique_ptr<llvm::TargetMachine> machine;
+  std::unique_ptr<llvm::Module> module;
+};
+
 /// A machine that emits position-independent code of the small code model.
 llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const MachineOptions &options);
 

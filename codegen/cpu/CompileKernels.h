@@ -2,22 +2,10 @@
 
 #pragma once
 
+#include "codegen/common/CompileEach.h"
 #include "codegen/cpu/CpuTarget.h"
 
-#include "mlir/IR/BuiltinOps.h"
-
-#include <functional>
-#include <string>
-
 namespace primus::codegen {
-
-struct CompileOptions {
-  /// Folder of compiled kernels from earlier runs; empty for none.
-  std::string cacheDir;
-  /// Receives what a kernel becomes, with the file extension that tells which form it is: mlir (the tile program), ll (optimised
-  /// LLVM IR), s and o. Called from one thread at a time, in no fixed order. A kernel that is in the cache is dumped as well.
-  std::function<void(llvm::StringRef kernel, llvm::StringRef extension, llvm::StringRef contents)> dump;
-};
 
 /// Compiles every kernel.func of the module into one ELF shared object (returned as its bytes) that depends on no library. Each kernel is
 /// a function of its own name: `void symbol(void *const *arguments, int64_t begin, int64_t end)` runs the program instances [begin, end) of its

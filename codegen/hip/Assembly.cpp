@@ -2,12 +2,16 @@
 
 #include "codegen/hip/Assembly.h"
 
-#include "codegen/common/ObjectCode.h"
-
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
 #include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Dialect/LLVMIR/ROCDLDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/ExecutionEngine/OptUtils.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
@@ -15,6 +19,7 @@
 #include "mlir/Target/LLVMIR/Dialect/ROCDL/ROCDLToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/IR/LLVMContext.h"
+#include "llvm/Support/CommandLine.h"
 #include "llvm/Support/TargetSelect.h"
 
 #include <mutex>
@@ -31,6 +36,12 @@ static void initialiseTarget() {
     LLVMInitializeAMDGPUTarget();
     LLVMInitializeAMDGPUTargetMC();
     LLVMInitializeAMDGPUAsmPrinter();
+    // LLVM 22 takes the wrong sign for bytes that it folds into SDWA instructions: (float)(u16)(i8)(x >> 8) becomes a conversion of a
+    // sign-extended byte from unsigned. No function attribute turns the pass off.
+    auto &options = llvm::cl::getRegisteredOptions();
+    auto peephole = options.find("amdgpu-sdwa-peephole");
+    if (peephole != options.end())
+      static_cast<llvm::cl::opt<bool> *>(peephole->second)->setValue(false);
   });
 }
 
@@ -50,29 +61,61 @@ static LogicalResult convertToLLVM(ModuleOp module) {
   return passes.run(module);
 }
 
-FailureOr<std::string> hip::emitAssembly(ModuleOp module, StringRef chip) {
+void hip::loadHipDialects(MLIRContext &context) {
   initialiseTarget();
-  MLIRContext *context = module.getContext();
-  registerBuiltinDialectTranslation(*context);
-  registerLLVMDialectTranslation(*context);
-  registerROCDLDialectTranslation(*context);
+  registerBuiltinDialectTranslation(context);
+  registerLLVMDialectTranslation(context);
+  registerROCDLDialectTranslation(context);
+  context.loadDialect<arith::ArithDialect, cf::ControlFlowDialect, LLVM::LLVMDialect, math::MathDialect, ROCDL::ROCDLDialect,
+                      scf::SCFDialect, vector::VectorDialect>();
+}
+
+/// Kernels take their own arguments only and know nothing of the launch but the numbers of the workgroup and the lane.
+static void setConventions(llvm::Module &module) {
+  // What ROCm 5 and later load.
+  module.addModuleFlag(llvm::Module::Error, "amdhsa_code_object_version", 500);
+  for (llvm::Function &function : module) {
+    if (function.isDeclaration())
+      continue;
+    for (StringRef unused :
+         {"dispatch-ptr", "queue-ptr", "dispatch-id", "implicitarg-ptr", "hostcall-ptr", "heap-ptr", "multigrid-sync-arg",
+          "completion-action", "default-queue", "lds-kernel-id", "flat-scratch-init", "workgroup-id-y", "workgroup-id-z",
+          "workitem-id-y", "workitem-id-z"})
+      function.addFnAttr(("amdgpu-no-" + unused).str());
+    function.addFnAttr("uniform-work-group-size", "true");
+    function.addFnAttr("denormal-fp-math-f32", "ieee,ieee");
+    function.addFnAttr(llvm::Attribute::NoUnwind);
+  }
+}
+
+FailureOr<TranslatedModule> hip::translate(ModuleOp module, StringRef chip, llvm::LLVMContext &context) {
   if (failed(convertToLLVM(module)))
     return failure();
-
+  TranslatedModule result;
   auto machine = createMachine({triple.str(), chip.str(), ""});
   if (!machine)
     return module.emitError() << llvm::toString(machine.takeError());
-  llvm::LLVMContext llvmContext;
-  std::unique_ptr<llvm::Module> translated = translateModuleToLLVMIR(module, llvmContext);
-  if (!translated)
+  result.machine = std::move(*machine);
+  result.module = translateModuleToLLVMIR(module, context);
+  if (!result.module)
     return failure();
-  translated->setTargetTriple((*machine)->getTargetTriple());
-  translated->setDataLayout((*machine)->createDataLayout());
+  result.module->setTargetTriple(result.machine->getTargetTriple());
+  result.module->setDataLayout(result.machine->createDataLayout());
+  setConventions(*result.module);
   // All of LLVM's pipeline: rotated loops keep accumulators where the matrix instructions want them.
-  auto optimise = makeOptimizingTransformer(/*optLevel=*/3, /*sizeLevel=*/0, machine->get());
-  if (llvm::Error error = optimise(translated.get()))
+  auto optimise = makeOptimizingTransformer(/*optLevel=*/3, /*sizeLevel=*/0, result.machine.get());
+  if (llvm::Error error = optimise(result.module.get()))
     return module.emitError() << llvm::toString(std::move(error));
-  auto assembly = emitCode(*translated, **machine, llvm::CodeGenFileType::AssemblyFile);
+  return result;
+}
+
+FailureOr<std::string> hip::emitAssembly(ModuleOp module, StringRef chip) {
+  loadHipDialects(*module.getContext());
+  llvm::LLVMContext context;
+  FailureOr<TranslatedModule> translated = translate(module, chip, context);
+  if (failed(translated))
+    return failure();
+  auto assembly = emitCode(*translated->module, *translated->machine, llvm::CodeGenFileType::AssemblyFile);
   if (!assembly)
     return module.emitError() << llvm::toString(assembly.takeError());
   return std::move(*assembly);

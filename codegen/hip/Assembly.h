@@ -2,14 +2,21 @@
 
 #pragma once
 
+#include "codegen/common/ObjectCode.h"
+
 #include "mlir/IR/BuiltinOps.h"
 
 #include <string>
 
 namespace primus::codegen::hip {
 
-/// The assembly of a module that lowerKernels has been through, for `chip` (gfx942, gfx950). The module is left in the
-/// LLVM dialect.
+/// Loads the dialects that lowering creates. To be called before threads share the context.
+void loadHipDialects(mlir::MLIRContext &context);
+
+/// A module that lowerKernels has been through as optimised LLVM IR for `chip` (gfx942, gfx950). The module is left in the LLVM dialect.
+mlir::FailureOr<TranslatedModule> translate(mlir::ModuleOp module, llvm::StringRef chip, llvm::LLVMContext &context);
+
+/// The same as assembly.
 mlir::FailureOr<std::string> emitAssembly(mlir::ModuleOp module, llvm::StringRef chip);
 
 } // namespace primus::codegen::hip

@@ -94,7 +94,7 @@ Error Launch::mapCode() {
     std::copy(segment.bytes.begin(), segment.bytes.end(), buffer->data.begin() + segment.address);
     std::fill_n(buffer->poison.begin() + segment.address, segment.bytes.size(), 0);
   }
-  codeBase = memory.map(*buffer, Access::Read);
+  codeBase = memory.map(*buffer, Access::Read, 0, buffer->data.size());
   owned.push_back(std::move(buffer));
   program = std::make_unique<Program>(object, kernel, codeBase);
   return Error::success();
@@ -114,7 +114,7 @@ Error Launch::mapArguments(ArrayRef<KernelArgument> arguments) {
       if (next == arguments.size())
         return createStringError("%s: has more arguments than the %zu given", kernel.name.c_str(), arguments.size());
       const KernelArgument &argument = arguments[next++];
-      uint64_t address = argument.buffer ? memory.map(*argument.buffer, argument.access) : 0;
+      uint64_t address = argument.buffer ? memory.map(*argument.buffer, argument.access, argument.offset, argument.size) : 0;
       size_t size = argument.buffer ? sizeof address : argument.bytes.size();
       if (size != info.size)
         return createStringError("%s: argument %zu has %zu bytes, but the kernel wants %u", kernel.name.c_str(), next - 1, size, info.size);
@@ -138,7 +138,7 @@ Error Launch::mapArguments(ArrayRef<KernelArgument> arguments) {
   }
   if (next != arguments.size())
     return createStringError("%s: has %zu arguments, but %zu are given", kernel.name.c_str(), next, arguments.size());
-  argumentsAddress = memory.map(*buffer, Access::Read);
+  argumentsAddress = memory.map(*buffer, Access::Read, 0, buffer->data.size());
   argumentsBuffer = buffer.get();
   owned.push_back(std::move(buffer));
   return Error::success();
@@ -158,7 +158,7 @@ void Launch::mapDispatchPacket() {
   write(12, grid.x * block.x);
   write(16, grid.y * block.y);
   write(20, grid.z * block.z);
-  packetAddress = memory.map(*buffer, Access::Read);
+  packetAddress = memory.map(*buffer, Access::Read, 0, buffer->data.size());
   owned.push_back(std::move(buffer));
 }
 

@@ -27,7 +27,11 @@ struct Dim3 {
 
 /// An argument of a launch: a buffer or a plain value.
 struct KernelArgument {
-  static KernelArgument pointer(Buffer &buffer, Access access) { return {&buffer, access, {}}; }
+  static KernelArgument pointer(Buffer &buffer, Access access) { return part(buffer, access, 0, buffer.data.size()); }
+  /// Some bytes of a buffer; the kernel may not touch the others. As aligned as they are in the buffer.
+  static KernelArgument part(Buffer &buffer, Access access, uint64_t offset, uint64_t size) {
+    return {&buffer, access, offset, size, {}};
+  }
   template <typename T>
   static KernelArgument value(T value) {
     KernelArgument argument;
@@ -37,6 +41,7 @@ struct KernelArgument {
   }
   Buffer *buffer = nullptr;
   Access access = Access::ReadWrite;
+  uint64_t offset = 0, size = 0;
   std::vector<uint8_t> bytes;
 };
 

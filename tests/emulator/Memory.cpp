@@ -14,10 +14,10 @@ std::optional<size_t> Buffer::findPoison() const {
   return found == poison.end() ? std::nullopt : std::optional<size_t>(found - poison.begin());
 }
 
-uint64_t Memory::map(Buffer &buffer, Access access) {
-  uint64_t address = next;
-  mappings.push_back({address, buffer.data.data(), buffer.poison.data(), buffer.data.size(), access, buffer.name});
-  next = alignTo(address + buffer.data.size(), 4096) + (uint64_t(1) << 24);
+uint64_t Memory::map(Buffer &buffer, Access access, uint64_t offset, uint64_t bytes) {
+  uint64_t address = next + offset % 4096;
+  mappings.push_back({address, buffer.data.data() + offset, buffer.poison.data() + offset, bytes, access, buffer.name});
+  next = alignTo(address + bytes, 4096) + (uint64_t(1) << 24);
   return address;
 }
 

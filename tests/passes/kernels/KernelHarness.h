@@ -1,156 +1,53 @@
 //===- KernelHarness.h - Compiled functions against the interpreter -*- C++ -*-===//
 //
-// Takes a module with a layer function through fusion, packing, the kernel families and the CPU code generator, runs the compiled kernels, and
-// compares their results with what the interpreter makes of the function as it was.
+// Takes a module with a layer function through fusion, packing, the kernel families and a code generator, runs the compiled kernels on each
+// target, and compares their results with what the interpreter makes of the function as it was.
 //
 //===----------------------------------------------------------------------===//
 
 #pragma once
 
 #include "ir/interpreter/Interpreter.h"
-#include "passes/Passes.h"
 #include "passes/kernels/KernelFamily.h"
 #include "tests/codegen/cpu/RunKernel.h"
+#include "tests/passes/kernels/KernelRunner.h"
 
-#include "mlir/IR/Verifier.h"
-#include "mlir/Pass/PassManager.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 
-#include <cmath>
-#include <cstring>
-#include <random>
+#include <functional>
 
 namespace primus::test {
 
 using interpreter::Tensor;
-using Bytes = std::vector<char>;
 
-inline int64_t getByteSize(mlir::ShapedType type) {
-  return llvm::divideCeil(type.getNumElements() * std::max(8u, type.getElementTypeBitWidth()), 8);
-}
-
-/// A tensor as it lies in memory: f32, bf16 or i32.
-inline Bytes toBytes(const Tensor &tensor) {
-  Bytes bytes(getByteSize(tensor.getType()));
-  for (int64_t i = 0; i < tensor.size(); ++i) {
-    double value = tensor.values[i];
-    if (tensor.elementType.isBF16())
-      reinterpret_cast<uint16_t *>(bytes.data())[i] = floatToBf16(static_cast<float>(value));
-    else if (tensor.elementType.isInteger(32))
-      reinterpret_cast<int32_t *>(bytes.data())[i] = static_cast<int32_t>(value);
-    else
-      reinterpret_cast<float *>(bytes.data())[i] = static_cast<float>(value);
-  }
-  return bytes;
-}
-
-inline Tensor fromBytes(mlir::RankedTensorType type, const char *bytes) {
-  Tensor tensor(type);
-  for (int64_t i = 0; i < tensor.size(); ++i)
-    tensor.values[i] = type.getElementType().isBF16()      ? bf16ToFloat(reinterpret_cast<const uint16_t *>(bytes)[i])
-                       : type.getElementType().isInteger(32) ? reinterpret_cast<const int32_t *>(bytes)[i]
-                                                             : reinterpret_cast<const float *>(bytes)[i];
-  return tensor;
-}
+/// A tensor in memory: f32, f16, bf16 or i32, and back.
+void writeTensor(const Tensor &tensor, emulator::Buffer &buffer);
+Tensor readTensor(mlir::RankedTensorType type, const emulator::Buffer &buffer, int64_t offset = 0);
 
 /// The largest difference, relative to the largest element; infinite where a number is missing.
-inline double getError(const Tensor &actual, const Tensor &expected) {
-  double largest = 1e-30, difference = 0;
-  for (auto [a, e] : llvm::zip_equal(actual.values, expected.values)) {
-    largest = std::max(largest, std::abs(e));
-    difference = std::isfinite(a) ? std::max(difference, std::abs(a - e)) : INFINITY;
-  }
-  return difference / largest;
-}
+double getError(const Tensor &actual, const Tensor &expected);
 
 /// A layer function in its fused form, compiled.
 class CompiledFunction {
 public:
-  CompiledFunction(mlir::ModuleOp module, mlir::StringRef name, const codegen::CpuTarget &target)
-      : function(module.lookupSymbol<mlir::func::FuncOp>(name)), code(mlir::ModuleOp::create(module.getLoc())) {
-    compile(target);
-  }
+  /// For gfx942 or gfx950, or for the CPU if `chip` is empty. Check testing::Test::HasFatalFailure() afterwards.
+  CompiledFunction(mlir::ModuleOp module, mlir::StringRef name, mlir::StringRef chip, const codegen::CpuTarget &target);
 
-  /// With `inReverse`, instances run one by one from the last to the first: they must not depend on each other.
-  std::vector<Tensor> run(mlir::ArrayRef<Tensor> inputs, bool inReverse) {
-    std::vector<std::unique_ptr<Bytes>> storage;
-    llvm::DenseMap<mlir::Value, char *> buffers;
-    auto allocate = [&](mlir::ShapedType type) {
-      // What no kernel writes is NaN, also behind the end.
-      storage.push_back(std::make_unique<Bytes>(getByteSize(type) + guard, char(0xff)));
-      return storage.back()->data();
-    };
-    for (auto [argument, input] : llvm::zip_equal(function.getArguments(), inputs)) {
-      Bytes bytes = toBytes(input);
-      buffers[argument] = allocate(mlir::cast<mlir::ShapedType>(argument.getType()));
-      std::memcpy(buffers[argument], bytes.data(), bytes.size());
-    }
-    for (mlir::Operation &op : function.front().without_terminator()) {
-      if (auto reshape = mlir::dyn_cast<graph::ReshapeOp>(op)) {
-        buffers[reshape.getResult()] = buffers[reshape.getOperand()];
-      } else if (auto slice = mlir::dyn_cast<graph::SliceOp>(op)) {
-        auto type = slice.getType();
-        buffers[slice.getResult()] = buffers[slice.getOperand()] + slice.getOffsets()[0] * getByteSize(type) / type.getDimSize(0);
-      } else {
-        auto fusion = mlir::cast<graph::FusionOp>(op);
-        for (mlir::Value result : fusion.getResults())
-          buffers[result] = allocate(mlir::cast<mlir::ShapedType>(result.getType()));
-        std::vector<char *> temporaries;
-        for (mlir::MemRefType type : lowered[fusion].temporaries)
-          temporaries.push_back(allocate(type));
-        for (kernels::Launch &launch : lowered[fusion].launches) {
-          std::vector<void *> arguments;
-          for (const kernels::Operand &operand : launch.operands)
-            arguments.push_back(operand.byteOffset + (operand.kind == kernels::Operand::Input ? buffers[fusion.getInputs()[operand.index]]
-                                                      : operand.kind == kernels::Operand::Output
-                                                          ? buffers[fusion.getResult(operand.index)]
-                                                          : temporaries[operand.index]));
-          runLaunch(launch, arguments, inReverse);
-        }
-      }
-    }
-    for (auto &bytes : storage)
-      for (size_t i = bytes->size() - guard; i < bytes->size(); ++i)
-        EXPECT_EQ((*bytes)[i], char(0xff)) << "written behind the end of a buffer";
-    std::vector<Tensor> results;
-    for (mlir::Value result : function.front().getTerminator()->getOperands())
-      results.push_back(fromBytes(mlir::cast<mlir::RankedTensorType>(result.getType()), buffers[result]));
-    return results;
-  }
+  /// `order` is as for KernelRunner::run.
+  std::vector<Tensor> run(mlir::ArrayRef<Tensor> inputs, unsigned order);
 
 private:
-  void compile(const codegen::CpuTarget &target) {
-    mlir::OpBuilder builder = mlir::OpBuilder::atBlockEnd(code->getBody());
-    kernel::TargetTraits traits = kernel::TargetTraits::forCpu(target.features);
-    for (auto fusion : function.getOps<graph::FusionOp>()) {
-      const kernels::KernelFamily *family = kernels::findFamily(fusion.getFamily());
-      ASSERT_TRUE(family) << fusion.getFamily().str();
-      auto result = family->lower(fusion, builder, "kernel" + std::to_string(lowered.size() * 10), traits);
-      ASSERT_TRUE(mlir::succeeded(result));
-      lowered[fusion] = *result;
-    }
-    ASSERT_TRUE(mlir::succeeded(mlir::verify(*code)));
-    library = std::make_unique<KernelLibrary>(*code, target);
-  }
+  void compile(mlir::StringRef chip, const codegen::CpuTarget &target);
 
-  void runLaunch(kernels::Launch &launch, const std::vector<void *> &arguments, bool inReverse) {
-    std::string name = launch.kernel.getSymName().str();
-    if (!inReverse)
-      return library->run(name, arguments);
-    int64_t instances = 1;
-    for (int64_t size : launch.kernel.getGrid())
-      instances *= size;
-    KernelLibrary::Function kernel = library->find(name);
-    ASSERT_TRUE(kernel) << name;
-    for (int64_t i = instances; i-- > 0;)
-      kernel(arguments.data(), i, i + 1);
-  }
-
-  static constexpr size_t guard = 256;
+  bool isCpu;
   mlir::func::FuncOp function;
   mlir::OwningOpRef<mlir::ModuleOp> code;
   llvm::DenseMap<mlir::Operation *, kernels::LoweredFusion> lowered;
-  std::unique_ptr<KernelLibrary> library;
+  std::unique_ptr<KernelRunner> runner;
 };
+
+/// Names in the environment variable PRIMUS_TEST_TARGETS, separated by commas; without it cpu.
+std::vector<std::string> getTestTargets();
 
 struct HarnessOptions {
   /// Largest difference from the exact result, relative to the largest element.
@@ -159,56 +56,15 @@ struct HarnessOptions {
   int64_t integerBound = 16;
   /// Element `index` of an integer input of `size` elements; random ones if there is no such function.
   std::function<int64_t(int64_t index, int64_t size)> integers;
+  /// Which of cpu, gfx942 and gfx950 the function is compiled for.
+  std::vector<std::string> targets = getTestTargets();
+  /// What cpu means.
   codegen::CpuTarget target = hostTarget();
   /// Limit of graph-expand-cross-entropy.
   int64_t logitsBytes = 32 << 20;
 };
 
 /// Checks @f of `source`, whose header is `func.func @f(...) -> ... attributes {graph.layer = {}}`.
-inline void checkFunction(const std::string &source, const HarnessOptions &options = {}) {
-  SCOPED_TRACE(source);
-  mlir::DialectRegistry registry;
-  registerDialects(registry);
-  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
-  context.loadAllAvailableDialects();
-  auto module = mlir::parseSourceString<mlir::ModuleOp>(source, &context);
-  ASSERT_TRUE(module);
-
-  std::mt19937 random(7);
-  std::normal_distribution<double> normal;
-  std::vector<Tensor> inputs;
-  for (mlir::Type type : module->lookupSymbol<mlir::func::FuncOp>("f").getArgumentTypes()) {
-    Tensor tensor(mlir::cast<mlir::RankedTensorType>(type));
-    for (auto [index, value] : llvm::enumerate(tensor.values))
-      value = options.integers && tensor.elementType.isInteger(32) ? double(options.integers(index, tensor.size()))
-              : tensor.elementType.isInteger(32) ? double(int64_t(random() % (options.integerBound + 2)) - 1) : normal(random);
-    tensor.round();
-    inputs.push_back(std::move(tensor));
-  }
-  mlir::OwningOpRef<mlir::ModuleOp> fused = module->clone();
-  mlir::PassManager passes(&context);
-  passes.addPass(createExpandCrossEntropy({options.logitsBytes, 16}));
-  passes.addPass(createFormFusions());
-  passes.addPass(createPackOperands());
-  ASSERT_TRUE(mlir::succeeded(passes.run(*fused)));
-
-  auto interpret = [&](mlir::ModuleOp module) { return interpreter::Interpreter(module).run("f", inputs); };
-  auto expected = interpret(*module), same = interpret(*fused);
-  ASSERT_TRUE(mlir::succeeded(expected) && mlir::succeeded(same));
-  for (auto [index, result] : llvm::enumerate(*same))
-    EXPECT_LE(getError(result, (*expected)[index]), 1e-9) << "the fused function's result " << index << " in the interpreter";
-
-  CompiledFunction compiled(*fused, "f", options.target);
-  if (testing::Test::HasFatalFailure())
-    return;
-  std::vector<Tensor> actual = compiled.run(inputs, false), reversed = compiled.run(inputs, true);
-  ASSERT_EQ(actual.size(), expected->size());
-  for (auto [index, result] : llvm::enumerate(actual)) {
-    EXPECT_LE(getError(result, (*expected)[index]), options.tolerance) << "result " << index;
-    EXPECT_EQ(result.values, reversed[index].values) << "result " << index << " depends on the order of instances";
-  }
-  if (testing::Test::HasFailure())
-    fused->dump();
-}
+void checkFunction(const std::string &source, const HarnessOptions &options = {});
 
 } // namespace primus::test
