@@ -26,7 +26,7 @@ private:
   void lowerLoad(graph::LoadOp load);
   void lowerStore(graph::StoreOp store);
 
-  Value getVariable(StringRef name, MemRefType type);
+  Value getVariable(FlatSymbolRefAttr name, MemRefType type);
   Value newBuffer(MemRefType type, Location loc, const Twine &name);
   /// Position of an op in the program's text; an op in a nested region comes before what follows the region.
   unsigned at(Operation *op) { return order[op]; }
@@ -45,8 +45,15 @@ private:
   OpBuilder builder;
   ProgramOp program;
   DenseMap<Value, Value> buffers;
-  std::map<std::string, Value> variables;
-  std::map<std::string, SmallVector<graph::LoadOp>> loads;
+  struct Variable {
+    graph::VariableOp op;
+    /// What stands for it in the program; null until it is needed.
+    Value buffer;
+    SmallVector<graph::LoadOp> loads;
+    SmallVector<graph::StoreOp> stores;
+  };
+  /// By name.
+  DenseMap<StringAttr, Variable> variables;
   DenseMap<Operation *, unsigned> order;
 };
 
@@ -57,13 +64,12 @@ Value ProgramLowering::newBuffer(MemRefType type, Location loc, const Twine &nam
   return BufferOp::create(builder, NameLoc::get(text, loc), type, builder.getI64IntegerAttr(-1), text, FlatSymbolRefAttr());
 }
 
-Value ProgramLowering::getVariable(StringRef name, MemRefType type) {
-  Value &buffer = variables[name.str()];
+Value ProgramLowering::getVariable(FlatSymbolRefAttr name, MemRefType type) {
+  Value &buffer = variables[name.getAttr()].buffer;
   if (!buffer) {
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPointToStart(&program.getBody().front());
-    buffer = BufferOp::create(builder, NameLoc::get(builder.getStringAttr(name)), type, builder.getI64IntegerAttr(-1),
-                              StringAttr(), FlatSymbolRefAttr::get(builder.getContext(), name));
+    buffer = BufferOp::create(builder, NameLoc::get(name.getAttr()), type, builder.getI64IntegerAttr(-1), StringAttr(), name);
   }
   return buffer;
 }
@@ -74,9 +80,9 @@ unsigned ProgramLowering::lastRead(Value value) {
   for (Operation *user : value.getUsers()) {
     Operation *ancestor = home->findAncestorOpInBlock(*user);
     unsigned position = isa<graph::ReshapeOp>(user) ? lastRead(user->getResult(0)) : at(user);
-    // A value from outside a loop is read until the loop's last iteration.
+    // A value from outside a loop is read until the loop's last iteration: all of the loop stands before what follows it.
     if (ancestor && ancestor != user)
-      ancestor->walk([&](Operation *inner) { position = std::max(position, at(inner)); });
+      position = std::max(position, at(ancestor->getNextNode()) - 1);
     last = std::max(last, position);
   }
   return last;
@@ -86,12 +92,12 @@ bool ProgramLowering::isDead(Value buffer, unsigned position) {
   auto definition = buffer.getDefiningOp<BufferOp>();
   if (!definition)
     return false;
-  std::optional<StringRef> name = definition.getVariable();
+  FlatSymbolRefAttr name = definition.getVariableAttr();
   if (!name)
     return true;
-  auto variable = context.module.lookupSymbol<graph::VariableOp>(*name);
-  return variable && variable.getRole() == graph::Role::Gradient &&
-         llvm::none_of(loads[name->str()], [&](graph::LoadOp load) { return at(load) > position; });
+  Variable &variable = variables[name.getAttr()];
+  return variable.op && variable.op.getRole() == graph::Role::Gradient &&
+         llvm::none_of(variable.loads, [&](graph::LoadOp load) { return at(load) > position; });
 }
 
 Value ProgramLowering::chooseBuffer(OpResult result, int64_t inplace, const Twine &name) {
@@ -105,11 +111,11 @@ Value ProgramLowering::chooseBuffer(OpResult result, int64_t inplace, const Twin
     if (auto store = dyn_cast<graph::StoreOp>(user); store && store->getBlock() == call->getBlock()) {
       // Written straight to the variable, unless its old value is still needed: by this call (if it may not overwrite it) or between here and the
       // store.
-      StringRef variable = store.getVariable();
+      FlatSymbolRefAttr variable = store.getVariableAttr();
       Value storage = getVariable(variable, type);
       bool overwrites = operand && buffers[operand] == storage && llvm::count(call->getOperands(), operand) == 1;
       bool needed = false;
-      for (graph::LoadOp load : loads[variable.str()]) {
+      for (graph::LoadOp load : variables[variable.getAttr()].loads) {
         bool loadedBetween = load->getBlock() == call->getBlock() && at(load) > here && at(load) < at(store);
         bool readLater = llvm::any_of(load.getResult().getUsers(), [&](Operation *reader) {
           bool sameRound = load->getBlock() == call->getBlock() || at(load) < here;
@@ -181,12 +187,10 @@ void ProgramLowering::lowerCollective(graph::CollectiveOpInterface collective) {
 /// The value of a load is the variable's own buffer; it is copied only if the variable is overwritten while the value is still read.
 void ProgramLowering::lowerLoad(graph::LoadOp load) {
   MemRefType type = getBufferType(load.getType());
-  Value storage = getVariable(load.getVariable(), type);
-  bool outlives = false;
-  source.walk([&](graph::StoreOp store) {
-    if (store.getVariable() == load.getVariable() && at(store) > at(load) && at(store) < lastRead(load.getResult()))
-      outlives = true;
-  });
+  Value storage = getVariable(load.getVariableAttr(), type);
+  unsigned end = lastRead(load.getResult());
+  bool outlives = llvm::any_of(variables[load.getVariableAttr().getAttr()].stores,
+                               [&](graph::StoreOp store) { return at(store) > at(load) && at(store) < end; });
   buffers[load.getResult()] = storage;
   if (!outlives)
     return;
@@ -196,7 +200,7 @@ void ProgramLowering::lowerLoad(graph::LoadOp load) {
 }
 
 void ProgramLowering::lowerStore(graph::StoreOp store) {
-  Value storage = getVariable(store.getVariable(), getBufferType(store.getValue().getType()));
+  Value storage = getVariable(store.getVariableAttr(), getBufferType(store.getValue().getType()));
   auto constant = store.getValue().getDefiningOp<graph::ConstantOp>();
   if (constant && isZero(constant))
     FillOp::create(builder, store.getLoc(), storage);
@@ -314,7 +318,10 @@ LogicalResult ProgramLowering::run() {
   }
   unsigned counter = 0;
   source.walk<WalkOrder::PreOrder>([&](Operation *op) { order[op] = counter++; });
-  source.walk([&](graph::LoadOp load) { loads[load.getVariable().str()].push_back(load); });
+  for (auto variable : context.module.getOps<graph::VariableOp>())
+    variables[variable.getSymNameAttr()].op = variable;
+  source.walk([&](graph::LoadOp load) { variables[load.getVariableAttr().getAttr()].loads.push_back(load); });
+  source.walk([&](graph::StoreOp store) { variables[store.getVariableAttr().getAttr()].stores.push_back(store); });
   return lowerBlock(source.front());
 }
 
