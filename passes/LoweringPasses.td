@@ -49,9 +49,10 @@ def Overlap : Pass<"step-overlap", "::mlir::ModuleOp"> {
   let description = [{
     Between `lower-to-step` and `step-plan-memory`. Orders the actions of each function, program and loop that holds collectives anew: a collective starts
     when what it needs is there and is waited for where something first needs it. In a function, launches from which a collective follows come first, so
-    that others (the gradients of weights) are left to run beside it. In a program, what is gathered for one layer starts with the layer before, and
-    what is reduced ends with the layer behind: never more than two layers' worth is held. Collectives that can start together travel together, up to
-    `bucket` bytes. A loop over microbatches is unrolled if it then has at most `unroll` actions, so that the end of one round overlaps with the
+    that others (the gradients of weights) are left to run beside it. In a program, what is gathered for one layer starts with the layer before.
+    What is reduced can wait: gathers take the link first, and reductions fall behind while the backward pass sends more than it computes, to catch
+    up in the forward pass of the next microbatch. Never are two layers gathered ahead, nor are the gradients of more than `trail` + 1 layers waiting. The
+    links are taken to be as slow as makes communication as long as computing. Collectives that can start together travel together, up to `bucket` bytes. A loop over microbatches is unrolled if it then has at most `unroll` actions, so that the end of one round overlaps with the
     beginning of the next one. A collective behind which nothing else can run stays a blocking one. Remarks (`overlap`, `overlap-missed`) say what came of it.
 
     The order follows from the program alone, which is the same on all ranks. Hence all ranks start their collectives in the same order, and none waits
@@ -83,6 +84,7 @@ def Overlap : Pass<"step-overlap", "::mlir::ModuleOp"> {
   }];
   let options = [
     Option<"bucket", "bucket", "int64_t", "33554432", "most bytes that one rank sends for a bucket">,
+    Option<"trail", "trail", "int64_t", "3", "how many layers ahead of an unfinished reduction others may be">,
     Option<"unroll", "unroll", "int64_t", "4096", "most actions of a loop whose rounds are made to overlap">
   ];
   let dependentDialects = ["::primus::step::StepDialect"];

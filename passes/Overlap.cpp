@@ -184,7 +184,7 @@ void Overlap::reorder(FunctionOpInterface function, Block &block, AccessAnalysis
   if (block.getOps<CollectiveOp>().empty() || !block.getOps<WaitOp>().empty())
     return;
   ActionGraph graph(block, analysis);
-  BlockWriter(block, graph, lastTicket).write(schedule(graph, bucket));
+  BlockWriter(block, graph, lastTicket).write(schedule(graph, {bucket, trail}));
   remarkCollectives(function, block);
 }
 

@@ -57,8 +57,8 @@ ActionGraph::ActionGraph(Block &block, AccessAnalysis &analysis) {
     actions.push_back(std::move(action));
   }
   connect(analysis);
-  setGroups();
   setCosts();
+  setGroups();
 }
 
 void ActionGraph::connect(AccessAnalysis &analysis) {
@@ -98,27 +98,45 @@ void ActionGraph::connect(AccessAnalysis &analysis) {
     for (unsigned other : action.before)
       actions[other].after.push_back(index);
   }
-  for (Action &action : llvm::reverse(actions))
-    action.leadsToCollective = llvm::any_of(
-        action.after, [&](unsigned next) { return actions[next].collective || actions[next].leadsToCollective; });
+  for (Action &action : llvm::reverse(actions)) {
+    action.feedsCollective = llvm::any_of(action.after, [&](unsigned next) { return static_cast<bool>(actions[next].collective); });
+    action.leadsToCollective = action.feedsCollective || llvm::any_of(action.after, [&](unsigned next) { return actions[next].leadsToCollective; });
+  }
 }
 
-void ActionGraph::setGroups() {
-  unsigned group = 0;
+/// A run of calls that takes less than this share of the longest one's time is counted to the next one: it gives too little time to gather for that.
+static constexpr double kSmallRun = 0.125;
+
+/// Numbers the runs of calls for one instance.
+static void numberRuns(MutableArrayRef<Action> actions) {
+  SmallVector<double> costs(1);
+  SmallVector<unsigned> runs;
   StringRef instance;
-  for (Action &action : actions) {
+  for (const Action &action : actions) {
     if (auto call = dyn_cast<CallOp>(action.op); call && call.getInstance() != instance) {
       instance = call.getInstance();
-      ++group;
+      costs.push_back(0);
     }
+    runs.push_back(costs.size() - 1);
+    if (!action.collective && !isa<LoopOp>(action.op))
+      costs.back() += action.cost;
+  }
+  double small = kSmallRun * *llvm::max_element(costs);
+  unsigned group = 0, last = 0;
+  for (auto [action, run] : llvm::zip_equal(actions, runs)) {
+    for (; last < run; ++last)
+      group += costs[last] >= small;
     action.group = group;
     // What follows a loop is not done ahead of it.
     if (isa<LoopOp>(action.op)) {
       action.group = group + 1;
-      group += 2;
-      instance = "";
+      group += 3;
     }
   }
+}
+
+void ActionGraph::setGroups() {
+  numberRuns(actions);
   auto sumBytes = [](ValueRange buffers) {
     int64_t bytes = 0;
     for (Value buffer : buffers)
@@ -128,6 +146,7 @@ void ActionGraph::setGroups() {
   auto grows = [&](Action &action) { return sumBytes(action.collective.getTargets()) > sumBytes(action.collective.getSources()); };
   for (Action &action : actions)
     if (action.collective && !grows(action) && !action.before.empty()) {
+      action.trails = true;
       action.group = 0;
       for (unsigned before : action.before)
         action.group = std::max(action.group, actions[before].group);
@@ -139,8 +158,10 @@ void ActionGraph::setGroups() {
         action.group = std::min(action.group, actions[after].group);
     }
   for (Action &action : actions)
-    for (unsigned before : action.before)
+    for (unsigned before : action.before) {
       action.group = std::max(action.group, actions[before].group);
+      action.trails |= actions[before].trails && actions[before].group == action.group;
+    }
 }
 
 void ActionGraph::setCosts() {
@@ -150,7 +171,11 @@ void ActionGraph::setCosts() {
     action.cost = action.collective ? kLatencyBytes + action.collective.getBytesSent() : getComputeCost(action.op, known);
     (action.collective ? communicating : computing) += action.cost;
   }
-  for (Action &action : actions)
+  for (Action &action : llvm::reverse(actions)) {
     if (action.collective)
       action.cost *= computing / communicating;
+    for (unsigned after : action.after)
+      action.tail = std::max(action.tail, actions[after].tail);
+    action.tail += action.cost;
+  }
 }

@@ -13,13 +13,17 @@ struct Action {
   CollectiveOp collective;
   /// Actions that must come before and after, as indices.
   llvm::SmallVector<unsigned> before, after;
-  /// Which run of calls for one layer it belongs to; never less than that of an action before it. A collective whose target is larger than its
-  /// source belongs to its first reader, any other one to its last writer.
+  /// Which run of calls for one layer it belongs to, small ones being counted to the next layer; never less than that of an action before it. A
+  /// collective whose target is larger than its source belongs to its first reader, any other one to its last writer.
   unsigned group = 0;
-  /// A collective comes after it.
-  bool leadsToCollective = false;
+  /// It is a collective that makes something smaller or sums it up, or what its group does with that: no later group is held up by it.
+  bool trails = false;
+  /// A collective comes right after it, or after what comes after it.
+  bool feedsCollective = false, leadsToCollective = false;
   /// Time on its stream, in one unit for computing and communicating.
   double cost = 0;
+  /// The cost of the longest chain from it to the block's end, itself included.
+  double tail = 0;
 };
 
 /// The actions of a block in their order, with what each needs. The block must hold no waits.
@@ -34,8 +38,8 @@ public:
 
 private:
   void connect(AccessAnalysis &analysis);
-  void setGroups();
   void setCosts();
+  void setGroups();
 };
 
 } // namespace primus::step

@@ -1,5 +1,6 @@
 // RUN: primus-opt %s --step-overlap="bucket=100 unroll=0" | FileCheck %s
 // RUN: primus-opt %s --step-overlap=bucket=100 | FileCheck %s --check-prefix=UNROLLED
+// RUN: primus-opt %s --step-overlap="bucket=100 trail=0" | FileCheck %s --check-prefix=TRAIL
 // RUN: primus-opt %s --step-overlap --step-plan-memory --verify-phase=phase=step
 
 module attributes {graph.mesh = #graph.mesh<"fsdp" = 2, "tp" = 2>} {
@@ -85,13 +86,22 @@ module attributes {graph.mesh = #graph.mesh<"fsdp" = 2, "tp" = 2>} {
   // CHECK:         step.call @forward({{.*}}) instance "layers.0"
   // CHECK-NEXT:    step.wait [[N]]
   // CHECK-NEXT:    step.call @forward(%{{.*}}, %[[W1]], %{{.*}}) instance "layers.1"
-  // The first round's last gradients are reduced while the second round has begun.
+  // Gathers for the second round take the link before the first round's gradients, which are reduced behind its beginning.
   // UNROLLED-LABEL: step.program @p(
   // UNROLLED-NOT:     step.loop
+  // UNROLLED:         step.call @backward({{.*}}) instance "layers.1"
+  // UNROLLED:         step.collective all_gather over ["fsdp"] {{.*}} instance "layers.1"
   // UNROLLED:         step.call @backward({{.*}}) instance "layers.0"
-  // UNROLLED:         step.collective reduce_scatter sum over ["fsdp"] {{.*}} ticket [[R:[0-9]+]]
   // UNROLLED:         step.call @forward({{.*}}) instance "layers.0"
+  // UNROLLED:         step.collective reduce_scatter sum over ["fsdp"] {{.*}} ticket [[R:[0-9]+]]
   // UNROLLED:         step.wait [[R]]
+  // UNROLLED-NEXT:    step.call @accumulate({{.*}}) instance "layers.1"
+  // No layer is behind a reduction that is not done.
+  // TRAIL-LABEL: step.program @p(
+  // TRAIL:         step.call @backward({{.*}}) instance "layers.1"
+  // TRAIL:         step.collective reduce_scatter sum over ["fsdp"]
+  // TRAIL:         step.call @accumulate({{.*}}) instance "layers.1"
+  // TRAIL:         step.call @backward({{.*}}) instance "layers.0"
   step.program @p(%x: memref<16xf32> {step.name = "x"}, %a: memref<8xf32> {step.name = "a"}, %b: memref<8xf32> {step.name = "b"},
                   %b2: memref<8xf32> {step.name = "b2"}, %s: memref<8xf32> {step.name = "s"}, %z: memref<16xf32> {step.name = "z"}) arena 0 {
     step.loop 2 {
