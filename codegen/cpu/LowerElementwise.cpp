@@ -1,7 +1,7 @@
 //===- LowerElementwise.cpp - Arithmetic on tiles -------------------------===//
 
+#include "codegen/common/MathFunctions.h"
 #include "codegen/cpu/KernelLowering.h"
-#include "codegen/cpu/MathFunctions.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -23,6 +23,12 @@ static Type withElement(Type type, Type element) {
 static bool isNativeMath(Operation *op) {
   return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp, math::FloorOp, math::FmaOp, math::RoundEvenOp,
              math::SqrtOp, math::TruncOp>(op);
+}
+
+/// Whether there is an instruction that multiplies by powers of two.
+static bool hasScale(Type type, const CpuTarget &target) {
+  auto vector = dyn_cast<VectorType>(type);
+  return vector && vector.getDimSize(0) == 16 && target.has("avx512f");
 }
 
 LogicalResult KernelLowering::lowerConstant(arith::ConstantOp op) {
@@ -122,15 +128,21 @@ FailureOr<Value> KernelLowering::lowerElement(Operation *op, ValueRange operands
   bool narrow = computesInF32(op->getResult(0).getType());
   Type type = narrow ? withElement(result, b.getF32Type()) : result;
 
+  auto scale = [&](Value x, Value number, Value) {
+    Value mask = arith::ConstantOp::create(b, b.getI16IntegerAttr(-1));
+    constexpr int64_t currentRounding = 4;
+    Value rounding = b.constantInt(b.getI32Type(), currentRounding);
+    return b.intrinsic("llvm.x86.avx512.mask.scalef.ps.512", x.getType(), {x, number, x, mask, rounding});
+  };
   Value value;
   if (isa<arith::ExtFOp, arith::TruncFOp>(op) && inputs[0].getType() == type) {
     value = inputs[0];
   } else if (op->getDialect() == b.getContext()->getLoadedDialect<math::MathDialect>() && !isNativeMath(op)) {
-    value = expandMathFunction(b, op, inputs);
+    value = expandMathFunction(b, op, inputs, hasScale(type, target) ? ScaleByPower(scale) : ScaleByPower());
     if (!value)
       return op->emitOpError() << "of " << getElementTypeOrSelf(op->getOperand(0).getType())
                                << " has no expansion for the CPU; compute it in f32 from the functions that have one "
-                                  "(codegen/cpu/MathFunctions.h)";
+                                  "(codegen/common/MathFunctions.h)";
   } else {
     OperationState state(b.getLoc(), op->getName(), inputs, type, op->getAttrs());
     Operation *clone = b.create(state);

@@ -1,9 +1,9 @@
-//===- KernelLowering.h - One tile program for one wave ----------*- C++ -*-===//
+//===- KernelLowering.h - One tile program for one workgroup -----*- C++ -*-===//
 //
-// Translates a kernel.func op by op. A tile becomes a vector of the registers that each lane holds of it
-// (LaneLayout.h), so elementwise arithmetic stays what it was on another type. Memory is accessed through buffer
-// resources: an access whose offset lies outside reads zero or is dropped, which makes masked edges a select of offsets
-// and no branch.
+// Translates a kernel.func op by op. A tile becomes the vectors of registers that each lane holds of it (LaneLayout.h),
+// so elementwise arithmetic stays what it was on other types. Memory is accessed through buffer resources: an access
+// whose offset lies outside reads zero or is dropped, which makes masked edges a select of offsets and no branch.
+// Scalars are the same in all lanes. Indices are i32, or i64 where their range needs it.
 //
 //===----------------------------------------------------------------------===//
 
@@ -14,13 +14,19 @@
 #include "ir/kernel/KernelDialect.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/IR/IRMapping.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 
 namespace primus::codegen::hip {
 
 using mlir::LogicalResult;
 using mlir::Value;
+
+/// What stands for a value: the vectors of a tile, in the order of its layout's registers, or one scalar.
+using Parts = llvm::SmallVector<Value>;
+
+/// Bytes of an element or a buffer in memory; truth values are bytes there.
+int64_t getElementBytes(mlir::Type element);
+int64_t getBufferBytes(mlir::MemRefType type);
 
 /// A tile in memory, as a load or store states it.
 struct TileAccess {
@@ -29,15 +35,17 @@ struct TileAccess {
   llvm::ArrayRef<int64_t> dims, shape;
   bool inbounds;
   double pad = 0;
-  /// Moves the tile along its dimension `stepDim` by `step` (i32), a multiple of `stepDivisor`; null: not at all.
-  /// Elements beyond the tile's shape in this dimension read as zero.
+  /// Moves the tile along its dimension `stepDim` by `step` (i32, the same in all lanes), a multiple of `stepDivisor`;
+  /// null: not at all. Elements beyond the tile's shape in this dimension read as zero.
   Value step = {};
   int64_t stepDim = 0, stepDivisor = 0;
 };
 
 class KernelLowering {
 public:
-  KernelLowering(kernel::FuncOp kernel, mlir::OpBuilder &builder) : b(kernel.getLoc(), builder), kernel(kernel) {}
+  /// `chip` is gfx942 or gfx950.
+  KernelLowering(kernel::FuncOp kernel, llvm::StringRef chip, mlir::OpBuilder &builder)
+      : b(kernel.getLoc(), builder), kernel(kernel), chip(chip), shape(KernelShape::of(kernel)) {}
 
   /// Builds an llvm.func before the kernel, which stays. Emits a located error where the kernel needs what is not
   /// supported.
@@ -47,54 +55,131 @@ private:
   // LowerKernels.cpp
   LogicalResult checkArguments();
   void startFunction(mlir::LLVM::LLVMFuncOp function);
+  LogicalResult checkTypes(mlir::Operation *op);
   LogicalResult lowerBlock(mlir::Block &block);
   LogicalResult lowerOp(mlir::Operation &op);
   LogicalResult lowerFor(mlir::scf::ForOp op);
   LogicalResult lowerIf(mlir::scf::IfOp op);
-  LogicalResult lowerElementwise(mlir::Operation &op);
-  void lowerRsqrt(mlir::Operation &op);
   LogicalResult lowerProgramId(kernel::ProgramIdOp op);
-  /// The type of what stands for a value of that type; null after an error at `op`.
-  mlir::Type convert(mlir::Type type, mlir::Operation *op);
-  mlir::FailureOr<LaneLayout> getLayout(mlir::Type type, mlir::Operation *op);
+  /// The parts of values one after the other, as they become those of `to`: indices take the width that they have there.
+  Parts flatten(mlir::ValueRange values, mlir::ValueRange to);
+  /// Defines `values` from their parts one after the other.
+  void distribute(mlir::ValueRange parts, mlir::ValueRange values);
+  /// Types of the parts that stand for a value.
+  llvm::SmallVector<mlir::Type> getPartTypes(Value value);
+
+  // LowerElementwise.cpp
+  LogicalResult lowerConstant(mlir::arith::ConstantOp op);
+  LogicalResult lowerElementwise(mlir::Operation &op);
+  LogicalResult lowerIndexArithmetic(mlir::Operation &op);
+  mlir::FailureOr<Value> lowerElement(mlir::Operation &op, mlir::ValueRange operands, mlir::Type result);
 
   // LowerMemory.cpp
   LogicalResult lowerLoad(kernel::LoadOp op);
   LogicalResult lowerStore(kernel::StoreOp op);
-  Value load(const TileAccess &access, const LaneLayout &layout);
-  void store(Value value, const TileAccess &access, const LaneLayout &layout);
-  Value loadScalar(const TileAccess &access);
+  Parts load(const TileAccess &access, const LaneLayout &layout);
+  void store(llvm::ArrayRef<Value> parts, const TileAccess &access, const LaneLayout &layout);
+  /// A resource for `bytes` bytes from `pointer` on.
+  Value makeResource(Value pointer, int64_t bytes);
   class Addresses;
 
   // LowerShape.cpp
   LogicalResult lowerReduce(kernel::ReduceOp op);
   LogicalResult lowerBroadcast(kernel::BroadcastOp op);
   LogicalResult lowerIota(kernel::IotaOp op);
-  /// The value of the lane whose number differs in one bit.
+  LogicalResult lowerTranspose(kernel::TransposeOp op);
+  /// The value of the lane whose number differs in one bit, of any type of up to 64 bits.
   Value exchange(Value scalar, unsigned bit);
   Value combine(kernel::ReduceKind kind, Value a, Value b);
+  /// Replaces elements beyond the tile's shape by the neutral element.
+  Parts neutralisePadding(kernel::ReduceOp op, const LaneLayout &layout, Parts parts);
+  /// Combines scalars over the lanes of a wave that differ in the bits `bits` of their number.
+  Value combineLanes(kernel::ReduceKind kind, Value scalar, int64_t bits);
+  /// Combines the scalars of all lanes of a wave; the result is in a scalar register.
+  Value combineWave(kernel::ReduceKind kind, Value scalar);
+  /// Combines scalars over the waves that differ in the bits `bits` of their number, through LDS.
+  Parts combineWaves(kernel::ReduceKind kind, llvm::ArrayRef<Value> scalars, int64_t bits, bool uniform);
+
+  // ConvertLayout.cpp
+  /// The same tile in another layout.
+  Parts convertLayout(llvm::ArrayRef<Value> parts, const LaneLayout &from, const LaneLayout &to);
+  /// Where every lane has the elements that it needs; nothing elsewhere.
+  std::optional<Parts> permuteRegisters(llvm::ArrayRef<Value> parts, const LaneLayout &from, const LaneLayout &to);
 
   // LowerDot.cpp
   LogicalResult lowerDot(kernel::DotOp op);
 
+  // Lds.cpp: memory that the waves of a workgroup share, one array per kernel. What was allocated later is released
+  // earlier.
+  /// The offset of so many bytes, aligned to 16.
+  int64_t allocateLds(int64_t bytes);
+  void releaseLds(int64_t offset);
+  /// The address `offset` + `bytes` (i32, optional).
+  Value getLdsPointer(int64_t offset, Value bytes = {});
+  /// Waits until all waves are here and what they wrote to LDS can be read. Every user of a region puts one between its
+  /// writes and its reads, and, since others may still read what it overwrites, one before the first write
+  /// (startLds does, where that may be).
+  void ldsBarrier();
+  void startLds();
+  LogicalResult finishLds();
+
   // Building blocks
   Value i32(int64_t value);
+  Value i64(int64_t value);
+  /// An index, as lowered, with 32 or 64 bits.
+  Value getIndex(Value index, unsigned bits);
+  /// How many bits all values of an index need: 32 or 64.
+  unsigned getIndexBits(Value index);
+  Value cast(Value integer, unsigned bits);
+  /// A scalar that is the same in all lanes, in scalar registers.
+  Value makeUniform(Value scalar);
+  Value add(Value x, Value y);
+  Value mul(Value x, int64_t factor);
   Value extract(Value vector, int64_t position);
   Value slice(Value vector, int64_t first, int64_t count);
   Value fromElements(llvm::ArrayRef<Value> scalars);
-  /// What the lane's number adds to a coordinate.
-  Value getLaneCoordinate(const LaneLayout &layout, unsigned coordinate);
+  /// Element `number` of a tile in registers.
+  Value getElement(llvm::ArrayRef<Value> parts, const LaneLayout &layout, int64_t number);
+  /// A tile from its elements in the order of a layout's registers.
+  Parts makeParts(llvm::ArrayRef<Value> elements, const LaneLayout &layout);
+  LaneLayout getLayout(mlir::Type type) {
+    return LaneLayout::get(mlir::cast<mlir::RankedTensorType>(type), shape);
+  }
+  /// What the bits `bits` of the thread's number add to a coordinate, times `scale`; null: nothing. Bits of the wave's
+  /// number give a value that is the same in all lanes.
+  Value getThreadCoordinate(const LaneLayout &layout, unsigned coordinate, unsigned firstBit, unsigned endBit);
+  Value getLaneCoordinate(const LaneLayout &layout, unsigned coordinate) {
+    return getThreadCoordinate(layout, coordinate, 0, kWaveBits);
+  }
+  Value getWaveCoordinate(const LaneLayout &layout, unsigned coordinate) {
+    return getThreadCoordinate(layout, coordinate, kWaveBits, layout.threads.size());
+  }
+  /// True in the one lane (of lanes that hold copies, which `copies` has the bits of) with the lowest number; null if
+  /// there are no others.
+  Value isFirstCopy(int64_t copies);
+
+  void define(Value value, Parts parts) { values[value] = std::move(parts); }
+  llvm::ArrayRef<Value> getParts(Value value) { return values.find(value)->second; }
+  Value getScalar(Value value) { return values.find(value)->second.front(); }
 
   mlir::ImplicitLocOpBuilder b;
   kernel::FuncOp kernel;
-  mlir::IRMapping values;
+  llvm::StringRef chip;
+  const KernelShape shape;
+  llvm::DenseMap<Value, Parts> values;
   IndexRanges ranges;
-  /// The number of this lane, and of this program instance, as i32.
-  Value lane, instance;
+  /// The pointers of arguments. Their resources are the arguments' parts.
+  llvm::DenseMap<Value, Value> pointers;
+  /// The numbers of this lane in its wave, of the wave in the workgroup (the same in all lanes), and of this program
+  /// instance, as i32.
+  Value lane, wave, instance;
+  mlir::LLVM::GlobalOp lds;
+  int64_t ldsTop = 0, ldsSize = 0;
+  bool ldsUsed = false;
 };
 
-/// Replaces every kernel of a module by an llvm.func, in the LLVM and ROCDL dialects, that one wave runs per program
-/// instance.
+/// Replaces every kernel of a module by an llvm.func, in the LLVM and ROCDL dialects, that a workgroup runs per program
+/// instance. The module's `primus.target` is the chip.
 LogicalResult lowerKernels(mlir::ModuleOp module);
 
 } // namespace primus::codegen::hip

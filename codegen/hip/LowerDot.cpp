@@ -2,20 +2,31 @@
 
 #include "codegen/hip/KernelLowering.h"
 #include "codegen/hip/Mfma.h"
-#include "ir/kernel/TargetTraits.h"
-
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace primus;
 using namespace primus::codegen;
 using namespace primus::codegen::hip;
 
-/// `layout` of the block of a tile that starts at `first`.
-static LaneLayout shift(LaneLayout layout, TilePosition first) {
-  for (TilePosition &position : layout.registers)
-    for (unsigned coordinate = 0; coordinate < 2; ++coordinate)
-      position[coordinate] += first[coordinate];
+/// Operand blocks of successive MFMA 32x32, 32 rows (left, `fast` 0) or columns (right, 1) of `depth` elements of the
+/// contraction: bits 0 to 4 of the lane are the row or column, and bit 5 chooses the half of the depth. (Same source as
+/// LaneLayout's, A i = lane % 32, A k = 4 floor(lane / 32) + j. The order along k is free as long as both operands
+/// agree, so a lane holds as many neighbours as it loads at once.)
+static LaneLayout getOperand(unsigned fast, int64_t depth, TilePosition first, const LaneLayout &result) {
+  LaneLayout layout;
+  layout.threads.resize(result.threads.size());
+  for (unsigned bit = 0; bit < 5; ++bit)
+    layout.threads[bit][fast] = int64_t(1) << bit;
+  layout.threads[5][1 - fast] = depth / 2;
+  for (unsigned bit = kWaveBits; bit < result.threads.size(); ++bit)
+    layout.threads[bit][fast] = result.threads[bit][fast];
+  for (int64_t k = 0; k < depth / 2; ++k) {
+    TilePosition position{0, 0};
+    position[fast] = first[fast];
+    position[1 - fast] = k;
+    layout.registers.push_back(position);
+  }
+  layout.partSize = depth / 2;
   return layout;
 }
 
@@ -25,7 +36,6 @@ LogicalResult KernelLowering::lowerDot(kernel::DotOp op) {
     return op.emitOpError("must multiply tiles that come straight from memory, padded with zeros, on AMD GPUs");
   auto lhsType = cast<RankedTensorType>(lhs.getType()), rhsType = cast<RankedTensorType>(rhs.getType());
   int64_t rows = lhsType.getShape()[0], depth = lhsType.getShape()[1], columns = rhsType.getShape()[1];
-  std::string chip = kernel::TargetTraits::get(op->getParentOfType<ModuleOp>()).name;
   const Mfma *mfma = findMfma(chip, lhsType.getElementType(), 32);
   if (!mfma || rhsType.getElementType() != lhsType.getElementType())
     return op.emitOpError("multiplies ") << lhsType.getElementType() << " with " << rhsType.getElementType()
@@ -35,11 +45,16 @@ LogicalResult KernelLowering::lowerDot(kernel::DotOp op) {
 
   // Each lane loads 16 bytes of a row at a time: several instructions' share.
   int64_t perLane = 128 / lhsType.getElementTypeBitWidth(), chunk = 2 * perLane;
-  Value acc = values.lookup(op.getAcc());
-  int64_t rowBlocks = rows / 32, columnBlocks = columns / 32;
-  SmallVector<Value> blocks;
-  for (int64_t block = 0; block < rowBlocks * columnBlocks; ++block)
-    blocks.push_back(slice(acc, 16 * block, 16));
+  LaneLayout result = getLayout(op.getType());
+  Parts blocks(getParts(op.getAcc()));
+  SmallVector<TilePosition> rowBlocks, columnBlocks;
+  for (size_t number = 0; number < result.registers.size(); number += 16) {
+    TilePosition first = result.registers[number];
+    if (first[1] == 0)
+      rowBlocks.push_back(first);
+    if (first[0] == 0)
+      columnBlocks.push_back(first);
+  }
 
   auto addChunk = [&](Value step, ValueRange sums) {
     auto loadBlock = [&](kernel::LoadOp load, RankedTensorType type, int64_t stepDim, const LaneLayout &layout) {
@@ -48,18 +63,19 @@ LogicalResult KernelLowering::lowerDot(kernel::DotOp op) {
       access.step = step;
       access.stepDim = stepDim;
       access.stepDivisor = chunk;
-      return this->load(access, layout);
+      return this->load(access, layout).front();
     };
     SmallVector<Value> left, right, next;
-    for (int64_t block = 0; block < rowBlocks; ++block)
-      left.push_back(loadBlock(lhs, lhsType, 1, shift(LaneLayout::getMfmaLeft(chunk), {32 * block, 0})));
-    for (int64_t block = 0; block < columnBlocks; ++block)
-      right.push_back(loadBlock(rhs, rhsType, 0, shift(LaneLayout::getMfmaRight(chunk), {0, 32 * block})));
+    for (TilePosition first : rowBlocks)
+      left.push_back(loadBlock(lhs, lhsType, 1, getOperand(0, chunk, first, result)));
+    for (TilePosition first : columnBlocks)
+      right.push_back(loadBlock(rhs, rhsType, 0, getOperand(1, chunk, first, result)));
+    // The transposed product: operands change places.
     for (auto [number, sum] : llvm::enumerate(sums)) {
       Value product = sum;
       for (int64_t first = 0; first < perLane; first += mfma->perLane())
-        product = emitMfma(b, *mfma, slice(left[number / columnBlocks], first, mfma->perLane()),
-                           slice(right[number % columnBlocks], first, mfma->perLane()), product);
+        product = emitMfma(b, *mfma, slice(right[number % columnBlocks.size()], first, mfma->perLane()),
+                           slice(left[number / columnBlocks.size()], first, mfma->perLane()), product);
       next.push_back(product);
     }
     return next;
@@ -69,16 +85,12 @@ LogicalResult KernelLowering::lowerDot(kernel::DotOp op) {
   // reassembled for every instruction.
   blocks = addChunk(i32(0), blocks);
   if (depth > chunk) {
-    auto at = [&](int64_t number) -> Value { return arith::ConstantIndexOp::create(b, number); };
-    auto loop = scf::ForOp::create(b, at(chunk), at(llvm::alignTo(depth, chunk)), at(chunk), blocks);
+    auto loop = scf::ForOp::create(b, i32(chunk), i32(llvm::alignTo(depth, chunk)), i32(chunk), blocks);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
-    Value step = arith::IndexCastOp::create(b, b.getI32Type(), loop.getInductionVar());
-    scf::YieldOp::create(b, addChunk(step, loop.getRegionIterArgs()));
-    blocks = SmallVector<Value>(loop.getResults());
+    scf::YieldOp::create(b, addChunk(loop.getInductionVar(), loop.getRegionIterArgs()));
+    blocks = Parts(loop.getResults());
   }
-  for (auto [block, sum] : llvm::enumerate(blocks))
-    acc = vector::InsertStridedSliceOp::create(b, sum, acc, static_cast<int64_t>(16 * block), int64_t(1));
-  values.map(op.getResult(), acc);
+  define(op, std::move(blocks));
   return success();
 }

@@ -1,6 +1,8 @@
-//===- LowerKernels.cpp - Functions, control flow and arithmetic ----------===//
+//===- LowerKernels.cpp - Functions, control flow and building blocks -----===//
 
 #include "codegen/hip/KernelLowering.h"
+
+#include "ir/kernel/TargetTraits.h"
 
 #include "mlir/Dialect/LLVMIR/ROCDLDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -15,25 +17,32 @@ using namespace primus::codegen::hip;
 // Types
 //===----------------------------------------------------------------------===//
 
-FailureOr<LaneLayout> KernelLowering::getLayout(Type type, Operation *op) {
-  if (std::optional<LaneLayout> layout = LaneLayout::get(cast<RankedTensorType>(type)))
-    return *layout;
-  op->emitOpError("has a tile of type ") << type <<
-      ", whose layout across a wave is not defined; tiles are [n], with n a power of two or a "
-                                         << "multiple of 64, or [m, n] with multiples of 32 or 1";
-  return failure();
+SmallVector<Type> KernelLowering::getPartTypes(Value value) {
+  Type type = value.getType();
+  if (type.isIndex())
+    return {b.getIntegerType(getIndexBits(value))};
+  auto tile = dyn_cast<RankedTensorType>(type);
+  if (!tile)
+    return {type};
+  LaneLayout layout = getLayout(tile);
+  return SmallVector<Type>(layout.getParts(), VectorType::get(layout.partSize, tile.getElementType()));
 }
 
-Type KernelLowering::convert(Type type, Operation *op) {
-  auto tensor = dyn_cast<RankedTensorType>(type);
-  if (!tensor)
-    return type;
-  FailureOr<LaneLayout> layout = getLayout(type, op);
-  if (failed(layout))
-    return {};
-  // Numbers of elements fit in 32 bits, as do all offsets.
-  Type element = tensor.getElementType();
-  return VectorType::get(layout->registers.size(), element.isIndex() ? b.getI32Type() : element);
+LogicalResult KernelLowering::checkTypes(Operation *op) {
+  // A lane has 512 registers of 32 bits; beyond that compile time explodes.
+  constexpr int64_t most = 1024;
+  for (Value result : op->getResults()) {
+    auto tile = dyn_cast<RankedTensorType>(result.getType());
+    if (!tile)
+      continue;
+    if (tile.getRank() < 1 || tile.getRank() > 2 || tile.getNumElements() == 0 || tile.getElementType().isIndex())
+      return op->emitOpError() << "has a tile of type " << tile
+                               << "; GPUs need tiles of numbers with one or two positive dimensions";
+    if (llvm::divideCeil(tile.getNumElements(), shape.getThreads()) > most)
+      return op->emitOpError() << "has a tile of type " << tile << ", more than " << most
+                               << " elements a lane; loop over smaller tiles";
+  }
+  return success();
 }
 
 //===----------------------------------------------------------------------===//
@@ -43,37 +52,33 @@ Type KernelLowering::convert(Type type, Operation *op) {
 LogicalResult KernelLowering::checkArguments() {
   for (auto [number, type] : llvm::enumerate(kernel.getArgumentTypes())) {
     auto memref = cast<MemRefType>(type);
-    Type element = memref.getElementType();
-    if (!element.isIntOrFloat() || !memref.getLayout().isIdentity())
+    if (!memref.getElementType().isIntOrFloat() || !memref.getLayout().isIdentity())
       return kernel.emitOpError("argument #") << number << " of type " << type << " is no packed buffer of numbers";
-    // Offsets are 32 bits, and the last one says "outside".
-    int64_t bytes = llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
-    if (memref.getNumElements() > (int64_t(1) << 31) / bytes)
-      return kernel.emitOpError("argument #") << number <<
-          " has more than 2 GiB, which one buffer resource does not address";
   }
   return success();
 }
 
 void KernelLowering::startFunction(LLVM::LLVMFuncOp function) {
+  int64_t threads = shape.getThreads();
   function->setAttr(ROCDL::ROCDLDialect::getKernelFuncAttrName(), b.getUnitAttr());
-  function->setAttr("rocdl.reqd_work_group_size", b.getDenseI32ArrayAttr({kWaveLanes, 1, 1}));
-  function->setAttr("rocdl.flat_work_group_size", b.getStringAttr("64,64"));
+  function->setAttr("rocdl.reqd_work_group_size", b.getDenseI32ArrayAttr({static_cast<int32_t>(threads), 1, 1}));
+  function->setAttr("rocdl.flat_work_group_size", b.getStringAttr(llvm::formatv("{0},{0}", threads).str()));
   Block *entry = function.addEntryBlock(b);
   b.setInsertionPointToStart(entry);
 
-  lane = ROCDL::ThreadIdXOp::create(b, b.getI32Type(), LLVM::ConstantRangeAttr::get(b.getContext(), 32, 0, kWaveLanes));
+  Value thread = ROCDL::ThreadIdXOp::create(b, b.getI32Type(),
+                                            LLVM::ConstantRangeAttr::get(b.getContext(), 32, 0, threads));
+  lane = thread;
+  wave = i32(0);
+  if (threads > kWaveLanes) {
+    lane = arith::AndIOp::create(b, thread, i32(kWaveLanes - 1));
+    Value number = arith::ShRUIOp::create(b, thread, i32(kWaveBits));
+    wave = ROCDL::ReadfirstlaneOp::create(b, b.getI32Type(), number);
+  }
   instance = ROCDL::BlockIdXOp::create(b, b.getI32Type());
-  // Format and flags of a raw buffer, see AMDGPUToROCDL.
-  constexpr int64_t rawBuffer = (7 << 12) | (4 << 15);
-  auto resource = LLVM::LLVMPointerType::get(b.getContext(), 8);
   for (auto [argument, pointer] : llvm::zip_equal(kernel.getBody().getArguments(), entry->getArguments())) {
-    auto memref = cast<MemRefType>(argument.getType());
-    int64_t bytes = memref.getNumElements() * llvm::divideCeil(memref.getElementTypeBitWidth(), 8);
-    Value stride = LLVM::ConstantOp::create(b, b.getI16Type(), b.getI16IntegerAttr(0));
-    Value records = LLVM::ConstantOp::create(b, b.getI64Type(), b.getI64IntegerAttr(bytes));
-    values.map(argument, ROCDL::MakeBufferRsrcOp::create(b, resource, pointer, stride, records,
-                                                         i32(rawBuffer)).getResult());
+    pointers[argument] = pointer;
+    define(argument, {makeResource(pointer, getBufferBytes(cast<MemRefType>(argument.getType())))});
   }
 }
 
@@ -86,16 +91,19 @@ LogicalResult KernelLowering::lower() {
   b.setInsertionPoint(kernel);
   auto function = LLVM::LLVMFuncOp::create(b, kernel.getName(), type);
   startFunction(function);
-  if (succeeded(lowerBlock(kernel.getBody().front())))
+  if (succeeded(lowerBlock(kernel.getBody().front())) && succeeded(finishLds()))
     return success();
   function.erase();
+  if (lds)
+    lds.erase();
   return failure();
 }
 
 LogicalResult KernelLowering::lowerBlock(Block &block) {
   for (Operation &op : block) {
     b.setLoc(op.getLoc());
-    if (failed(lowerOp(op)))
+    // What a dot reads is no tile in registers.
+    if ((!isa<kernel::LoadOp>(op) && failed(checkTypes(&op))) || failed(lowerOp(op)))
       return failure();
   }
   return success();
@@ -110,6 +118,7 @@ LogicalResult KernelLowering::lowerOp(Operation &op) {
       .Case([&](kernel::ReduceOp op) { return lowerReduce(op); })
       .Case([&](kernel::BroadcastOp op) { return lowerBroadcast(op); })
       .Case([&](kernel::IotaOp op) { return lowerIota(op); })
+      .Case([&](kernel::TransposeOp op) { return lowerTranspose(op); })
       .Case([&](kernel::ReturnOp) {
         LLVM::ReturnOp::create(b, ValueRange());
         return success();
@@ -117,12 +126,10 @@ LogicalResult KernelLowering::lowerOp(Operation &op) {
       .Case([&](scf::ForOp op) { return lowerFor(op); })
       .Case([&](scf::IfOp op) { return lowerIf(op); })
       .Case([&](scf::YieldOp op) {
-        SmallVector<Value> results;
-        for (Value result : op.getResults())
-          results.push_back(values.lookup(result));
-        scf::YieldOp::create(b, results);
+        scf::YieldOp::create(b, flatten(op.getResults(), op->getParentOp()->getResults()));
         return success();
       })
+      .Case([&](arith::ConstantOp op) { return lowerConstant(op); })
       .Default([&](Operation *op) { return lowerElementwise(*op); });
 }
 
@@ -138,39 +145,56 @@ LogicalResult KernelLowering::lowerProgramId(kernel::ProgramIdOp op) {
     id = arith::DivUIOp::create(b, id, i32(inner));
   if (dim != 0)
     id = arith::RemUIOp::create(b, id, i32(grid[dim]));
-  values.map(op.getResult(), arith::IndexCastOp::create(b, b.getIndexType(), id).getResult());
+  define(op, {id});
   return success();
 }
 
 //===----------------------------------------------------------------------===//
-// Control flow and arithmetic
+// Control flow
 //===----------------------------------------------------------------------===//
 
+Parts KernelLowering::flatten(ValueRange from, ValueRange to) {
+  Parts parts;
+  for (auto [value, target] : llvm::zip_equal(from, to)) {
+    if (target.getType().isIndex())
+      parts.push_back(getIndex(value, getIndexBits(target)));
+    else
+      llvm::append_range(parts, getParts(value));
+  }
+  return parts;
+}
+
+void KernelLowering::distribute(ValueRange parts, ValueRange to) {
+  for (Value value : to) {
+    size_t count = getPartTypes(value).size();
+    define(value, Parts(parts.take_front(count)));
+    parts = parts.drop_front(count);
+  }
+}
+
 LogicalResult KernelLowering::lowerFor(scf::ForOp op) {
-  SmallVector<Value> starts;
-  for (Value start : op.getInitArgs())
-    starts.push_back(values.lookup(start));
-  auto loop = scf::ForOp::create(b, values.lookup(op.getLowerBound()), values.lookup(op.getUpperBound()),
-                                 values.lookup(op.getStep()), starts);
+  unsigned bits = getIndexBits(op.getInductionVar());
+  for (Value bound : {op.getLowerBound(), op.getUpperBound(), op.getStep()})
+    bits = std::max(bits, getIndexBits(bound));
+  auto loop = scf::ForOp::create(b, getIndex(op.getLowerBound(), bits), getIndex(op.getUpperBound(), bits),
+                                 getIndex(op.getStep(), bits), flatten(op.getInitArgs(), op.getResults()));
   // It makes its own terminator where nothing is carried; the translated body brings one.
   loop.getBody()->clear();
-  values.map(op.getBody()->getArguments(), loop.getBody()->getArguments());
-  values.map(op.getResults(), loop.getResults());
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToEnd(loop.getBody());
+  define(op.getInductionVar(), {cast(loop.getInductionVar(), getIndexBits(op.getInductionVar()))});
+  distribute(loop.getRegionIterArgs(), op.getRegionIterArgs());
+  distribute(loop.getResults(), op.getResults());
   return lowerBlock(*op.getBody());
 }
 
 LogicalResult KernelLowering::lowerIf(scf::IfOp op) {
   SmallVector<Type> types;
-  for (Type type : op.getResultTypes()) {
-    types.push_back(convert(type, op));
-    if (!types.back())
-      return failure();
-  }
+  for (Value result : op.getResults())
+    llvm::append_range(types, getPartTypes(result));
   bool hasElse = !op.getElseRegion().empty();
-  auto conditional = scf::IfOp::create(b, types, values.lookup(op.getCondition()), hasElse);
-  values.map(op.getResults(), conditional.getResults());
+  auto conditional = scf::IfOp::create(b, types, getScalar(op.getCondition()), hasElse);
+  distribute(conditional.getResults(), op.getResults());
   auto lowerInto = [&](Block *from, Block *to) {
     to->clear();
     OpBuilder::InsertionGuard guard(b);
@@ -182,72 +206,57 @@ LogicalResult KernelLowering::lowerIf(scf::IfOp op) {
   return hasElse ? lowerInto(op.elseBlock(), conditional.elseBlock()) : success();
 }
 
-/// Whether an elementwise function has an instruction or an expansion in LLVM's AMDGPU backend, without a library.
-static bool hasInstruction(Operation &op) {
-  return isa<math::ExpOp, math::Exp2Op, math::LogOp, math::Log2Op, math::SqrtOp, math::RsqrtOp, math::AbsFOp,
-      math::FloorOp,
-             math::CeilOp, math::FmaOp>(op) &&
-         getElementTypeOrSelf(op.getOperand(0)).isF32();
-}
-
-LogicalResult KernelLowering::lowerElementwise(Operation &op) {
-  bool arithmetic = isa_and_nonnull<arith::ArithDialect>(op.getDialect());
-  if ((!arithmetic && !hasInstruction(op)) || op.getNumResults() != 1)
-    return op.emitOpError("has no lowering for AMD GPUs");
-  Type type = convert(op.getResult(0).getType(), &op);
-  if (!type)
-    return failure();
-  if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
-    Attribute value = constant.getValue();
-    if (auto elements = dyn_cast<DenseElementsAttr>(value)) {
-      if (!elements.isSplat())
-        return op.emitOpError("is a tile of different numbers, which has no lowering for AMD GPUs");
-      value = DenseElementsAttr::get(cast<ShapedType>(type), elements.getSplatValue<Attribute>());
-    }
-    values.map(constant.getResult(), arith::ConstantOp::create(b, cast<TypedAttr>(value)).getResult());
-    return success();
-  }
-  if (isa<math::RsqrtOp>(op)) {
-    lowerRsqrt(op);
-    return success();
-  }
-  SmallVector<Value> operands;
-  for (Value operand : op.getOperands())
-    operands.push_back(values.lookup(operand));
-  OperationState state(op.getLoc(), op.getName(), operands, type, op.getAttrs());
-  Operation *lowered = b.create(state);
-  // A product and a sum may become one operation, as on the CPU.
-  if (isa<arith::AddFOp, arith::SubFOp, arith::MulFOp>(op))
-    lowered->setAttr("fastmath", arith::FastMathFlagsAttr::get(b.getContext(), arith::FastMathFlags::contract));
-  values.map(op.getResult(0), lowered->getResult(0));
-  return success();
-}
-
-void KernelLowering::lowerRsqrt(Operation &op) {
-  // v_rsq_f32 is exact to one unit in the last place; 1 / sqrt(x) would be two long sequences.
-  Value operand = values.lookup(op.getOperand(0));
-  auto single = [&](Value x) {
-    return LLVM::CallIntrinsicOp::create(b, b.getF32Type(), b.getStringAttr("llvm.amdgcn.rsq.f32"), x).getResult(0);
-  };
-  if (!isa<VectorType>(operand.getType())) {
-    values.map(op.getResult(0), single(operand));
-    return;
-  }
-  SmallVector<Value> results;
-  for (int64_t number = 0; number < cast<VectorType>(operand.getType()).getNumElements(); ++number)
-    results.push_back(single(extract(operand, number)));
-  values.map(op.getResult(0), fromElements(results));
-}
-
 //===----------------------------------------------------------------------===//
 // Building blocks
 //===----------------------------------------------------------------------===//
 
 Value KernelLowering::i32(int64_t value) { return arith::ConstantIntOp::create(b, value, 32); }
 
+Value KernelLowering::i64(int64_t value) { return arith::ConstantIntOp::create(b, value, 64); }
+
+unsigned KernelLowering::getIndexBits(Value index) {
+  // What a loop or a branch hands on may be anything.
+  IndexRange range = ranges.get(index);
+  return llvm::isInt<32>(range.min) && llvm::isInt<32>(range.max) ? 32 : 64;
+}
+
+Value KernelLowering::cast(Value integer, unsigned bits) {
+  unsigned has = integer.getType().getIntOrFloatBitWidth();
+  if (has == bits)
+    return integer;
+  Type type = b.getIntegerType(bits);
+  return has < bits ? arith::ExtSIOp::create(b, type, integer).getResult()
+                    : arith::TruncIOp::create(b, type, integer).getResult();
+}
+
+Value KernelLowering::makeUniform(Value scalar) {
+  Type type = scalar.getType();
+  bool narrow = type.isInteger() && type.getIntOrFloatBitWidth() < 16;
+  if (narrow)
+    scalar = arith::ExtUIOp::create(b, b.getI32Type(), scalar);
+  scalar = ROCDL::ReadfirstlaneOp::create(b, scalar.getType(), scalar);
+  return narrow ? arith::TruncIOp::create(b, type, scalar).getResult() : scalar;
+}
+
+Value KernelLowering::getIndex(Value index, unsigned bits) { return cast(getScalar(index), bits); }
+
+Value KernelLowering::add(Value x, Value y) {
+  if (!x || !y)
+    return x ? x : y;
+  return arith::AddIOp::create(b, x, y);
+}
+
+Value KernelLowering::mul(Value x, int64_t factor) {
+  if (factor == 1)
+    return x;
+  return arith::MulIOp::create(b, x, arith::ConstantIntOp::create(b, x.getType(), factor));
+}
+
 Value KernelLowering::extract(Value vector, int64_t position) { return vector::ExtractOp::create(b, vector, position); }
 
 Value KernelLowering::slice(Value vector, int64_t first, int64_t count) {
+  if (count == llvm::cast<VectorType>(vector.getType()).getNumElements())
+    return vector;
   return vector::ExtractStridedSliceOp::create(b, vector, first, count, int64_t(1));
 }
 
@@ -256,30 +265,58 @@ Value KernelLowering::fromElements(ArrayRef<Value> scalars) {
   return vector::FromElementsOp::create(b, type, scalars);
 }
 
-Value KernelLowering::getLaneCoordinate(const LaneLayout &layout, unsigned coordinate) {
+Value KernelLowering::getElement(ArrayRef<Value> parts, const LaneLayout &layout, int64_t number) {
+  return extract(parts[number / layout.partSize], number % layout.partSize);
+}
+
+Parts KernelLowering::makeParts(ArrayRef<Value> elements, const LaneLayout &layout) {
+  Parts parts;
+  for (; !elements.empty(); elements = elements.drop_front(layout.partSize))
+    parts.push_back(fromElements(elements.take_front(layout.partSize)));
+  return parts;
+}
+
+Value KernelLowering::getThreadCoordinate(const LaneLayout &layout, unsigned coordinate, unsigned firstBit,
+                                          unsigned endBit) {
   Value sum;
-  for (int64_t first = 0; first < kWaveBits;) {
-    int64_t scale = layout.lanes[first][coordinate], end = first + 1;
+  for (unsigned first = firstBit; first < endBit;) {
+    int64_t scale = layout.threads[first][coordinate];
+    unsigned end = first + 1;
     // Bits of which each adds twice as much as the one before are one field.
-    while (end < kWaveBits && scale != 0 && layout.lanes[end][coordinate] == scale << (end - first))
+    while (end < endBit && scale != 0 && layout.threads[end][coordinate] == scale << (end - first))
       ++end;
     if (scale != 0) {
-      Value field = first == 0 ? lane : arith::ShRUIOp::create(b, lane, i32(first)).getResult();
-      if (end != kWaveBits)
+      unsigned shift = first < kWaveBits ? first : first - kWaveBits;
+      unsigned bits = first < kWaveBits ? kWaveBits : layout.threads.size() - kWaveBits;
+      Value field = first < kWaveBits ? lane : wave;
+      if (shift != 0)
+        field = arith::ShRUIOp::create(b, field, i32(shift));
+      if (shift + end - first != bits)
         field = arith::AndIOp::create(b, field, i32((1 << (end - first)) - 1));
-      if (scale != 1)
-        field = arith::MulIOp::create(b, field, i32(scale));
-      sum = sum ? arith::AddIOp::create(b, sum, field).getResult() : field;
+      sum = add(sum, mul(field, scale));
     }
     first = end;
   }
-  return sum ? sum : i32(0);
+  return sum;
+}
+
+Value KernelLowering::isFirstCopy(int64_t copies) {
+  auto isZero = [&](Value number, int64_t bits) -> Value {
+    if (bits == 0)
+      return {};
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, arith::AndIOp::create(b, number, i32(bits)), i32(0));
+  };
+  Value firstLane = isZero(lane, copies & (kWaveLanes - 1)), firstWave = isZero(wave, copies >> kWaveBits);
+  if (!firstLane || !firstWave)
+    return firstLane ? firstLane : firstWave;
+  return arith::AndIOp::create(b, firstLane, firstWave);
 }
 
 LogicalResult hip::lowerKernels(ModuleOp module) {
   OpBuilder builder(module.getContext());
+  std::string chip = kernel::TargetTraits::get(module).name;
   for (auto kernel : llvm::make_early_inc_range(module.getOps<kernel::FuncOp>())) {
-    if (failed(KernelLowering(kernel, builder).lower()))
+    if (failed(KernelLowering(kernel, chip, builder).lower()))
       return failure();
     kernel.erase();
   }

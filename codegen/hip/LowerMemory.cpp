@@ -10,79 +10,146 @@ using namespace primus;
 using namespace primus::codegen;
 using namespace primus::codegen::hip;
 
-static int64_t getBytes(Type element) { return llvm::divideCeil(element.getIntOrFloatBitWidth(), 8); }
+int64_t hip::getElementBytes(Type element) { return llvm::divideCeil(element.getIntOrFloatBitWidth(), 8); }
 
-/// The bits of `count` elements as a buffer instruction moves them: up to four words of 32 bits.
+int64_t hip::getBufferBytes(MemRefType type) { return type.getNumElements() * getElementBytes(type.getElementType()); }
+
+/// Offsets of lanes are 32 bits, and the largest says "outside".
+static constexpr int64_t mostBytes = int64_t(1) << 31;
+
+/// The bits of so many bytes as a buffer instruction moves them: up to four words of 32 bits.
 static Type getTransferType(OpBuilder &b, int64_t bytes) {
   if (bytes <= 4)
     return b.getIntegerType(bytes * 8);
   return VectorType::get(bytes / 4, b.getI32Type());
 }
 
+Value KernelLowering::makeResource(Value pointer, int64_t bytes) {
+  // Format and flags of a raw buffer, see AMDGPUToROCDL.
+  constexpr int64_t rawBuffer = (7 << 12) | (4 << 15);
+  auto resource = LLVM::LLVMPointerType::get(b.getContext(), 8);
+  Value stride = LLVM::ConstantOp::create(b, b.getI16Type(), b.getI16IntegerAttr(0));
+  Value records = LLVM::ConstantOp::create(b, b.getI64Type(), b.getI64IntegerAttr(std::min(bytes, mostBytes)));
+  return ROCDL::MakeBufferRsrcOp::create(b, resource, pointer, stride, records, i32(rawBuffer));
+}
+
 //===----------------------------------------------------------------------===//
 // Addresses
 //===----------------------------------------------------------------------===//
 
-/// Where the registers of a tile lie in memory. Registers are accessed in runs of neighbours.
+/// Where the registers of a tile lie in memory. They are accessed in runs of neighbours. An address is the resource's
+/// base, an offset that is the same in all lanes, and the lane's offset.
 class KernelLowering::Addresses {
 public:
   Addresses(KernelLowering &lowering, const TileAccess &access, const LaneLayout &layout);
 
-  /// Registers per access.
+  /// Registers per access; it divides the size of a part.
   int64_t getRun() const { return run; }
-  /// The byte offset of a run; outside of the buffer where the element is.
-  Value getOffset(TilePosition first);
+  struct Place {
+    /// In bytes. The lane's offset is outside of the buffer where the element is.
+    Value lane, uniform;
+  };
+  Place getPlace(TilePosition first);
   /// Whether a run lies inside, or null where it is known to.
   Value getMask(TilePosition first);
-  /// Lanes for which this does not hold never access anything.
+  Value getResource() const { return resource; }
+  /// Lanes for which this does not hold never access anything; null: all do.
   Value only;
 
 private:
-  int64_t getStride(unsigned dim) const { return strides[access.dims[dim]]; }
-  int64_t getExtent(unsigned dim) const { return access.memref.getType().getShape()[access.dims[dim]]; }
+  struct Dim {
+    int64_t stride, extent;
+    /// In elements: what the tile's position, the wave's and the step add, the same in all lanes, and what the lane
+    /// adds; null: nothing.
+    Value index, shared, lane;
+    /// Positions of lanes from this one on are outside (without what the registers add); null: none are.
+    Value limit;
+    /// The tile may begin before the buffer.
+    bool mayBeNegative;
+    bool isChecked() const { return limit != nullptr; }
+  };
+  void addDim(unsigned number);
   bool isLongEnough(int64_t length) const;
-  Value getDimMask(unsigned dim, int64_t offset);
+  Value getDimMask(unsigned number, int64_t offset);
 
   KernelLowering &lowering;
   ImplicitLocOpBuilder &b;
   const TileAccess &access;
   const LaneLayout &layout;
+  const int64_t bytes;
   SmallVector<int64_t> strides;
-  /// Per tile dimension: position of the lane's first element within the tile and within memory, and what has to be
-  /// checked.
-  SmallVector<Value> within, position;
-  SmallVector<bool> checkTile, checkMemory;
-  /// In elements, for the lane's position without its register's.
-  Value base;
+  SmallVector<Dim> dims;
+  Value resource, lane, uniform;
   int64_t run = 1;
   DenseMap<std::pair<unsigned, int64_t>, Value> masks;
 };
 
+void KernelLowering::Addresses::addDim(unsigned number) {
+  unsigned coordinate = getCoordinate(access.dims.size(), number);
+  Dim dim;
+  int64_t inMemory = access.dims[number];
+  dim.stride = strides[inMemory];
+  dim.extent = access.memref.getType().getShape()[inMemory];
+  Value index = access.indices[inMemory];
+  IndexRange range = lowering.ranges.get(index);
+  dim.lane = lowering.getLaneCoordinate(layout, coordinate);
+  dim.shared = lowering.getWaveCoordinate(layout, coordinate);
+  bool stepped = access.step && access.stepDim == number;
+  if (stepped)
+    dim.shared = lowering.add(dim.shared, access.step);
+  dim.mayBeNegative = !access.inbounds && range.min < 0;
+
+  // What is left of the tile and of the buffer, from where the wave begins.
+  int64_t size = access.shape[number];
+  bool leavesBuffer = !access.inbounds && (range.min < 0 || range.max + size > dim.extent);
+  bool leavesTile = stepped ? size % access.stepDivisor != 0 : layout.getExtent()[coordinate] > size;
+  if (leavesBuffer) {
+    unsigned bits = llvm::isInt<32>(dim.extent - range.min) ? lowering.getIndexBits(index) : 64;
+    Value extent = arith::ConstantIntOp::create(b, dim.extent, bits);
+    dim.limit = arith::SubIOp::create(b, extent, lowering.getIndex(index, bits));
+    Value most = arith::ConstantIntOp::create(b, leavesTile ? size : mostBytes - 1, bits);
+    if (leavesTile || bits > 32)
+      dim.limit = arith::MinSIOp::create(b, dim.limit, most);
+    dim.limit = lowering.cast(dim.limit, 32);
+  } else if (leavesTile) {
+    dim.limit = lowering.i32(size);
+  }
+  if (dim.limit && dim.shared)
+    dim.limit = arith::SubIOp::create(b, dim.limit, dim.shared);
+  dims.push_back(dim);
+}
+
 KernelLowering::Addresses::Addresses(KernelLowering &lowering, const TileAccess &access, const LaneLayout &layout)
     : lowering(lowering), b(lowering.b), access(access), layout(layout),
+      bytes(getElementBytes(access.memref.getType().getElementType())),
       strides(access.memref.getType().getStridesAndOffset().first) {
-  base = lowering.i32(0);
-  SmallVector<Value> indices;
-  for (auto [index, stride] : llvm::zip_equal(access.indices, strides)) {
-    indices.push_back(arith::IndexCastOp::create(b, b.getI32Type(), lowering.values.lookup(index)));
-    base = arith::AddIOp::create(b, base, arith::MulIOp::create(b, indices.back(), lowering.i32(stride)));
+  bool mayBeNegative = false;
+  for (unsigned number = 0; number < access.dims.size(); ++number) {
+    addDim(number);
+    mayBeNegative |= dims.back().mayBeNegative;
   }
-  unsigned rank = access.dims.size();
-  for (unsigned dim = 0; dim < rank; ++dim) {
-    Value inTile = lowering.getLaneCoordinate(layout, getCoordinate(rank, dim));
-    bool stepped = access.step && access.stepDim == dim;
-    if (stepped)
-      inTile = arith::AddIOp::create(b, inTile, access.step);
-    within.push_back(inTile);
-    position.push_back(arith::AddIOp::create(b, indices[access.dims[dim]], inTile));
-    base = arith::AddIOp::create(b, base, arith::MulIOp::create(b, inTile, lowering.i32(getStride(dim))));
-    // A step may lead beyond the tile's end, where the layout is longer than what is left.
-    checkTile.push_back(stepped && access.shape[dim] % access.stepDivisor != 0);
-    IndexRange range = lowering.ranges.get(access.indices[access.dims[dim]]);
-    checkMemory.push_back(!access.inbounds && (range.min < 0 || range.max + access.shape[dim] > getExtent(dim)));
+
+  // Offsets of a scalar register count upwards from the base, and have 32 bits; beyond that the base moves.
+  bool moves = mayBeNegative || getBufferBytes(access.memref.getType()) > mostBytes;
+  unsigned bits = moves ? 64 : 32;
+  for (auto [index, stride] : llvm::zip_equal(access.indices, strides))
+    uniform = lowering.add(uniform, lowering.mul(lowering.getIndex(index, bits), stride * bytes));
+  for (const Dim &dim : dims) {
+    if (dim.shared)
+      uniform = lowering.add(uniform, lowering.mul(lowering.cast(dim.shared, bits), dim.stride * bytes));
+    if (dim.lane)
+      lane = lowering.add(lane, lowering.mul(dim.lane, dim.stride * bytes));
   }
-  int64_t most = 16 / getBytes(access.memref.getType().getElementType());
-  while (run < most && isLongEnough(2 * run))
+  if (!lane)
+    lane = lowering.i32(0);
+  resource = lowering.getScalar(access.memref);
+  if (moves) {
+    Value pointer = lowering.pointers.lookup(access.memref);
+    pointer = LLVM::GEPOp::create(b, pointer.getType(), b.getI8Type(), pointer, ArrayRef<LLVM::GEPArg>{uniform});
+    resource = lowering.makeResource(pointer, mostBytes);
+    uniform = lowering.i32(0);
+  }
+  while (2 * run * bytes <= 16 && isLongEnough(2 * run))
     run *= 2;
 }
 
@@ -91,10 +158,10 @@ KernelLowering::Addresses::Addresses(KernelLowering &lowering, const TileAccess 
 bool KernelLowering::Addresses::isLongEnough(int64_t length) const {
   int64_t last = access.memref.getType().getRank() - 1;
   auto found = llvm::find(access.dims, last);
-  if (found == access.dims.end() || layout.registers.size() % length != 0)
+  if (found == access.dims.end() || layout.partSize % length != 0)
     return false;
-  unsigned dim = found - access.dims.begin(), coordinate = getCoordinate(access.dims.size(), dim);
-  auto isAligned = [&](int64_t number) { return number % length == 0; };
+  unsigned number = found - access.dims.begin(), coordinate = getCoordinate(access.dims.size(), number);
+  auto isAligned = [&](int64_t value) { return value % length == 0; };
   for (size_t first = 0; first < layout.registers.size(); first += length) {
     TilePosition expected = layout.registers[first];
     if (!isAligned(expected[coordinate]))
@@ -103,55 +170,57 @@ bool KernelLowering::Addresses::isLongEnough(int64_t length) const {
       if (layout.registers[first + offset] != expected)
         return false;
   }
-  bool lanesAligned = llvm::all_of(layout.lanes, [&](TilePosition bit) { return isAligned(bit[coordinate]); });
+  bool threadsAligned = llvm::all_of(layout.threads, [&](TilePosition bit) { return isAligned(bit[coordinate]); });
   bool rowsAligned = llvm::all_of(ArrayRef(strides).drop_back(), isAligned);
-  bool stepAligned = !access.step || access.stepDim != dim || isAligned(access.stepDivisor);
-  bool edgesAligned = (!checkMemory[dim] || isAligned(getExtent(dim))) &&
-      (!checkTile[dim] || isAligned(access.shape[dim]));
-  return lanesAligned && rowsAligned && stepAligned && edgesAligned &&
-      isAligned(lowering.ranges.get(access.indices[last]).divisor);
+  bool stepAligned = !access.step || access.stepDim != number || isAligned(access.stepDivisor);
+  bool edgesAligned = !dims[number].isChecked() || (isAligned(dims[number].extent) && isAligned(access.shape[number]));
+  return threadsAligned && rowsAligned && stepAligned && edgesAligned &&
+         isAligned(lowering.ranges.get(access.indices[last]).divisor);
 }
 
-Value KernelLowering::Addresses::getDimMask(unsigned dim, int64_t offset) {
-  if (!checkTile[dim] && !checkMemory[dim])
+Value KernelLowering::Addresses::getDimMask(unsigned number, int64_t offset) {
+  const Dim &dim = dims[number];
+  if (!dim.isChecked())
     return {};
-  Value &mask = masks[{dim, offset}];
+  Value &mask = masks[{number, offset}];
   if (mask)
     return mask;
-  auto isBelow = [&](Value number, int64_t limit) -> Value {
-    // Unsigned, so that positions before the first element are outside as well.
-    Value shifted = arith::AddIOp::create(b, number, lowering.i32(offset));
-    return arith::CmpIOp::create(b, arith::CmpIPredicate::ult, shifted, lowering.i32(limit));
-  };
-  if (checkMemory[dim])
-    mask = isBelow(position[dim], getExtent(dim));
-  if (checkTile[dim]) {
-    Value inTile = isBelow(within[dim], access.shape[dim]);
-    mask = mask ? arith::AndIOp::create(b, mask, inTile).getResult() : inTile;
+  Value position = dim.lane ? dim.lane : lowering.i32(0);
+  Value limit = offset == 0 ? dim.limit : lowering.add(dim.limit, lowering.i32(-offset));
+  mask = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, position, limit);
+  if (dim.mayBeNegative) {
+    // What the tile's own position lacks to zero.
+    Value begin = lowering.getIndex(access.indices[access.dims[number]], 32);
+    if (dim.shared)
+      begin = lowering.add(begin, dim.shared);
+    Value least = arith::SubIOp::create(b, lowering.i32(-offset), begin);
+    mask = arith::AndIOp::create(b, mask, arith::CmpIOp::create(b, arith::CmpIPredicate::sge, position, least));
   }
   return mask;
 }
 
 Value KernelLowering::Addresses::getMask(TilePosition first) {
   Value mask = only;
-  unsigned rank = access.dims.size();
-  for (unsigned dim = 0; dim < rank; ++dim)
-    if (Value holds = getDimMask(dim, first[getCoordinate(rank, dim)]))
+  for (unsigned number = 0; number < dims.size(); ++number)
+    if (Value holds = getDimMask(number, first[getCoordinate(dims.size(), number)]))
       mask = mask ? arith::AndIOp::create(b, mask, holds).getResult() : holds;
   return mask;
 }
 
-Value KernelLowering::Addresses::getOffset(TilePosition first) {
+KernelLowering::Addresses::Place KernelLowering::Addresses::getPlace(TilePosition first) {
+  // An instruction holds 12 bits of constant offset; what is beyond goes into the scalar register.
+  constexpr int64_t held = 4096;
   int64_t constant = 0;
-  unsigned rank = access.dims.size();
-  for (unsigned dim = 0; dim < rank; ++dim)
-    constant += first[getCoordinate(rank, dim)] * getStride(dim);
-  int64_t bytes = getBytes(access.memref.getType().getElementType());
-  Value offset = arith::MulIOp::create(b, base, lowering.i32(bytes));
-  offset = arith::AddIOp::create(b, offset, lowering.i32(constant * bytes));
+  for (auto [number, dim] : llvm::enumerate(dims))
+    constant += first[getCoordinate(dims.size(), number)] * dim.stride * bytes;
+  Place place{lane, uniform ? uniform : lowering.i32(0)};
+  if (constant % held != 0)
+    place.lane = lowering.add(lane, lowering.i32(constant % held));
+  if (constant / held != 0)
+    place.uniform = lowering.add(place.uniform, lowering.i32(constant / held * held));
   if (Value mask = getMask(first))
-    offset = arith::SelectOp::create(b, mask, offset, lowering.i32(-1));
-  return offset;
+    place.lane = arith::SelectOp::create(b, mask, place.lane, lowering.i32(-1));
+  return place;
 }
 
 //===----------------------------------------------------------------------===//
@@ -161,52 +230,63 @@ Value KernelLowering::Addresses::getOffset(TilePosition first) {
 /// Truth values are bytes in memory.
 static bool isTruth(Type element) { return element.isInteger(1); }
 
-Value KernelLowering::load(const TileAccess &access, const LaneLayout &layout) {
+Parts KernelLowering::load(const TileAccess &access, const LaneLayout &layout) {
   Addresses addresses(*this, access, layout);
   Type element = access.memref.getType().getElementType();
-  int64_t run = addresses.getRun(), count = layout.registers.size();
-  Value resource = values.lookup(access.memref), zero = i32(0);
+  int64_t run = addresses.getRun();
   auto runType = VectorType::get(run, element);
-  Value result = arith::ConstantOp::create(b, b.getZeroAttr(VectorType::get(count, element)));
-  for (int64_t first = 0; first < count; first += run) {
-    Value offset = addresses.getOffset(layout.registers[first]);
-    Type transfer = getTransferType(b, run * getBytes(element));
-    Value part = ROCDL::RawPtrBufferLoadOp::create(b, transfer, resource, offset, zero, zero, ArrayAttr(), ArrayAttr(),
-                                                   ArrayAttr());
-    if (isTruth(element))
-      part = arith::TruncIOp::create(b, element, part);
-    part = LLVM::BitcastOp::create(b, runType, part);
-    Value mask = access.pad != 0 ? addresses.getMask(layout.registers[first]) : Value();
-    if (mask) {
-      Attribute pad = isa<FloatType>(element) ? Attribute(b.getFloatAttr(element, access.pad))
-                                              : Attribute(b.getIntegerAttr(element, static_cast<int64_t>(access.pad)));
-      part = arith::SelectOp::create(b, mask, part, arith::ConstantOp::create(b, DenseElementsAttr::get(runType, pad)));
+  auto loadRun = [&](TilePosition first) -> Value {
+    Addresses::Place place = addresses.getPlace(first);
+    Type transfer = getTransferType(b, run * getElementBytes(element));
+    Value bits = ROCDL::RawPtrBufferLoadOp::create(b, transfer, addresses.getResource(), place.lane, place.uniform,
+                                                   i32(0), ArrayAttr(), ArrayAttr(), ArrayAttr());
+    if (isTruth(element)) {
+      Value truths = LLVM::BitcastOp::create(b, VectorType::get(run, b.getI8Type()), bits);
+      return arith::TruncIOp::create(b, runType, truths);
     }
-    result = vector::InsertStridedSliceOp::create(b, part, result, first, int64_t(1));
+    Value loaded = LLVM::BitcastOp::create(b, runType, bits);
+    Value mask = access.pad != 0 ? addresses.getMask(first) : Value();
+    if (!mask)
+      return loaded;
+    Attribute pad = isa<FloatType>(element) ? Attribute(b.getFloatAttr(element, access.pad))
+                                            : Attribute(b.getIntegerAttr(element, static_cast<int64_t>(access.pad)));
+    return arith::SelectOp::create(b, mask, loaded,
+                                   arith::ConstantOp::create(b, DenseElementsAttr::get(runType, pad)));
+  };
+
+  Parts parts;
+  for (int64_t part = 0; part < layout.getParts(); ++part) {
+    SmallVector<Value> elements;
+    for (int64_t first = 0; first < layout.partSize; first += run) {
+      Value loaded = loadRun(layout.registers[part * layout.partSize + first]);
+      if (run == layout.partSize) {
+        parts.push_back(loaded);
+        break;
+      }
+      for (int64_t number = 0; number < run; ++number)
+        elements.push_back(extract(loaded, number));
+    }
+    if (!elements.empty())
+      parts.push_back(fromElements(elements));
   }
-  return result;
+  return parts;
 }
 
-void KernelLowering::store(Value value, const TileAccess &access, const LaneLayout &layout) {
+void KernelLowering::store(ArrayRef<Value> parts, const TileAccess &access, const LaneLayout &layout) {
   Addresses addresses(*this, access, layout);
-  // Of lanes with copies, the one with the lowest number writes.
-  int64_t copies = 0;
-  for (auto [bit, added] : llvm::enumerate(layout.lanes))
-    copies |= added == TilePosition{0, 0} ? int64_t(1) << bit : 0;
-  if (copies != 0)
-    addresses.only = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, arith::AndIOp::create(b, lane, i32(copies)),
-                                           i32(0));
-
+  addresses.only = isFirstCopy(layout.getCopyBits());
   Type element = access.memref.getType().getElementType();
-  int64_t run = addresses.getRun(), count = layout.registers.size();
-  Value resource = values.lookup(access.memref), zero = i32(0);
-  for (int64_t first = 0; first < count; first += run) {
-    Value part = slice(value, first, run);
-    if (isTruth(element))
-      part = arith::ExtUIOp::create(b, VectorType::get(run, b.getI8Type()), part);
-    part = LLVM::BitcastOp::create(b, getTransferType(b, run * getBytes(element)), part);
-    ROCDL::RawPtrBufferStoreOp::create(b, part, resource, addresses.getOffset(layout.registers[first]), zero, zero,
-                                       ArrayAttr(), ArrayAttr(), ArrayAttr());
+  int64_t run = addresses.getRun();
+  for (auto [number, part] : llvm::enumerate(parts)) {
+    for (int64_t first = 0; first < layout.partSize; first += run) {
+      Value bits = slice(part, first, run);
+      if (isTruth(element))
+        bits = arith::ExtUIOp::create(b, VectorType::get(run, b.getI8Type()), bits);
+      bits = LLVM::BitcastOp::create(b, getTransferType(b, run * getElementBytes(element)), bits);
+      Addresses::Place place = addresses.getPlace(layout.registers[number * layout.partSize + first]);
+      ROCDL::RawPtrBufferStoreOp::create(b, bits, addresses.getResource(), place.lane, place.uniform, i32(0),
+                                         ArrayAttr(), ArrayAttr(), ArrayAttr());
+    }
   }
 }
 
@@ -218,8 +298,9 @@ template <typename Op> static TileAccess getAccess(Op op, Type tile) {
 }
 
 /// A scalar is the same in all lanes.
-static LaneLayout getScalarLayout() {
+static LaneLayout getScalarLayout(const KernelShape &shape) {
   LaneLayout layout;
+  layout.threads.resize(shape.getThreadBits());
   layout.registers.push_back({0, 0});
   return layout;
 }
@@ -232,26 +313,20 @@ LogicalResult KernelLowering::lowerLoad(kernel::LoadOp op) {
   TileAccess access = getAccess(op, op.getType());
   access.pad = op.getPad() ? op.getPad()->convertToDouble() : 0;
   if (access.dims.empty()) {
-    values.map(op.getResult(), extract(load(access, getScalarLayout()), 0));
+    define(op, {makeUniform(extract(load(access, getScalarLayout(shape)).front(), 0))});
     return success();
   }
-  FailureOr<LaneLayout> layout = getLayout(op.getType(), op);
-  if (failed(layout))
+  if (failed(checkTypes(op)))
     return failure();
-  values.map(op.getResult(), load(access, *layout));
+  define(op, load(access, getLayout(op.getType())));
   return success();
 }
 
 LogicalResult KernelLowering::lowerStore(kernel::StoreOp op) {
   TileAccess access = getAccess(op, op.getValue().getType());
-  Value value = values.lookup(op.getValue());
-  if (access.dims.empty()) {
-    store(fromElements(value), access, getScalarLayout());
-    return success();
-  }
-  FailureOr<LaneLayout> layout = getLayout(op.getValue().getType(), op);
-  if (failed(layout))
-    return failure();
-  store(value, access, *layout);
+  if (access.dims.empty())
+    store(fromElements(getScalar(op.getValue())), access, getScalarLayout(shape));
+  else
+    store(getParts(op.getValue()), access, getLayout(op.getValue().getType()));
   return success();
 }

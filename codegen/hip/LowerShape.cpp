@@ -10,136 +10,294 @@ using namespace primus;
 using namespace primus::codegen;
 using namespace primus::codegen::hip;
 
-Value KernelLowering::combine(kernel::ReduceKind kind, Value a, Value b) {
-  bool real = isa<FloatType>(a.getType()), sum = kind == kernel::ReduceKind::Sum;
-  if (sum)
-    return real ? arith::AddFOp::create(this->b, a, b).getResult() : arith::AddIOp::create(this->b, a, b).getResult();
-  return real ? arith::MaximumFOp::create(this->b, a, b).getResult() :
-      arith::MaxSIOp::create(this->b, a, b).getResult();
+Value KernelLowering::combine(kernel::ReduceKind kind, Value x, Value y) {
+  bool isFloat = isa<FloatType>(getElementTypeOrSelf(x.getType()));
+  if (kind == kernel::ReduceKind::Sum)
+    return isFloat ? arith::AddFOp::create(b, x, y).getResult() : arith::AddIOp::create(b, x, y).getResult();
+  return isFloat ? arith::MaximumFOp::create(b, x, y).getResult() : arith::MaxSIOp::create(b, x, y).getResult();
+}
+
+/// The value that changes nothing, of a scalar type.
+static TypedAttr getNeutral(OpBuilder &b, kernel::ReduceKind kind, Type type) {
+  bool isSum = kind == kernel::ReduceKind::Sum;
+  if (isa<FloatType>(type))
+    return b.getFloatAttr(type, isSum ? 0.0 : -std::numeric_limits<double>::infinity());
+  return b.getIntegerAttr(type, isSum ? 0 : llvm::minIntN(type.getIntOrFloatBitWidth()));
+}
+
+//===----------------------------------------------------------------------===//
+// Between lanes
+//===----------------------------------------------------------------------===//
+
+/// Applies `move` to the words of 32 bits of a scalar of up to 64 bits.
+static Value moveWords(ImplicitLocOpBuilder &b, Value scalar, function_ref<Value(Value)> move) {
+  Type type = scalar.getType(), word = b.getI32Type();
+  unsigned bits = type.getIntOrFloatBitWidth();
+  Type integer = b.getIntegerType(bits);
+  Value whole = arith::BitcastOp::create(b, integer, scalar);
+  if (bits < 32)
+    whole = arith::TruncIOp::create(b, integer, move(arith::ExtUIOp::create(b, word, whole)));
+  else if (bits == 32)
+    whole = move(whole);
+  else {
+    auto pair = VectorType::get(2, word);
+    Value words = LLVM::BitcastOp::create(b, pair, whole);
+    Value low = move(vector::ExtractOp::create(b, words, 0)), high = move(vector::ExtractOp::create(b, words, 1));
+    whole = LLVM::BitcastOp::create(b, integer, vector::FromElementsOp::create(b, pair, ValueRange{low, high}));
+  }
+  return arith::BitcastOp::create(b, type, whole);
 }
 
 Value KernelLowering::exchange(Value scalar, unsigned bit) {
-  Type type = scalar.getType(), word = b.getI32Type();
-  Value bits = LLVM::BitcastOp::create(b, word, scalar);
   // DPP moves within groups of 4 and 16 lanes at no cost; ds_swizzle reaches all of 32 lanes, ds_bpermute all of the
-  // wave.
-  auto moveByDpp = [&](int64_t control) {
-    return ROCDL::DPPUpdateOp::create(b, word, bits, bits, control, /*rowMask=*/0xf, /*bankMask=*/0xf,
-                                      /*boundCtrl=*/true).getResult();
+  // wave. Gfx950 also exchanges halves of rows and of waves.
+  Type word = b.getI32Type();
+  return moveWords(b, scalar, [&](Value bits) -> Value {
+    auto moveByDpp = [&](int64_t control) {
+      return ROCDL::DPPUpdateOp::create(b, word, bits, bits, control, /*rowMask=*/0xf, /*bankMask=*/0xf,
+                                        /*boundCtrl=*/true).getResult();
+    };
+    switch (bit) {
+    case 0: // quad_perm:[1,0,3,2]
+      return moveByDpp(0xb1);
+    case 1: // quad_perm:[2,3,0,1]
+      return moveByDpp(0x4e);
+    case 3: // row_ror:8
+      return moveByDpp(0x128);
+    case 2:
+    case 4: // The and-mask keeps all five bits, the xor-mask turns one over.
+      return ROCDL::DsSwizzleOp::create(b, word, bits, i32((1 << bit) << 10 | 0x1f));
+    default: {
+      Value other = arith::XOrIOp::create(b, lane, i32(1 << bit));
+      return ROCDL::DsBpermuteOp::create(b, word, arith::ShLIOp::create(b, other, i32(2)), bits);
+    }
+    }
+  });
+}
+
+Value KernelLowering::combineLanes(kernel::ReduceKind kind, Value scalar, int64_t bits) {
+  if (bits == kWaveLanes - 1)
+    return combineWave(kind, scalar);
+  for (unsigned bit = 0; bit < kWaveBits; ++bit)
+    if (bits >> bit & 1)
+      scalar = combine(kind, scalar, exchange(scalar, bit));
+  return scalar;
+}
+
+Value KernelLowering::combineWave(kernel::ReduceKind kind, Value scalar) {
+  // Within rows of 16 lanes by exchanges; then the last lane of a row goes to the row behind it, and that of the second
+  // row to the second half. The last lane has all.
+  Type type = scalar.getType(), word = b.getI32Type();
+  auto moved = [&](int64_t control, int64_t rows) {
+    Value neutral = arith::ConstantOp::create(b, getNeutral(b, kind, type));
+    SmallVector<Value> old;
+    moveWords(b, neutral, [&](Value bits) { return old.emplace_back(bits); });
+    size_t next = 0;
+    return moveWords(b, scalar, [&](Value bits) -> Value {
+      return ROCDL::DPPUpdateOp::create(b, word, old[next++], bits, control, rows, /*bankMask=*/0xf,
+                                        /*boundCtrl=*/false);
+    });
   };
-  switch (bit) {
-  case 0: // quad_perm:[1,0,3,2]
-    bits = moveByDpp(0xb1);
-    break;
-  case 1: // quad_perm:[2,3,0,1]
-    bits = moveByDpp(0x4e);
-    break;
-  case 3: // row_ror:8
-    bits = moveByDpp(0x128);
-    break;
-  case 2:
-  case 4: // The and-mask keeps all five bits, the xor-mask turns one over.
-    bits = ROCDL::DsSwizzleOp::create(b, word, bits, i32((1 << bit) << 10 | 0x1f));
-    break;
-  default: {
-    Value other = arith::XOrIOp::create(b, lane, i32(1 << bit));
-    bits = ROCDL::DsBpermuteOp::create(b, word, arith::ShLIOp::create(b, other, i32(2)), bits);
+  constexpr int64_t halfMirror = 0x141, mirror = 0x140, broadcast15 = 0x142, broadcast31 = 0x143;
+  for (unsigned bit : {0, 1})
+    scalar = combine(kind, scalar, exchange(scalar, bit));
+  for (int64_t control : {halfMirror, mirror})
+    scalar = combine(kind, scalar, moved(control, 0xf));
+  scalar = combine(kind, scalar, moved(broadcast15, 0xa));
+  scalar = combine(kind, scalar, moved(broadcast31, 0xc));
+  return moveWords(b, scalar, [&](Value bits) -> Value {
+    return ROCDL::ReadlaneOp::create(b, word, bits, i32(kWaveLanes - 1));
+  });
+}
+
+Parts KernelLowering::combineWaves(kernel::ReduceKind kind, ArrayRef<Value> scalars, int64_t bits, bool uniform) {
+  // Each wave writes what it has; then each reads what the waves of its group have, in the order of their numbers.
+  Type type = scalars.front().getType();
+  int64_t bytes = getElementBytes(type), lanes = uniform ? 1 : kWaveLanes;
+  int64_t perWave = static_cast<int64_t>(scalars.size()) * lanes * bytes, waves = shape.getThreads() / kWaveLanes;
+  int64_t region = allocateLds(perWave * waves);
+  Value laneOffset = uniform ? Value() : mul(lane, bytes);
+  auto getAddress = [&](Value base, int64_t number) {
+    return getLdsPointer(region + number * lanes * bytes, base);
+  };
+  startLds();
+  auto write = [&] {
+    Value base = add(mul(wave, perWave), laneOffset);
+    for (auto [number, scalar] : llvm::enumerate(scalars))
+      LLVM::StoreOp::create(b, scalar, getAddress(base, number), bytes);
+  };
+  if (uniform) {
+    auto conditional = scf::IfOp::create(b, isFirstCopy(kWaveLanes - 1), /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(conditional.thenBlock());
+    write();
+  } else {
+    write();
   }
+  ldsBarrier();
+
+  Parts results;
+  Value group = arith::AndIOp::create(b, wave, i32(~bits & (waves - 1)));
+  for (size_t number = 0; number < scalars.size(); ++number) {
+    Value sum;
+    // All numbers whose bits are among `bits`.
+    for (int64_t member = 0;; member = (member - bits) & bits) {
+      Value base = add(mul(group, perWave), laneOffset);
+      Value address = getAddress(base, number + member * static_cast<int64_t>(scalars.size()));
+      Value part = LLVM::LoadOp::create(b, type, address, bytes);
+      sum = sum ? combine(kind, sum, part) : part;
+      if (member == bits)
+        break;
+    }
+    results.push_back(uniform ? makeUniform(sum) : sum);
   }
-  return LLVM::BitcastOp::create(b, type, bits);
+  releaseLds(region);
+  return results;
+}
+
+//===----------------------------------------------------------------------===//
+// Reductions
+//===----------------------------------------------------------------------===//
+
+Parts KernelLowering::neutralisePadding(kernel::ReduceOp op, const LaneLayout &layout, Parts parts) {
+  auto type = cast<RankedTensorType>(op.getOperand().getType());
+  unsigned coordinate = getCoordinate(type.getRank(), op.getDim());
+  int64_t size = type.getDimSize(op.getDim());
+  if (layout.getExtent()[coordinate] <= size)
+    return parts;
+  Value neutral = arith::ConstantOp::create(b, getNeutral(b, op.getKind(), type.getElementType()));
+  Value position = add(getLaneCoordinate(layout, coordinate), getWaveCoordinate(layout, coordinate));
+  SmallVector<Value> elements;
+  for (auto [number, held] : llvm::enumerate(layout.registers)) {
+    Value element = getElement(parts, layout, number);
+    Value limit = i32(size - held[coordinate]);
+    Value inside = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, position ? position : i32(0), limit);
+    elements.push_back(arith::SelectOp::create(b, inside, element, neutral));
+  }
+  return makeParts(elements, layout);
 }
 
 LogicalResult KernelLowering::lowerReduce(kernel::ReduceOp op) {
   auto type = cast<RankedTensorType>(op.getOperand().getType());
-  if (type.getElementTypeBitWidth() != 32)
-    return op.emitOpError("reduces elements of type ") << type.getElementType() <<
-        "; lanes of AMD GPUs exchange 32 bits";
-  FailureOr<LaneLayout> source = getLayout(type, op);
-  if (failed(source))
-    return failure();
+  unsigned bits = type.getElementTypeBitWidth();
+  if (bits < 8 || type.getElementType().isBF16())
+    return op.emitOpError() << "of " << type.getElementType()
+                            << " has no lowering for AMD GPUs; convert the tile to f32 or i32 first";
+  kernel::ReduceKind kind = op.getKind();
+  LaneLayout source = getLayout(type);
   unsigned coordinate = getCoordinate(type.getRank(), op.getDim());
-  LaneLayout target = source->project(coordinate);
+  LaneLayout target = source.project(coordinate);
+  Parts operand = neutralisePadding(op, source, Parts(getParts(op.getOperand())));
 
-  Value operand = values.lookup(op.getOperand());
+  // What a lane holds itself: parts that fall on each other, then the elements of a part that falls into one.
   SmallVector<Value> results;
-  for (TilePosition position : target.registers) {
-    // First what a lane holds itself, then what lanes hold that differ in one bit after the other.
+  for (int64_t part = 0; part < target.getParts(); ++part) {
     Value sum;
-    for (auto [number, held] : llvm::enumerate(source->registers)) {
-      held[coordinate] = 0;
-      if (held != position)
-        continue;
-      Value element = extract(operand, number);
-      sum = sum ? combine(op.getKind(), sum, element) : element;
+    for (auto [number, held] : llvm::enumerate(operand)) {
+      TilePosition position = source.registers[number * source.partSize];
+      position[coordinate] = 0;
+      if (position == target.registers[part * target.partSize])
+        sum = sum ? combine(kind, sum, held) : held;
     }
-    for (unsigned bit = 0; bit < kWaveBits; ++bit)
-      if (source->lanes[bit][coordinate] != 0)
-        sum = combine(op.getKind(), sum, exchange(sum, bit));
-    results.push_back(sum);
+    SmallVector<Value> elements;
+    for (int64_t number = 0; number < source.partSize; ++number)
+      elements.push_back(extract(sum, number));
+    while (elements.size() > static_cast<size_t>(target.partSize)) {
+      size_t half = elements.size() / 2;
+      for (size_t number = 0; number < half; ++number)
+        elements[number] = combine(kind, elements[number], elements[number + half]);
+      elements.truncate(half);
+    }
+    llvm::append_range(results, elements);
   }
+
+  // What other lanes hold, then other waves.
+  int64_t threads = 0;
+  for (auto [bit, added] : llvm::enumerate(source.threads))
+    threads |= int64_t(added[coordinate] != 0) << bit;
+  int64_t lanes = threads & (kWaveLanes - 1), waves = threads >> kWaveBits;
+  for (Value &result : results)
+    result = combineLanes(kind, result, lanes);
+  if (waves != 0)
+    results = combineWaves(kind, results, waves, /*uniform=*/lanes == kWaveLanes - 1);
   if (type.getRank() == 1) {
-    values.map(op.getResult(), results.front());
+    bool isUniform = lanes == kWaveLanes - 1;
+    define(op, {isUniform ? results.front() : makeUniform(results.front())});
     return success();
   }
-  FailureOr<LaneLayout> expected = getLayout(op.getType(), op);
-  if (failed(expected))
-    return failure();
-  if (*expected != target)
-    return op.emitOpError("has a result whose layout is not that of its operand without the reduced dimension");
-  values.map(op.getResult(), fromElements(results));
+  define(op, convertLayout(makeParts(results, target), target, getLayout(op.getType())));
   return success();
 }
 
+//===----------------------------------------------------------------------===//
+// Broadcasts, indices, transposes
+//===----------------------------------------------------------------------===//
+
 LogicalResult KernelLowering::lowerBroadcast(kernel::BroadcastOp op) {
-  FailureOr<LaneLayout> target = getLayout(op.getType(), op);
-  if (failed(target))
-    return failure();
-  Value operand = values.lookup(op.getOperand());
+  LaneLayout target = getLayout(op.getType());
   auto sourceType = dyn_cast<RankedTensorType>(op.getOperand().getType());
   if (!sourceType) {
-    auto type = VectorType::get(target->registers.size(), operand.getType());
-    values.map(op.getResult(), vector::BroadcastOp::create(b, type, operand).getResult());
+    Value scalar = getScalar(op.getOperand());
+    auto type = VectorType::get(target.partSize, scalar.getType());
+    define(op, Parts(target.getParts(), vector::BroadcastOp::create(b, type, scalar)));
+    return success();
+  }
+  if (sourceType == op.getType()) {
+    define(op, Parts(getParts(op.getOperand())));
     return success();
   }
 
-  FailureOr<LaneLayout> source = getLayout(sourceType, op);
-  if (failed(source))
-    return failure();
-  LaneLayout projected = *target;
+  LaneLayout projected = target;
   SmallVector<unsigned> collapsed;
   for (auto [dim, size] : llvm::enumerate(sourceType.getShape()))
     if (size == 1) {
       collapsed.push_back(getCoordinate(sourceType.getRank(), dim));
       projected = projected.project(collapsed.back());
     }
-  if (projected != *source)
-    return op.emitOpError("has an operand whose layout is not that of its result without the repeated dimensions");
-  SmallVector<int64_t> numbers;
-  for (TilePosition position : target->registers) {
+  Parts source = convertLayout(getParts(op.getOperand()), getLayout(sourceType), projected);
+  Parts parts;
+  for (int64_t part = 0; part < target.getParts(); ++part) {
+    TilePosition position = target.registers[part * target.partSize];
     for (unsigned coordinate : collapsed)
       position[coordinate] = 0;
-    numbers.push_back(llvm::find(source->registers, position) - source->registers.begin());
+    int64_t number = llvm::find(projected.registers, position) - projected.registers.begin();
+    // Parts of the operand are as large, or single elements.
+    if (projected.partSize == target.partSize) {
+      parts.push_back(source[number / target.partSize]);
+      continue;
+    }
+    auto type = VectorType::get(target.partSize, sourceType.getElementType());
+    parts.push_back(vector::BroadcastOp::create(b, type, getElement(source, projected, number)));
   }
-  values.map(op.getResult(), vector::ShuffleOp::create(b, operand, operand, numbers).getResult());
+  define(op, std::move(parts));
   return success();
 }
 
 LogicalResult KernelLowering::lowerIota(kernel::IotaOp op) {
-  FailureOr<LaneLayout> layout = getLayout(op.getType(), op);
-  if (failed(layout))
-    return failure();
-  auto tile = cast<RankedTensorType>(op.getType());
-  if (!tile.getElementType().isInteger(32))
-    return op.emitOpError("has a result of type ") << tile << ", but indices are i32";
-  unsigned coordinate = getCoordinate(tile.getRank(), op.getDim());
-  SmallVector<int32_t> offsets;
-  for (TilePosition position : layout->registers)
-    offsets.push_back(position[coordinate]);
-  auto type = VectorType::get(offsets.size(), b.getI32Type());
-  Value base = arith::IndexCastOp::create(b, b.getI32Type(), values.lookup(op.getBase()));
-  base = arith::AddIOp::create(b, base, getLaneCoordinate(*layout, coordinate));
-  Value result = arith::AddIOp::create(b, vector::BroadcastOp::create(b, type, base),
-                                       arith::ConstantOp::create(b, DenseElementsAttr::get(type, ArrayRef(offsets))));
-  values.map(op.getResult(), result);
+  LaneLayout layout = getLayout(op.getType());
+  unsigned coordinate = getCoordinate(cast<RankedTensorType>(op.getType()).getRank(), op.getDim());
+  Value base = add(getIndex(op.getBase(), 32), getWaveCoordinate(layout, coordinate));
+  base = add(base, getLaneCoordinate(layout, coordinate));
+  auto type = VectorType::get(layout.partSize, b.getI32Type());
+  Value start = vector::BroadcastOp::create(b, type, base);
+  Parts parts;
+  for (int64_t part = 0; part < layout.getParts(); ++part) {
+    SmallVector<int32_t> offsets;
+    for (int64_t number = 0; number < layout.partSize; ++number)
+      offsets.push_back(layout.registers[part * layout.partSize + number][coordinate]);
+    parts.push_back(arith::AddIOp::create(
+        b, start, arith::ConstantOp::create(b, DenseElementsAttr::get(type, ArrayRef(offsets)))));
+  }
+  define(op, std::move(parts));
+  return success();
+}
+
+LogicalResult KernelLowering::lowerTranspose(kernel::TransposeOp op) {
+  LaneLayout turned = getLayout(op.getOperand().getType());
+  for (TilePosition &position : turned.threads)
+    std::swap(position[0], position[1]);
+  for (TilePosition &position : turned.registers)
+    std::swap(position[0], position[1]);
+  define(op, convertLayout(getParts(op.getOperand()), turned, getLayout(op.getType())));
   return success();
 }

@@ -41,6 +41,9 @@ def Kernel_FuncOp : Kernel_Op<"func", [IsolatedFromAbove, FunctionOpInterface, H
     outputs. Instances must not communicate. An instance with a higher linear index (first dimension slowest) runs after
     or beside one with a lower index; neighbours share caches.
 
+    On a GPU an instance is a workgroup of `waves` = [r, c] waves, powers of two: r of them lie along the rows of a
+    tile and c along its columns, all along a tile of rank 1. Without it there is one. The CPU takes no notice.
+
     ```mlir
     kernel.func @copy(%x: memref<4x64xf32>, %y: memref<4x64xf32>) grid [4] {
       %c0 = arith.constant 0 : index
@@ -52,7 +55,8 @@ def Kernel_FuncOp : Kernel_Op<"func", [IsolatedFromAbove, FunctionOpInterface, H
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<FunctionType>:$function_type, DenseI64ArrayAttr:$grid,
-                       OptionalAttr<DictArrayAttr>:$arg_attrs, OptionalAttr<DictArrayAttr>:$res_attrs);
+                       OptionalAttr<DenseI64ArrayAttr>:$waves, OptionalAttr<DictArrayAttr>:$arg_attrs,
+                       OptionalAttr<DictArrayAttr>:$res_attrs);
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;

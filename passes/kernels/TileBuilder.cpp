@@ -52,6 +52,11 @@ TileBuilder::TileBuilder(OpBuilder &builder, graph::FusionOp fusion, StringRef n
   setInsertionPointToStart(&kernel.getBody().front());
 }
 
+void TileBuilder::setWaves(int64_t alongRows, int64_t alongColumns) {
+  if (alongRows * alongColumns > 1)
+    kernel.setWavesAttr(getDenseI64ArrayAttr({alongRows, alongColumns}));
+}
+
 Value TileBuilder::operand(Operand::Kind kind, unsigned index, MemRefType type) {
   Block &body = kernel.getBody().front();
   for (auto [position, known] : llvm::enumerate(operands))

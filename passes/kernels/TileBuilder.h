@@ -21,6 +21,9 @@ public:
   /// Starts the kernel `name` for `fusion` at `builder`'s insertion point.
   TileBuilder(mlir::OpBuilder &builder, graph::FusionOp fusion, llvm::StringRef name, llvm::ArrayRef<int64_t> grid);
 
+  /// On a GPU, that many waves work on an instance, along rows and along columns of its tiles.
+  void setWaves(int64_t alongRows, int64_t alongColumns);
+
   /// The kernel's argument for an input, output or temporary of the fusion, seen under `shape`. Asking again gives the same argument.
   Value input(unsigned index, llvm::ArrayRef<int64_t> shape);
   Value output(unsigned index, llvm::ArrayRef<int64_t> shape);

@@ -182,7 +182,7 @@ TEST_F(CompileKernelsTest, RefusesWhatItCannotLower) {
   EXPECT_EQ(getError("%x = kernel.load %a[%c0] dims [0] : memref<64xf64> -> tensor<64xf64>\n"
                      "%y = math.exp %x : tensor<64xf64>"),
             "'math.exp' op of 'f64' has no expansion for the CPU; compute it in f32 from the functions that have one "
-            "(codegen/cpu/MathFunctions.h)\n");
+            "(codegen/common/MathFunctions.h)\n");
   EXPECT_EQ(getError("%x = kernel.load %b[%c0] dims [0] : memref<64xbf16> -> tensor<64xbf16>\n"
                      "%y = kernel.reduce sum %x dim 0 : tensor<64xbf16> -> bf16"),
             "'kernel.reduce' op of 'bf16' has no lowering to the CPU; convert the tile to f32 or i32 first\n");

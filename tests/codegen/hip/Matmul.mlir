@@ -11,7 +11,7 @@ module attributes {primus.target = "gfx942"} {
   // CHECK:          v_mfma_f32_32x32x8_bf16 [[SUM:[av]\[[0-9]+:[0-9]+\]]], {{.*}}, 0
   // CHECK-COUNT-11: v_mfma_f32_32x32x8_bf16 [[SUM]], {{.*}}, [[SUM]]
   // CHECK-NOT:      v_cndmask
-  // CHECK-COUNT-16: buffer_store_dword
+  // CHECK-COUNT-4:  buffer_store_dwordx4
   // CHECK:          .amdhsa_private_segment_fixed_size 0
   func.func private @even(%a: tensor<1x64x96xbf16>, %b: tensor<1x32x96xbf16>) -> tensor<1x64x32xf32>
       attributes {graph.layer = {layer = "even", part = "forward"}} {

@@ -1,9 +1,10 @@
 //===- MathFunctions.cpp - Elementary functions in f32 --------------------===//
 
-#include "codegen/cpu/MathFunctions.h"
+#include "codegen/common/MathFunctions.h"
 
-#include "llvm/ADT/TypeSwitch.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 #include <limits>
 
@@ -15,7 +16,8 @@ namespace {
 /// Expressions on values of one f32 type.
 class Expander {
 public:
-  Expander(VectorBuilder &b, Type type) : b(b), type(type) {
+  Expander(ImplicitLocOpBuilder &b, Type type, ScaleByPower scaleByPower)
+      : b(b), type(type), scaleByPower(scaleByPower) {
     integer = isa<VectorType>(type) ? Type(cast<VectorType>(type).clone(b.getI32Type())) : Type(b.getI32Type());
   }
 
@@ -30,8 +32,14 @@ public:
   Value scaled(Value x, double factor) { return mul(x, c(factor)); }
 
 private:
-  Value c(double number) { return b.constant(type, number); }
-  Value i(int64_t number) { return b.constantInt(integer, number); }
+  Value constant(Type type, TypedAttr element) {
+    if (auto vector = dyn_cast<VectorType>(type))
+      return arith::ConstantOp::create(b, DenseElementsAttr::get(vector, Attribute(element)));
+    return arith::ConstantOp::create(b, element);
+  }
+  Value c(double number) { return constant(type, b.getF32FloatAttr(number)); }
+  Value i(int64_t number) { return constant(integer, b.getI32IntegerAttr(number)); }
+  Value bitcast(Value x, Type to) { return arith::BitcastOp::create(b, to, x); }
   Value add(Value x, Value y) { return arith::AddFOp::create(b, x, y); }
   Value sub(Value x, Value y) { return arith::SubFOp::create(b, x, y); }
   Value mul(Value x, Value y) { return arith::MulFOp::create(b, x, y); }
@@ -67,7 +75,7 @@ private:
   Whole round(Value x, double factor) {
     constexpr double shift = 12582912.0;
     Value shifted = fma(x, c(factor), c(shift));
-    Value integerPart = arith::SubIOp::create(b, b.bitcast(shifted, integer), i(0x4b400000));
+    Value integerPart = arith::SubIOp::create(b, bitcast(shifted, integer), i(0x4b400000));
     return {sub(shifted, c(shift)), integerPart};
   }
   /// x - n log 2, with log 2 in two parts.
@@ -80,24 +88,21 @@ private:
   }
   Value powerOfTwo(Value n) {
     Value bits = arith::ShLIOp::create(b, arith::AddIOp::create(b, n, i(127)), i(23));
-    return b.bitcast(bits, type);
+    return bitcast(bits, type);
   }
   /// x 2^n for n in [-252, 254].
   Value scale(Value x, Whole n) {
-    if (auto vector = dyn_cast<VectorType>(type); vector && vector.getDimSize(0) == 16 && b.target.has("avx512f")) {
-      Value mask = arith::ConstantOp::create(b, b.getI16IntegerAttr(-1));
-      constexpr int64_t currentRounding = 4;
-      Value rounding = b.constantInt(b.getI32Type(), currentRounding);
-      return b.intrinsic("llvm.x86.avx512.mask.scalef.ps.512", type, {x, n.number, x, mask, rounding});
-    }
+    if (scaleByPower)
+      return scaleByPower(x, n.number, n.integer);
     // In two steps, so that neither factor is out of range where the product is not.
     Value half = arith::ShRSIOp::create(b, n.integer, i(1));
     Value rest = arith::SubIOp::create(b, n.integer, half);
     return mul(mul(x, powerOfTwo(half)), powerOfTwo(rest));
   }
 
-  VectorBuilder &b;
+  ImplicitLocOpBuilder &b;
   Type type, integer;
+  ScaleByPower scaleByPower;
 };
 
 constexpr double log2e = 1.44269504088896341;
@@ -142,11 +147,11 @@ Value Expander::log(Value x) {
   Value normal = select(isSmall, scaled(x, 8388608.0), x);
   Value bias = select(isSmall, c(-23.0), c(0.0));
   // normal = 2^e m with m in [sqrt(1/2), sqrt(2)): subtracting the bits of sqrt(1/2) makes the exponent round the right way.
-  Value bits = arith::SubIOp::create(b, b.bitcast(normal, integer), i(0x3f3504f3));
+  Value bits = arith::SubIOp::create(b, bitcast(normal, integer), i(0x3f3504f3));
   Value exponent = arith::ShRSIOp::create(b, bits, i(23));
   Value mantissaBits =
       arith::AddIOp::create(b, arith::AndIOp::create(b, bits, i(0x007fffff)), i(0x3f3504f3));
-  Value m = sub(b.bitcast(mantissaBits, type), c(1.0));
+  Value m = sub(bitcast(mantissaBits, type), c(1.0));
   Value e = add(arith::SIToFPOp::create(b, type, exponent), bias);
   Value square = mul(m, m);
   Value p = polynomial(m, {7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
@@ -198,10 +203,11 @@ Value Expander::erf(Value x) {
 
 Value Expander::rsqrt(Value x) { return div(c(1.0), math::SqrtOp::create(b, x)); }
 
-Value primus::codegen::expandMathFunction(VectorBuilder &b, Operation *op, ValueRange operands) {
+Value primus::codegen::expandMathFunction(ImplicitLocOpBuilder &b, Operation *op, ValueRange operands,
+                                              ScaleByPower scale) {
   if (operands.empty() || !getElementTypeOrSelf(operands.front()).isF32())
     return {};
-  Expander expander(b, operands.front().getType());
+  Expander expander(b, operands.front().getType(), scale);
   Value x = operands.front();
   return TypeSwitch<Operation *, Value>(op)
       .Case([&](math::ExpOp) { return expander.exp(x); })

@@ -1,0 +1,143 @@
+//===- LowerElementwise.cpp - Arithmetic on tiles, scalars and indices ----===//
+
+#include "codegen/common/MathFunctions.h"
+#include "codegen/hip/KernelLowering.h"
+
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::codegen;
+using namespace primus::codegen::hip;
+
+LogicalResult KernelLowering::lowerConstant(arith::ConstantOp op) {
+  if (op.getType().isIndex()) {
+    define(op, {arith::ConstantIntOp::create(b, cast<IntegerAttr>(op.getValue()).getInt(), getIndexBits(op))});
+    return success();
+  }
+  auto tile = dyn_cast<RankedTensorType>(op.getType());
+  if (!tile) {
+    define(op, {arith::ConstantOp::create(b, op.getValue())});
+    return success();
+  }
+  auto elements = dyn_cast<DenseElementsAttr>(op.getValue());
+  if (!elements || !elements.isSplat())
+    return op.emitOpError("is a tile of different numbers, which has no lowering for AMD GPUs; compute it from "
+                          "kernel.iota");
+  LaneLayout layout = getLayout(tile);
+  auto type = VectorType::get(layout.partSize, tile.getElementType());
+  Value part = arith::ConstantOp::create(b, DenseElementsAttr::get(type, elements.getSplatValue<Attribute>()));
+  define(op, Parts(layout.getParts(), part));
+  return success();
+}
+
+/// Operations of the math dialect that become one instruction, or a few.
+static bool isNativeMath(Operation *op) {
+  return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp, math::FloorOp, math::FmaOp,
+             math::RoundEvenOp, math::SqrtOp, math::TruncOp>(op);
+}
+
+LogicalResult KernelLowering::lowerElementwise(Operation &op) {
+  if (op.getNumResults() != 1 || op.getNumRegions() != 0 || !OpTrait::hasElementwiseMappableTraits(&op))
+    return op.emitOpError("has no lowering for AMD GPUs; write it with arith, math, scf and kernel operations");
+  bool onIndices = llvm::any_of(op.getOperandTypes(), llvm::IsaPred<IndexType>) || op.getResult(0).getType().isIndex();
+  if (onIndices)
+    return lowerIndexArithmetic(op);
+  Parts parts;
+  for (auto [number, type] : llvm::enumerate(getPartTypes(op.getResult(0)))) {
+    SmallVector<Value> operands;
+    for (Value operand : op.getOperands()) {
+      // A select's condition may be a scalar beside tiles.
+      ArrayRef<Value> from = getParts(operand);
+      operands.push_back(from[isa<RankedTensorType>(operand.getType()) ? number : 0]);
+    }
+    FailureOr<Value> part = lowerElement(op, operands, type);
+    if (failed(part))
+      return failure();
+    parts.push_back(*part);
+  }
+  define(op.getResult(0), std::move(parts));
+  return success();
+}
+
+LogicalResult KernelLowering::lowerIndexArithmetic(Operation &op) {
+  // In as many bits as operands and result have; sums and products wrap around alike in all.
+  Value result = op.getResult(0);
+  unsigned resultBits = result.getType().isIndex() ? getIndexBits(result)
+                                                   : std::min(result.getType().getIntOrFloatBitWidth(), 64u);
+  unsigned bits = 32;
+  auto widen = [&](Value value) {
+    if (value.getType().isIndex())
+      bits = std::max(bits, getIndexBits(value));
+  };
+  widen(result);
+  for (Value operand : op.getOperands())
+    widen(operand);
+  if (isa<arith::IndexCastOp, arith::IndexCastUIOp>(op)) {
+    Value operand = getScalar(op.getOperand(0));
+    unsigned has = operand.getType().getIntOrFloatBitWidth();
+    if (isa<arith::IndexCastUIOp>(op) && has < resultBits)
+      operand = arith::ExtUIOp::create(b, b.getIntegerType(resultBits), operand);
+    define(result, {cast(operand, resultBits)});
+    return success();
+  }
+  SmallVector<Value> operands;
+  for (Value operand : op.getOperands())
+    operands.push_back(operand.getType().isIndex() ? getIndex(operand, bits) : getScalar(operand));
+  Type type = result.getType().isIndex() ? Type(b.getIntegerType(bits)) : result.getType();
+  OperationState state(op.getLoc(), op.getName(), operands, type, op.getAttrs());
+  Value lowered = b.create(state)->getResult(0);
+  define(result, {result.getType().isIndex() ? cast(lowered, resultBits) : lowered});
+  return success();
+}
+
+/// 1 / sqrt(x) by v_rsq_f32, which is exact to one unit in the last place but takes no subnormal numbers.
+static Value createRsqrt(ImplicitLocOpBuilder &b, Value x) {
+  Type type = x.getType();
+  auto constant = [&](double number) -> Value {
+    FloatAttr attribute = b.getF32FloatAttr(number);
+    if (auto vector = dyn_cast<VectorType>(type))
+      return arith::ConstantOp::create(b, DenseElementsAttr::get(vector, Attribute(attribute)));
+    return arith::ConstantOp::create(b, attribute);
+  };
+  constexpr double smallest = 0x1p-126, factor = 0x1p24, root = 0x1p12;
+  Value isSmall = arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, x, constant(smallest));
+  Value scaled = arith::MulFOp::create(b, x, arith::SelectOp::create(b, isSmall, constant(factor), constant(1)));
+  auto single = [&](Value number) -> Value {
+    return LLVM::CallIntrinsicOp::create(b, b.getF32Type(), b.getStringAttr("llvm.amdgcn.rsq.f32"), number)
+        .getResult(0);
+  };
+  Value result;
+  if (auto vector = dyn_cast<VectorType>(type)) {
+    SmallVector<Value> elements;
+    for (int64_t number = 0; number < vector.getNumElements(); ++number)
+      elements.push_back(single(vector::ExtractOp::create(b, scaled, number)));
+    result = vector::FromElementsOp::create(b, vector, elements);
+  } else {
+    result = single(scaled);
+  }
+  return arith::MulFOp::create(b, result, arith::SelectOp::create(b, isSmall, constant(root), constant(1)));
+}
+
+FailureOr<Value> KernelLowering::lowerElement(Operation &op, ValueRange operands, Type result) {
+  if (isa<math::RsqrtOp>(op) && getElementTypeOrSelf(result).isF32())
+    return createRsqrt(b, operands[0]);
+  // exp and exp2 have exact expansions around v_exp_f32; with `afn` the latter is that alone.
+  if (isa<math::MathDialect>(op.getDialect()) && !isNativeMath(&op) && !isa<math::ExpOp, math::Exp2Op>(op)) {
+    auto scale = [&](Value x, Value, Value integer) -> Value {
+      return LLVM::LoadExpOp::create(b, x.getType(), x, integer);
+    };
+    if (Value expanded = expandMathFunction(b, &op, operands, scale))
+      return expanded;
+    return op.emitOpError() << "of " << getElementTypeOrSelf(op.getOperand(0).getType())
+                            << " has no expansion for AMD GPUs; compute it in f32 from the functions that have one "
+                               "(codegen/common/MathFunctions.h)";
+  }
+  OperationState state(op.getLoc(), op.getName(), operands, result, op.getAttrs());
+  Operation *lowered = b.create(state);
+  // A product and a sum may become one operation, as on the CPU.
+  if (isa<arith::AddFOp, arith::SubFOp, arith::MulFOp>(op))
+    lowered->setAttr("fastmath", arith::FastMathFlagsAttr::get(b.getContext(), arith::FastMathFlags::contract));
+  return lowered->getResult(0);
+}
