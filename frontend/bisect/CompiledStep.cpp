@@ -71,11 +71,11 @@ LogicalResult CompiledStep::load(const std::string &kernelCache) {
     return module.emitError() << "has no program '" << kTrainStepProgram << "'";
 
   device = runtime::createCpuDevice(/*threads=*/1);
-  if (runtime::Error error = device->loadCode(executable.code()))
+  if (runtime::Error error = device->loadCode(executable))
     return module.emitError() << error.getMessage();
   std::vector<const void *> kernels;
   for (const executable::Kernel &kernel : executable.kernels()) {
-    auto found = device->findKernel(kernel.symbol());
+    auto found = device->findKernel(kernel);
     if (!found)
       return module.emitError() << found.takeError().getMessage();
     kernels.push_back(*found);
@@ -94,14 +94,16 @@ LogicalResult CompiledStep::load(const std::string &kernelCache) {
   return success();
 }
 
+// What the CPU does cannot fail.
+
 static void upload(runtime::Device &device, void *target, const Tensor &tensor) {
   std::vector<char> bytes = toBytes(tensor);
-  device.upload(target, bytes.data(), bytes.size());
+  (void)device.upload(target, bytes.data(), bytes.size());
 }
 
 static Tensor download(runtime::Device &device, const void *source, RankedTensorType type) {
   std::vector<char> bytes(getByteSize(type));
-  device.download(bytes.data(), source, bytes.size());
+  (void)device.download(bytes.data(), source, bytes.size());
   return fromBytes(type, bytes.data());
 }
 
@@ -137,7 +139,7 @@ LogicalResult CompiledStep::writeInputs(const StepSetup &setup, int64_t step) {
 void CompiledStep::readOutputs(Trace &trace) {
   for (const executable::Port &port : program->outputs()) {
     float value = 0;
-    device->download(&value, arena + port.offset(), sizeof(value));
+    (void)device->download(&value, arena + port.offset(), sizeof(value));
     if (port.name() == "loss")
       trace.losses.push_back(value);
     else if (port.name() == "grad_norm")
@@ -159,7 +161,7 @@ FailureOr<Trace> CompiledStep::run(const StepSetup &setup) {
   for (int64_t step = 0; step < setup.steps; ++step) {
     if (failed(writeInputs(setup, step)))
       return failure();
-    device->run(*commands);
+    (void)device->run(*commands);
     readOutputs(trace);
   }
   readVariables(trace);
@@ -208,7 +210,7 @@ private:
 
 void KernelWalk::runCommand() {
   std::unique_ptr<runtime::CommandList> one = step.device->prepare(std::span(step.flat.commands).subspan(nextCommand++, 1));
-  step.device->run(*one);
+  (void)step.device->run(*one);
 }
 
 void KernelWalk::runToLaunch() {

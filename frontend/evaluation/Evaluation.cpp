@@ -49,8 +49,7 @@ Error Evaluation::load() {
         return variable.takeError();
       floats.resize(elements.size() / size_t(elementBytes));
       models::huggingface::convertToFloat(entry.tensor->type, elements, floats);
-      executor.write(slice(*variable, first, floats.size() * sizeof(float)), floats.data());
-      return Error::success();
+      return executor.write(slice(*variable, first, floats.size() * sizeof(float)), floats.data());
     };
     if (Error error = models::huggingface::splitTensor(tensor, elementBytes, entry.getBytes(), take))
       return error;
@@ -65,8 +64,7 @@ Error Evaluation::writeTokens(int program, std::vector<int64_t> shape, bool labe
     Expected<Tensor> port = executor.findInput(program, name, executable::I32, shape);
     if (!port)
       return port.takeError();
-    executor.write(*port, values.data());
-    return Error::success();
+    return executor.write(*port, values.data());
   };
   if (Error error = write("tokens", inputs.inputIds))
     return error;
@@ -101,7 +99,12 @@ Expected<float> Evaluation::runForward() {
   Expected<Tensor> valid = executor.findOutput(program, "valid_tokens", executable::F32, {});
   if (!valid)
     return valid.takeError();
-  return executor.readScalar(*sum) / executor.readScalar(*valid);
+  Expected<float> losses = executor.readScalar(*sum), tokens = executor.readScalar(*valid);
+  if (!losses)
+    return losses.takeError();
+  if (!tokens)
+    return tokens.takeError();
+  return *losses / *tokens;
 }
 
 /// Rows of the program's logits without the padding of the vocabulary.
@@ -120,7 +123,8 @@ Error Evaluation::saveLogits(SafetensorsWriter &writer) {
     return logits.takeError();
   std::vector<float> row(size_t(vocabulary), 0);
   for (int64_t i = 0; i < rows; ++i) {
-    executor.read(slice(*logits, i * padded, row.size() * sizeof(float)), row.data());
+    if (Error error = executor.read(slice(*logits, i * padded, row.size() * sizeof(float)), row.data()))
+      return error;
     if (Error error = writer.append(std::as_bytes(std::span(row))))
       return error;
   }
@@ -132,8 +136,7 @@ Error Evaluation::saveGradient(const WeightTensor &tensor, SafetensorsWriter &wr
     Expected<Tensor> gradient = executor.findVariable(part.name + ".grad");
     if (!gradient)
       return gradient.takeError();
-    executor.read(slice(*gradient, first, elements.size()), elements.data());
-    return Error::success();
+    return executor.read(slice(*gradient, first, elements.size()), elements.data());
   };
   return models::huggingface::joinTensor(tensor, sizeof(float), give,
                                          [&](std::span<const std::byte> bytes) { return writer.append(bytes); });

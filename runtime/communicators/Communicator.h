@@ -116,6 +116,10 @@ public:
   /// Both at once, which a communicator may do in a simpler way.
   Error run(Collective &collective);
 
+  /// Whether this rank may go on waiting for what it has started on a device: an error if another rank has failed, or did
+  /// not come within the timeout.
+  virtual Error checkProgress() { return getFailure(); }
+
   /// How long `wait` and `run` have taken so far.
   double getWaitSeconds() const { return waitSeconds; }
 

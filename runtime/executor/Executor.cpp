@@ -32,22 +32,25 @@ Expected<std::unique_ptr<Executor>> Executor::create(executable::Executable exec
 }
 
 Error Executor::load() {
-  if (executable.target() != "cpu")
-    return Error::failure(fmt::format("the program is compiled for {}, but this device is a processor; compile it with "
-                                      "--target cpu",
-                                      executable.target()));
-  if (!executable.code().empty())
-    if (Error error = device->loadCode(executable.code()))
-      return error;
+  if (Error error = device->loadCode(executable))
+    return error;
   std::vector<const void *> kernels;
   for (const executable::Kernel &kernel : executable.kernels()) {
-    Expected<const void *> found = device->findKernel(kernel.symbol());
+    Expected<const void *> found = device->findKernel(kernel);
     if (!found)
       return found.takeError();
     kernels.push_back(*found);
   }
-  // The linker has its own copy now, and nothing else reads the code.
+  // The device has its own copy now, and nothing else reads the code.
   executable.clear_code();
+  executable.clear_code_objects();
+
+  Expected<std::unique_ptr<Communicator>> created = device->createCommunicator(*communicator);
+  if (!created)
+    return created.takeError();
+  deviceCommunicator = std::move(*created);
+  if (communicator->getNumRanks() > 1)
+    poll = [this] { return getTensorCommunicator().checkProgress(); };
 
   Expected<std::byte *> allocated = device->allocateArena(executable.memory().arena());
   if (!allocated)
@@ -67,7 +70,7 @@ Executor::LoadedProgram Executor::divide(FlatProgram flat) {
   LoadedProgram program;
   program.flat = std::move(flat);
   for (CollectiveDescription &description : program.flat.collectives)
-    program.collectives.push_back(communicator->prepare(std::move(description)));
+    program.collectives.push_back(getTensorCommunicator().prepare(std::move(description)));
   program.flat.collectives.clear();
   std::span<const Command> commands = program.flat.commands;
   size_t begin = 0;
@@ -88,20 +91,22 @@ Executor::LoadedProgram Executor::divide(FlatProgram flat) {
 }
 
 Error Executor::run(int index) {
+  Communicator &collectives = getTensorCommunicator();
   for (Segment &segment : programs[static_cast<size_t>(index)].segments) {
     if (segment.commands)
-      device->run(*segment.commands);
+      if (Error error = device->run(*segment.commands))
+        return error;
     if (!segment.collective)
       continue;
     if (segment.kind == Exchange::Kind::Start) {
-      communicator->start(*segment.collective);
+      collectives.start(*segment.collective);
       continue;
     }
     bool isWait = segment.kind == Exchange::Kind::Wait;
-    if (Error error = isWait ? communicator->wait(*segment.collective) : communicator->run(*segment.collective))
+    if (Error error = isWait ? collectives.wait(*segment.collective) : collectives.run(*segment.collective))
       return error;
   }
-  return Error::success();
+  return device->synchronize(poll);
 }
 
 int Executor::findProgram(std::string_view name) const {
@@ -179,8 +184,9 @@ Tensor Executor::getTensor(const executable::Variable &variable) const {
   return {arena + variable.offset(), *getByteSize(variable.type())};
 }
 
-float Executor::readScalar(const Tensor &tensor) {
+Expected<float> Executor::readScalar(const Tensor &tensor) {
   float value;
-  device->download(&value, tensor.address, sizeof(value));
+  if (Error error = device->download(&value, tensor.address, sizeof(value)))
+    return error;
   return value;
 }

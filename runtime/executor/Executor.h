@@ -47,6 +47,8 @@ public:
   Device &getDevice() { return *device; }
   Communicator &getCommunicator() { return *communicator; }
   const RankMesh &getMesh() const { return mesh; }
+  /// What carries the programs' collectives; differs from getCommunicator on a GPU.
+  Communicator &getTensorCommunicator() { return deviceCommunicator ? *deviceCommunicator : *communicator; }
   int getRank() const { return communicator->getRank(); }
   /// Bytes allocated for tensors: the arena, all of it and nothing else.
   int64_t getAllocatedBytes() const { return device->getAllocatedBytes(); }
@@ -66,12 +68,12 @@ public:
   Tensor getTensor(const executable::Variable &variable) const;
 
   /// Runs a program once, with the inputs that were written last. Fails where another rank is lost or has failed; then
-  /// this rank cannot go on either.
+  /// this rank cannot go on either. Returns when all is done, on a device too.
   Error run(int program);
 
-  void write(const Tensor &tensor, const void *source) { device->upload(tensor.address, source, tensor.bytes); }
-  void read(const Tensor &tensor, void *target) { device->download(target, tensor.address, tensor.bytes); }
-  float readScalar(const Tensor &tensor);
+  Error write(const Tensor &tensor, const void *source) { return device->upload(tensor.address, source, tensor.bytes); }
+  Error read(const Tensor &tensor, void *target) { return device->download(target, tensor.address, tensor.bytes); }
+  Expected<float> readScalar(const Tensor &tensor);
 
 private:
   /// Commands, and what happens after them.
@@ -105,6 +107,10 @@ private:
   /// Of an executor that was given none.
   std::unique_ptr<Communicator> ownCommunicator;
   Communicator *communicator;
+  /// Over it, where tensors are out of the host's reach; null elsewhere.
+  std::unique_ptr<Communicator> deviceCommunicator;
+  /// Looks after the other ranks while the device is waited for; empty for one rank.
+  Device::Poll poll;
   std::byte *arena = nullptr;
   std::vector<LoadedProgram> programs;
 };

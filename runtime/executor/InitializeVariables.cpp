@@ -32,21 +32,25 @@ public:
   /// Room for the next `count` values at most.
   std::span<float> reserve(int64_t count) {
     if (used == values.size())
-      flush();
+      error = flush();
     return std::span(values).subspan(used, std::min(static_cast<size_t>(count), values.size() - used));
   }
   void add(size_t count) { used += count; }
 
-  void flush() {
-    auto bytes = static_cast<int64_t>(used * sizeof(float));
+  /// Sends what is there.
+  Error flush() {
+    if (error)
+      return error;
+    const void *source = values.data();
     if (type == executable::I32) {
       integers.assign(values.begin(), values.begin() + static_cast<ptrdiff_t>(used));
-      device.upload(address, integers.data(), bytes);
-    } else {
-      device.upload(address, values.data(), bytes);
+      source = integers.data();
     }
+    auto bytes = static_cast<int64_t>(used * sizeof(float));
+    Error sent = device.upload(address, source, bytes);
     address += bytes;
     used = 0;
+    return sent;
   }
 
 private:
@@ -58,6 +62,8 @@ private:
   std::vector<float> values;
   std::vector<int32_t> integers;
   size_t used = 0;
+  /// The first one, after which nothing is sent any more.
+  Error error = Error::success();
 };
 
 } // namespace
@@ -99,8 +105,7 @@ Error Executor::initialize(const executable::Variable &variable, uint64_t seed) 
   });
   if (reason)
     return fail(*reason);
-  uploader.flush();
-  return Error::success();
+  return uploader.flush();
 }
 
 Error Executor::initializeVariables(uint64_t seed) {

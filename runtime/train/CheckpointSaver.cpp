@@ -98,20 +98,22 @@ Expected<std::string> CheckpointSaver::createDraft(const CheckpointState &state)
   return hearFirst(ranks, draft ? draft->getFolder() : "");
 }
 
-void CheckpointSaver::stage() {
+Error CheckpointSaver::stage() {
   for (const ShardPart &part : parts) {
     std::byte *address = executor.getTensor(*part.variable).address + part.begin;
     for (int64_t done = 0; done < part.bytes;) {
       std::span<std::byte> free = staging.reserve();
       // The writer has failed, which it says itself.
       if (free.empty())
-        return;
+        return Error::success();
       int64_t bytes = std::min(static_cast<int64_t>(free.size()), part.bytes - done);
-      executor.read({address + done, bytes}, free.data());
+      if (Error error = executor.read({address + done, bytes}, free.data()))
+        return error;
       staging.publish(static_cast<size_t>(bytes));
       done += bytes;
     }
   }
+  return Error::success();
 }
 
 Error CheckpointSaver::save(const CheckpointState &state) {
@@ -128,7 +130,14 @@ Error CheckpointSaver::save(const CheckpointState &state) {
   phase = Phase::Shards;
   staging.start(sumBytes(parts));
   shard = std::async(std::launch::async, [this, path = *path] { return writeShard(path); });
-  stage();
+  if (Error error = stage()) {
+    // What is written so far never gets its name.
+    staging.abandon();
+    (void)shard.get();
+    draft.reset();
+    phase = Phase::Idle;
+    return error;
+  }
   waitedSeconds = std::chrono::duration<double>(Clock::now() - begin).count();
   return Error::success();
 }

@@ -54,7 +54,7 @@ private:
 
   Error openFolder();
   Expected<std::string> createDraft(const CheckpointState &state);
-  void stage();
+  Error stage();
   Expected<CheckpointFile> writeShard(const std::string &folder);
   Error endShards();
   Error commit();

@@ -40,12 +40,19 @@ Expected<double> Evaluator::run() {
   for (int64_t first = 0; first < numSequences; first += batch.getNumSequences()) {
     if (Error error = batch.read(samples, first, numSequences))
       return error;
-    executor.write(tokensInput, batch.getTokens().data());
-    executor.write(labelsInput, batch.getLabels().data());
+    if (Error error = executor.write(tokensInput, batch.getTokens().data()))
+      return error;
+    if (Error error = executor.write(labelsInput, batch.getLabels().data()))
+      return error;
     if (Error error = executor.run(program))
       return error;
-    loss += executor.readScalar(lossOutput);
-    valid += executor.readScalar(validOutput);
+    Expected<float> batchLoss = executor.readScalar(lossOutput), batchValid = executor.readScalar(validOutput);
+    if (!batchLoss)
+      return batchLoss.takeError();
+    if (!batchValid)
+      return batchValid.takeError();
+    loss += *batchLoss;
+    valid += *batchValid;
   }
   return loss / valid;
 }

@@ -19,6 +19,9 @@ struct LaunchResult {
 /// Ranks that this process was started as one of, by mpirun or srun; 1 otherwise.
 int getLaunchedRanks();
 
+/// This process's number among those on its host; 0 if it was started alone.
+int getLaunchedLocalRank();
+
 /// Says on the terminal, and in the log files if there are any, how the run ended.
 void reportError(const Error &error);
 

@@ -28,6 +28,14 @@ int primus::runtime::getLaunchedRanks() {
   return std::max(ranks, 1);
 }
 
+int primus::runtime::getLaunchedLocalRank() {
+  // Open MPI's mpirun, Intel's and MPICH's hydra, and srun.
+  for (const char *variable : {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"})
+    if (std::getenv(variable))
+      return getNumber(variable);
+  return 0;
+}
+
 /// Threads for this process, where others on this host take their share.
 static int chooseThreads(int asked) {
   if (asked > 0)

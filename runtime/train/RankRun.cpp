@@ -3,10 +3,13 @@
 #include "runtime/train/RankRun.h"
 
 #include "runtime/devices/cpu/CpuDevice.h"
+#include "runtime/devices/hip/HipDevice.h"
+#include "runtime/executable/Validation.h"
 #include "runtime/metrics/Report.h"
 #include "runtime/support/Logging.h"
 #include "runtime/support/OwnFolder.h"
 #include "runtime/support/WriteFile.h"
+#include "runtime/train/Launch.h"
 #include "runtime/train/Resume.h"
 #include "runtime/train/Trainer.h"
 
@@ -120,9 +123,19 @@ private:
 
 } // namespace
 
+/// The device that the program is compiled for. Ranks of one process are threads, and each has its own GPU too.
+static Expected<std::unique_ptr<Device>> createDevice(const Executable &executable, const Communicator &communicator,
+                                                      int threads) {
+  if (!isGpuTarget(executable.target()))
+    return createCpuDevice(threads);
+  return createHipDevice(communicator.getName() == "local" ? communicator.getRank() : getLaunchedLocalRank());
+}
+
 Error RankRun::prepare(int threads) {
-  Expected<std::unique_ptr<Executor>> created =
-      Executor::create(run.executable, createCpuDevice(threads), &communicator);
+  Expected<std::unique_ptr<Device>> device = createDevice(run.executable, communicator, threads);
+  if (!device)
+    return device.takeError();
+  Expected<std::unique_ptr<Executor>> created = Executor::create(run.executable, std::move(*device), &communicator);
   if (!created)
     return created.takeError();
   executor = std::move(*created);
@@ -158,7 +171,7 @@ void RankRun::announce() const {
       tokensPerStep = TensorRegion::whole(tokens->globalShape).getElements();
   spdlog::info("{} parameters, {:.1f} MiB for tensors{}; {} training tokens, {} per step", run.executable.parameters(),
                static_cast<double>(executor->getAllocatedBytes()) / (1 << 20),
-               ranks > 1 ? fmt::format(" on each of {} ranks ({})", ranks, communicator.getName()) : "",
+               ranks > 1 ? fmt::format(" on each of {} ranks ({})", ranks, executor->getTensorCommunicator().getName()) : "",
                data.training.getEnd() - data.training.getBegin(), tokensPerStep);
   const LinkModel &link = communicator.getOptions().link;
   if (link.isActive())
@@ -204,7 +217,8 @@ Error RankRun::train() {
 Error RankRun::report() {
   if (run.options.reportPath.empty())
     return Error::success();
-  RankFigures own = {executor->getAllocatedBytes(), communicator.getBufferBytes(), communicator.getWaitSeconds()};
+  Communicator &tensors = executor->getTensorCommunicator();
+  RankFigures own = {executor->getAllocatedBytes(), tensors.getBufferBytes(), tensors.getWaitSeconds()};
   Expected<std::vector<std::string>> all =
       communicator.allGatherBytes({reinterpret_cast<const char *>(&own), sizeof(own)});
   if (!all)
@@ -216,7 +230,7 @@ Error RankRun::report() {
     std::memcpy(&figures.emplace_back(), bytes.data(), sizeof(RankFigures));
   nlohmann::ordered_json json =
       run.compiled.reportJson.empty() ? makeReport(run.executable) : nlohmann::ordered_json::parse(run.compiled.reportJson);
-  addRunToReport(json, std::string(communicator.getName()), figures, getProcessMemory(executor->getArena()));
+  addRunToReport(json, std::string(tensors.getName()), figures, getProcessMemory(executor->getArena()));
   std::string text = json.dump(2) + "\n";
   if (run.options.reportPath != "-")
     return writeFileAtomically(run.options.reportPath, text);

@@ -48,7 +48,7 @@ private:
   bool differsInPadding(const CheckpointTensor &tensor, const CheckpointTensor &expected) const;
   void compareSettings(const std::map<std::string, std::string> &own);
   Error checkOptimizer();
-  void read(const executable::Variable &variable, const CheckpointTensor &tensor);
+  Error read(const executable::Variable &variable, const CheckpointTensor &tensor);
   /// Says in the log what was loaded.
   void describe(const CheckpointState &state) const;
 
@@ -128,14 +128,17 @@ void Loader::compareSettings(const std::map<std::string, std::string> &own) {
 }
 
 /// Loads this rank's part. Rows that the checkpoint lacks are padding, and stay as they are.
-void Loader::read(const executable::Variable &variable, const CheckpointTensor &tensor) {
+Error Loader::read(const executable::Variable &variable, const CheckpointTensor &tensor) {
   TensorRegion region = getRegion(variable, RankMesh(executor.getExecutable().mesh()), executor.getRank());
   if (!region.shape.empty())
     region.shape[0] = std::clamp<int64_t>(tensor.shape[0] - region.begin[0], 0, region.shape[0]);
   std::byte *address = executor.getTensor(variable).address;
+  Error error = Error::success();
   checkpoint.read(tensor, region, [&](uint64_t offset, std::span<const std::byte> bytes) {
-    executor.write({address + offset, static_cast<int64_t>(bytes.size())}, bytes.data());
+    if (!error)
+      error = executor.write({address + offset, static_cast<int64_t>(bytes.size())}, bytes.data());
   });
+  return error;
 }
 
 Error Loader::load(CheckpointState &state) {
@@ -152,7 +155,8 @@ Error Loader::load(CheckpointState &state) {
                     fmt::join(differences.begin(), differences.begin() + static_cast<ptrdiff_t>(shown), "\n  "), more));
   }
   for (auto [variable, tensor] : matches)
-    read(*variable, *tensor);
+    if (Error error = read(*variable, *tensor))
+      return error;
   const CheckpointState &saved = checkpoint.getState();
   if (part != Part::Parameters) {
     state.step = saved.step;

@@ -108,11 +108,14 @@ Expected<SampledText> primus::runtime::sampleText(Executor &executor, const Samp
       context.erase(context.begin(), context.end() - static_cast<std::ptrdiff_t>((length + 1) / 2));
     std::copy(context.begin(), context.end(), tokens.begin());
     auto position = static_cast<int32_t>(context.size()) - 1;
-    executor.write(sample->tokens, tokens.data());
-    executor.write(sample->position, &position);
+    if (Error error = executor.write(sample->tokens, tokens.data()))
+      return error;
+    if (Error error = executor.write(sample->position, &position))
+      return error;
     if (Error error = executor.run(sample->program))
       return error;
-    executor.read(sample->logits, logits.data());
+    if (Error error = executor.read(sample->logits, logits.data()))
+      return error;
     PhiloxBlock block = philox(seed, textSamplingStream, static_cast<uint64_t>(i));
     size_t token = pickToken(std::span(logits).first(static_cast<size_t>(std::min<int64_t>(training.vocabulary(), 256))),
                              temperature, uniformFromBits(block[0], block[1]));

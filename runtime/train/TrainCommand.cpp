@@ -4,6 +4,7 @@
 
 #include "runtime/compiler/CompilerLibrary.h"
 #include "runtime/executable/ExecutableFile.h"
+#include "runtime/executable/Validation.h"
 #include "runtime/support/Checksum.h"
 #include "runtime/train/Launch.h"
 #include "runtime/train/Trainer.h"
@@ -32,6 +33,9 @@ static Error loadInput(Run &run, const std::string &path) {
     return Error::configuration(fmt::format("'{}' was not compiled for training", path));
   if (Error error = checkTraining(executable->training()))
     return Error::failure(fmt::format("'{}': {}", path, error.getMessage()));
+  if (run.options.communicator == "rccl" && !isGpuTarget(executable->target()))
+    return Error::configuration(fmt::format("--communicator rccl is for GPUs, and '{}' is compiled for {} (--target)", path,
+                                            executable->target()));
   run.executable = std::move(*executable);
   run.executableChecksum = addToChecksum(0, serializeExecutable(run.executable));
   return Error::success();
@@ -61,7 +65,9 @@ static LaunchResult runCommand(int argc, const char *const *argv) {
     return {};
   Run run;
   run.options = std::move(**options);
-  bool isMpi = run.options.communicator.empty() ? getLaunchedRanks() > 1 : run.options.communicator == "mpi";
+  // RCCL carries tensors; how ranks talk apart from that depends on how they were started.
+  bool isOpen = run.options.communicator.empty() || run.options.communicator == "rccl";
+  bool isMpi = isOpen ? getLaunchedRanks() > 1 : run.options.communicator == "mpi";
   if (!isMpi && getLaunchedRanks() > 1)
     return {Error::configuration(fmt::format("--communicator local: this process is one of {} that were started together",
                                              getLaunchedRanks()))};

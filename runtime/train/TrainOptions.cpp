@@ -55,7 +55,8 @@ static void declareOptions(CLI::App &app, RawOptions &raw) {
   app.add_option("--ranks", raw.options.ranks, "World size; default: what the experiment's parallel sizes need")
       ->check(CLI::Range(1, 1 << 24));
   app.add_option("--communicator", raw.options.communicator,
-                 "How ranks talk: local (threads of this process) or mpi (processes); default: mpi under mpirun or srun")
+                 "How ranks talk: local (threads of this process) or mpi (processes); default: mpi under mpirun or srun. Tensors "
+                 "of GPUs go by rccl always, which can be said too")
       ->check(CLI::IsMember({"local", "mpi", "rccl"}));
   app.add_option("--timeout", raw.options.timeoutSeconds,
                  "Seconds after which a rank that others wait for counts as lost, and the run ends; default: 600")
@@ -66,7 +67,7 @@ static void declareOptions(CLI::App &app, RawOptions &raw) {
       ->take_all()
       ->group(group);
   app.add_option("--module", raw.module, "Which of the experiment's modules; default: its trainer")->group(group);
-  app.add_option("--target", raw.target, "cpu")->group(group);
+  app.add_option("--target", raw.target, "cpu (default), gfx942 or gfx950")->group(group);
   app.add_option("--dump", raw.dump, "Write every phase of the compilation into this folder")->group(group);
   app.add_option("--cpu-features", raw.cpuFeatures, "Processor features; default: this machine's")->group(group);
   app.add_flag("--allow-unknown", raw.allowUnknown, "Unknown keys are warnings")->group(group);
@@ -141,8 +142,6 @@ Expected<std::optional<TrainOptions>> primus::runtime::parseTrainOptions(int arg
     options.input = raw.positionals.front();
   if (options.input.empty())
     return Error::configuration("which experiment? primus-train EXPERIMENT.yaml|FILE.primus; see primus-train --help");
-  if (options.communicator == "rccl")
-    return Error::configuration("--communicator rccl needs GPUs: this version has local and mpi");
   Expected<int> threads = chooseThreads(raw.threads);
   if (!threads)
     return threads.takeError();

@@ -22,7 +22,7 @@ struct TrainOptions {
   std::string resume; ///< empty, "auto", or a checkpoint or folder of checkpoints
   int threads = 0; ///< of a process; 0: as many as there are processors
   int ranks = 0;   ///< 0: as many as the program is compiled for, or mpirun has started
-  std::string communicator; ///< local, mpi, or empty: whichever fits how the process was started
+  std::string communicator; ///< local, mpi, rccl, or empty: whichever fits how the process was started
   double timeoutSeconds = 600;
   bool isExecutable() const { return input.ends_with(".primus"); }
 };

@@ -106,16 +106,24 @@ Error Trainer::runStep(StepMetrics &metrics) {
   auto learningRate = static_cast<float>(metrics.learningRate);
   float biasCorrections[2] = {static_cast<float>(1 - std::pow(training.adam_beta1(), step)),
                               static_cast<float>(1 - std::pow(training.adam_beta2(), step))};
-  executor.write(tokensInput, batch.getTokens().data());
-  executor.write(labelsInput, batch.getLabels().data());
-  executor.write(learningRateInput, &learningRate);
-  executor.write(biasCorrectionInputs[0], &biasCorrections[0]);
-  executor.write(biasCorrectionInputs[1], &biasCorrections[1]);
+  const std::pair<const Tensor &, const void *> inputs[] = {{tokensInput, batch.getTokens().data()},
+                                                            {labelsInput, batch.getLabels().data()},
+                                                            {learningRateInput, &learningRate},
+                                                            {biasCorrectionInputs[0], &biasCorrections[0]},
+                                                            {biasCorrectionInputs[1], &biasCorrections[1]}};
+  for (const auto &[tensor, values] : inputs)
+    if (Error error = executor.write(tensor, values))
+      return error;
   if (Error error = executor.run(program))
     return error;
   metrics.step = ++state.step;
-  metrics.loss = executor.readScalar(lossOutput);
-  metrics.gradNorm = executor.readScalar(gradNormOutput);
+  Expected<float> loss = executor.readScalar(lossOutput), gradNorm = executor.readScalar(gradNormOutput);
+  if (!loss)
+    return loss.takeError();
+  if (!gradNorm)
+    return gradNorm.takeError();
+  metrics.loss = *loss;
+  metrics.gradNorm = *gradNorm;
   metrics.tokens = batch.getNumTokens();
   metrics.stepSeconds = std::chrono::duration<double>(Clock::now() - begin).count();
   stepSeconds += metrics.stepSeconds;

@@ -104,10 +104,10 @@ TEST_P(CompiledStep, EqualsTheInterpreter) {
   const char *names[] = {"learning_rate", "bias_correction1", "bias_correction2"};
   int program = executor.findProgram("train_step");
   ASSERT_GE(program, 0);
-  executor.write(*executor.findInput(program, "tokens", executable::I32, shape), tokens.data());
-  executor.write(*executor.findInput(program, "labels", executable::I32, shape), labels.data());
+  ASSERT_FALSE(executor.write(*executor.findInput(program, "tokens", executable::I32, shape), tokens.data()));
+  ASSERT_FALSE(executor.write(*executor.findInput(program, "labels", executable::I32, shape), labels.data()));
   for (int i = 0; i < 3; ++i)
-    executor.write(*executor.findInput(program, names[i], executable::F32, {}), &scalars[i]);
+    ASSERT_FALSE(executor.write(*executor.findInput(program, names[i], executable::F32, {}), &scalars[i]));
   ASSERT_FALSE(executor.run(program));
 
   SmallVector<interpreter::Tensor> inputs;
@@ -124,7 +124,7 @@ TEST_P(CompiledStep, EqualsTheInterpreter) {
   ASSERT_TRUE(succeeded(expected));
 
   auto output = [&](const char *name) {
-    return executor.readScalar(*executor.findOutput(program, name, executable::F32, {}));
+    return *executor.readScalar(*executor.findOutput(program, name, executable::F32, {}));
   };
   double loss = (*expected)[0].values[0], norm = (*expected)[1].values[0];
   EXPECT_NEAR(output("loss") / loss, 1, param.lossTolerance);
@@ -138,7 +138,7 @@ TEST_P(CompiledStep, EqualsTheInterpreter) {
     interpreter::TensorRef wanted = judge.getVariable(variable.name());
     ASSERT_NE(wanted, nullptr) << variable.name();
     std::vector<float> got(wanted->values.size());
-    executor.read(*executor.findVariable(variable.name()), got.data());
+    ASSERT_FALSE(executor.read(*executor.findVariable(variable.name()), got.data()));
     double difference = 0, size = 0;
     for (size_t i = 0; i < got.size(); ++i) {
       difference += std::pow(got[i] - wanted->values[i], 2);

@@ -17,6 +17,8 @@
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/TargetSelect.h"
 
+#include <mutex>
+
 using namespace llvm;
 using namespace primus::emulator;
 /// LLVM has another.
@@ -32,6 +34,8 @@ struct Decoder::Tools {
   std::unique_ptr<MCContext> context;
   std::unique_ptr<MCDisassembler> disassembler;
   std::unique_ptr<MCInstPrinter> printer;
+  /// LLVM's tools are for one thread at a time.
+  std::mutex mutex;
 };
 
 Decoder::Decoder(Chip chip) : tools(std::make_unique<Tools>()), operations(chip) {
@@ -186,6 +190,7 @@ static void addImplicitOperands(Decoded &i) {
 }
 
 Expected<Decoded> Decoder::decode(ArrayRef<uint8_t> bytes, uint64_t address, const KernelInfo &kernel) const {
+  std::lock_guard lock(tools->mutex);
   auto refuse = [&](const Twine &text, const Twine &reason) {
     return createStringError("%s: instruction at 0x%llx '%s': %s", kernel.name.c_str(),
                              static_cast<unsigned long long>(address), text.str().c_str(), reason.str().c_str());

@@ -301,6 +301,8 @@ Error Launch::runGroup(std::array<uint32_t, 3> group) {
 Error Launch::run(ArrayRef<KernelArgument> arguments) {
   if (Error error = checkMode())
     return error;
+  for (const Mapping &mapping : options.memory)
+    memory.add(mapping);
   if (Error error = mapCode())
     return error;
   if (Error error = mapArguments(arguments))

@@ -47,6 +47,8 @@ struct KernelArgument {
 
 struct LaunchOptions {
   uint64_t seed = 1;
+  /// Memory beside the arguments' buffers, at addresses that plain values may hold; below where buffers are placed.
+  llvm::ArrayRef<Mapping> memory;
   /// A kernel that executes more in one wave is taken to hang.
   uint64_t maximumPerWave = uint64_t(1) << 32;
 };

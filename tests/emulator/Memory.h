@@ -60,6 +60,8 @@ public:
   /// Places `bytes` of a buffer from `offset` on and returns their address. The buffer's start would be a multiple of 4096 (so that an
   /// argument's alignment is never by chance worse than on a device).
   uint64_t map(Buffer &buffer, Access access, uint64_t offset, uint64_t bytes);
+  /// Adds memory that has an address already.
+  void add(Mapping mapping) { mappings.push_back(std::move(mapping)); }
   /// The buffer that holds the first byte of an access, or null.
   const Mapping *find(uint64_t address) const;
   /// The buffer that is nearest below an address, for messages.

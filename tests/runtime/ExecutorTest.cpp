@@ -1,9 +1,9 @@
 //===- ExecutorTest.cpp - Programs run as they are written ----------------===//
 
 #include "runtime/communicators/local/LocalCommunicator.h"
-#include "runtime/devices/cpu/CpuDevice.h"
 #include "runtime/executor/Executor.h"
 #include "runtime/init/Initializer.h"
+#include "tests/runtime/TestDevice.h"
 #include "tests/runtime/TinyExecutable.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,8 @@ using namespace primus::runtime;
 using namespace primus::test;
 
 static std::unique_ptr<Executor> load(executable::Executable executable, int threads = 2) {
-  Expected<std::unique_ptr<Executor>> executor = Executor::create(std::move(executable), createCpuDevice(threads));
+  std::unique_ptr<Device> device = createTestDevice(executable.target(), threads);
+  Expected<std::unique_ptr<Executor>> executor = Executor::create(std::move(executable), std::move(device));
   if (!executor) {
     ADD_FAILURE() << executor.takeError().getMessage();
     return nullptr;
@@ -24,14 +25,14 @@ static std::unique_ptr<Executor> load(executable::Executable executable, int thr
 
 static std::vector<float> read(Executor &executor, const Tensor &tensor) {
   std::vector<float> values(static_cast<size_t>(tensor.bytes) / sizeof(float));
-  executor.read(tensor, values.data());
+  EXPECT_FALSE(executor.read(tensor, values.data()));
   return values;
 }
 
 /// For each of 4 slices of x: y = 4 x through scratch, and sum += y. Then y[slice 0] = x[slice 3], and slice 1 of y is
 /// cleared.
-static executable::Executable makeLoopExecutable(int64_t size) {
-  ExecutableBuilder builder;
+static executable::Executable makeLoopExecutable(int64_t size, const std::string &target = "cpu") {
+  ExecutableBuilder builder(target);
   int64_t bytes = size * 4;
   executable::TensorType vector = makeType(executable::F32, {size});
   int twice = builder.addKernel("test_double", {size}, {vector, vector});
@@ -60,10 +61,14 @@ static executable::Executable makeLoopExecutable(int64_t size) {
   return builder.finish();
 }
 
-TEST(Executor, CallsLoopsCopiesAndFills) {
-  // Odd, and large: copies and fills of several pieces.
-  for (int64_t size : {int64_t(1), int64_t(7), int64_t(100003)}) {
-    std::unique_ptr<Executor> executor = load(makeLoopExecutable(size));
+class ExecutorOnDevices : public OnDevices {};
+INSTANTIATE_TEST_SUITE_P(Devices, ExecutorOnDevices, testing::Values("cpu", "gfx942", "gfx950"),
+                         [](const auto &info) { return info.param; });
+
+TEST_P(ExecutorOnDevices, CallsLoopsCopiesAndFills) {
+  // Odd, and large: copies and fills of several pieces. (An emulated wave for each element takes its time.)
+  for (int64_t size : {int64_t(1), int64_t(7), int64_t(isGpu() ? 1003 : 100003)}) {
+    std::unique_ptr<Executor> executor = load(makeLoopExecutable(size, GetParam()));
     ASSERT_TRUE(executor);
     ASSERT_FALSE(executor->initializeVariables(/*seed=*/1));
     int program = executor->findProgram("main");
@@ -74,7 +79,7 @@ TEST(Executor, CallsLoopsCopiesAndFills) {
     auto n = static_cast<size_t>(size);
     std::vector<float> input(4 * n);
     std::iota(input.begin(), input.end(), 1.0f);
-    executor->write(*x, input.data());
+    ASSERT_FALSE(executor->write(*x, input.data()));
     ASSERT_FALSE(executor->run(program));
     ASSERT_FALSE(executor->run(program));
     std::vector<float> output = read(*executor, *y), total = read(*executor, *sum);
@@ -102,7 +107,7 @@ TEST(Executor, AnyNumberOfThreadsGivesTheSameBits) {
     std::vector<float> input(4 * 4097);
     for (size_t i = 0; i < input.size(); ++i)
       input[i] = 1.0f / static_cast<float>(i + 3);
-    executor->write(*x, input.data());
+    ASSERT_FALSE(executor->write(*x, input.data()));
     for (int run = 0; run < 10; ++run)
       ASSERT_FALSE(executor->run(0));
     std::vector<float> sum = read(*executor, *executor->findVariable("sum"));
@@ -112,8 +117,8 @@ TEST(Executor, AnyNumberOfThreadsGivesTheSameBits) {
   }
 }
 
-TEST(Executor, AllocatesTheArenaAndNothingElse) {
-  executable::Executable executable = makeLoopExecutable(1000);
+TEST_P(ExecutorOnDevices, AllocatesTheArenaAndNothingElse) {
+  executable::Executable executable = makeLoopExecutable(1000, GetParam());
   int64_t arena = executable.memory().arena();
   std::unique_ptr<Executor> executor = load(executable);
   ASSERT_TRUE(executor);
@@ -131,13 +136,13 @@ TEST(Executor, TwoExecutablesAtOnce) {
   int kernel = other.kernels_size();
   other.add_kernels()->set_symbol("test_double");
   EXPECT_EQ(kernel, 0);
-  Expected<std::unique_ptr<Executor>> second = Executor::create(other, createCpuDevice(1));
+  Expected<std::unique_ptr<Executor>> second = Executor::create(other, createTestDevice("cpu"));
   ASSERT_FALSE(second);
   EXPECT_NE(second.takeError().getMessage().find("no symbol 'test_double'"), std::string::npos);
 }
 
-TEST(Executor, PortsAreChecked) {
-  std::unique_ptr<Executor> executor = load(makeBigramExecutable());
+TEST_P(ExecutorOnDevices, PortsAreChecked) {
+  std::unique_ptr<Executor> executor = load(makeBigramExecutable(GetParam()));
   ASSERT_TRUE(executor);
   int program = executor->findProgram("forward");
   Expected<Tensor> tensor = executor->findInput(program, "tokens", executable::I32, {2, 33});
@@ -149,8 +154,8 @@ TEST(Executor, PortsAreChecked) {
   EXPECT_EQ(executor->findProgram("backward"), -1);
 }
 
-TEST(Executor, UnknownInitializersAreErrors) {
-  executable::Executable executable = makeBigramExecutable();
+TEST_P(ExecutorOnDevices, UnknownInitializersAreErrors) {
+  executable::Executable executable = makeBigramExecutable(GetParam());
   executable.mutable_variables(0)->mutable_initializer()->set_kind("chaos");
   std::unique_ptr<Executor> executor = load(executable);
   ASSERT_TRUE(executor);
@@ -159,27 +164,27 @@ TEST(Executor, UnknownInitializersAreErrors) {
   EXPECT_NE(error.getMessage().find("variable 'table'"), std::string::npos) << error.getMessage();
 }
 
-TEST(Executor, OverlappingCopiesAreRefused) {
-  executable::Executable executable = makeLoopExecutable(100);
+TEST_P(ExecutorOnDevices, OverlappingCopiesAreRefused) {
+  executable::Executable executable = makeLoopExecutable(100, GetParam());
   executable::Copy &copy = *executable.mutable_programs(0)->mutable_actions(1)->mutable_copy();
   copy.mutable_target()->set_offset(copy.source().offset() - 8);
-  Expected<std::unique_ptr<Executor>> executor = Executor::create(executable, createCpuDevice(1));
+  Expected<std::unique_ptr<Executor>> executor = Executor::create(executable, createTestDevice(GetParam()));
   ASSERT_FALSE(executor);
   EXPECT_NE(executor.takeError().getMessage().find("overlap"), std::string::npos);
 }
 
-TEST(Executor, TooLargeAnArenaIsAnError) {
-  executable::Executable executable = makeBigramExecutable();
+TEST_P(ExecutorOnDevices, TooLargeAnArenaIsAnError) {
+  executable::Executable executable = makeBigramExecutable(GetParam());
   executable.mutable_memory()->set_arena(int64_t(1) << 45);
-  Expected<std::unique_ptr<Executor>> executor = Executor::create(executable, createCpuDevice(1));
+  Expected<std::unique_ptr<Executor>> executor = Executor::create(executable, createTestDevice(GetParam()));
   ASSERT_FALSE(executor);
   Error error = executor.takeError();
   EXPECT_EQ(error.getExitCode(), 3);
   EXPECT_NE(error.getMessage().find("out of memory"), std::string::npos);
 }
 
-TEST(Executor, RanksHaveTheirPartsOfTheFirstValues) {
-  ExecutableBuilder builder;
+TEST_P(ExecutorOnDevices, RanksHaveTheirPartsOfTheFirstValues) {
+  ExecutableBuilder builder(GetParam());
   setMesh(builder.result, {{"a", 2}, {"b", 3}});
   builder.addVariable("w", {4, 5}, "normal");
   executable::Variable &weight = *builder.result.mutable_variables(0);
@@ -198,26 +203,26 @@ TEST(Executor, RanksHaveTheirPartsOfTheFirstValues) {
   ASSERT_FALSE(initialize(spec, shape, /*seed=*/9, 0, 120, whole.data()));
   std::vector<std::unique_ptr<Communicator>> communicators = createLocalCommunicators(6, {});
   for (int rank = 0; rank < 6; ++rank) {
-    auto created = Executor::create(executable, createCpuDevice(1), communicators[static_cast<size_t>(rank)].get());
+    auto created = Executor::create(executable, createTestDevice(GetParam()), communicators[static_cast<size_t>(rank)].get());
     ASSERT_TRUE(created);
     Executor &executor = **created;
     ASSERT_FALSE(executor.initializeVariables(9));
     int a = rank / 3, b = rank % 3, place = -1;
-    executor.read(*executor.findVariable("index"), &place);
+    ASSERT_FALSE(executor.read(*executor.findVariable("index"), &place));
     EXPECT_EQ(place, b * 2 + a);
-    executor.read(*executor.findVariable("w"), part.data());
+    ASSERT_FALSE(executor.read(*executor.findVariable("w"), part.data()));
     for (int i = 0; i < 20; ++i)
       ASSERT_EQ(part[static_cast<size_t>(i)], whole[static_cast<size_t>((b * 4 + i / 5) * 10 + a * 5 + i % 5)]);
   }
 }
 
-TEST(Executor, OverlappingCollectivesAreRefused) {
-  ExecutableBuilder builder;
+TEST_P(ExecutorOnDevices, OverlappingCollectivesAreRefused) {
+  ExecutableBuilder builder(GetParam());
   setMesh(builder.result, {{"a", 1}});
   executable::Program &program = builder.addProgram("main");
   int64_t offset = builder.allocate(64);
   addPart(addCollective(*program.mutable_actions(), "all_gather", {"a"}), {4}, inArena(offset), inArena(offset + 8));
-  auto created = Executor::create(builder.finish(), createCpuDevice(1));
+  auto created = Executor::create(builder.finish(), createTestDevice(GetParam()));
   ASSERT_FALSE(created);
   EXPECT_NE(created.takeError().getMessage().find("source at offset 0 and target at offset 8 overlap"), std::string::npos);
 }

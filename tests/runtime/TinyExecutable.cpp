@@ -15,9 +15,9 @@
 using namespace primus;
 using namespace primus::test;
 
-ExecutableBuilder::ExecutableBuilder() {
+ExecutableBuilder::ExecutableBuilder(const std::string &target) {
   result.set_format_version(runtime::executableFormatVersion);
-  result.set_target("cpu");
+  result.set_target(target);
   result.set_world_size(1);
 }
 
@@ -32,6 +32,9 @@ int ExecutableBuilder::addKernel(const std::string &symbol, Shape grid,
     *kernel.add_arguments()->mutable_type() = type;
     kernel.mutable_arguments()->rbegin()->set_access("rw");
   }
+  if (result.target() != "cpu")
+    for (int64_t size : {64, 1, 1})
+      kernel.add_block(size);
   return result.kernels_size() - 1;
 }
 
@@ -88,7 +91,10 @@ int64_t ExecutableBuilder::addOutput(executable::Program &program, const std::st
 executable::Executable &ExecutableBuilder::finish() {
   result.mutable_memory()->set_arena(arena);
   result.mutable_memory()->set_activations(arena);
-  result.set_code(readFile(PRIMUS_TEST_KERNELS));
+  if (result.target() == "cpu")
+    result.set_code(readFile(PRIMUS_TEST_KERNELS));
+  else
+    result.add_code_objects(readFile(PRIMUS_TEST_GPU_KERNELS + result.target()));
   return result;
 }
 
@@ -222,8 +228,8 @@ static constexpr int64_t vocabulary = 256, batch = 2, length = 32;
 /// What the bigram models have in common.
 static void fillTraining(executable::Training &training);
 
-executable::Executable test::makeBigramExecutable() {
-  ExecutableBuilder builder;
+executable::Executable test::makeBigramExecutable(const std::string &target) {
+  ExecutableBuilder builder(target);
   executable::TensorType scalar = makeType(executable::F32, {});
   executable::TensorType table = makeType(executable::F32, {vocabulary, vocabulary});
   executable::TensorType tokens = makeType(executable::I32, {1, batch, length});
@@ -266,8 +272,8 @@ executable::Executable test::makeBigramExecutable() {
   return builder.finish();
 }
 
-executable::Executable test::makeRankedBigramExecutable(int ranks) {
-  ExecutableBuilder builder;
+executable::Executable test::makeRankedBigramExecutable(int ranks, const std::string &target) {
+  ExecutableBuilder builder(target);
   setMesh(builder.result, {{"pp", 1}, {"dp", ranks}});
   executable::TensorType scalar = makeType(executable::F32, {}), index = makeType(executable::I32, {});
   executable::TensorType table = makeType(executable::F32, {vocabulary, vocabulary});

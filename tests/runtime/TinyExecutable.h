@@ -11,10 +11,10 @@
 
 namespace primus::test {
 
-/// Builds an executable around the kernels of TestKernels.cpp.
+/// Builds an executable around the kernels of TestKernels.cpp, or those of GpuKernels.c for a GPU.
 class ExecutableBuilder {
 public:
-  ExecutableBuilder();
+  explicit ExecutableBuilder(const std::string &target = "cpu");
 
   using Shape = std::vector<int64_t>;
 
@@ -69,11 +69,11 @@ void addWait(google::protobuf::RepeatedPtrField<executable::Action> &actions, in
 void addCollectives(ExecutableBuilder &builder);
 
 /// A bigram model over bytes in batches of 2 x 32, with the programs train_step, forward and sample. Loss falls.
-executable::Executable makeBigramExecutable();
+executable::Executable makeBigramExecutable(const std::string &target = "cpu");
 
 /// The same model without sampling on a mesh of dp ranks, with 2 sequences on each. Gradients are reduced in the background
 /// while the kernel test_fault runs, whose environment variable makes a rank fail.
-executable::Executable makeRankedBigramExecutable(int ranks);
+executable::Executable makeRankedBigramExecutable(int ranks, const std::string &target = "cpu");
 
 /// The bytes of a file, which must exist.
 std::string readFile(const std::string &path);

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <vector>
 
+using namespace primus;
 using namespace primus::runtime;
 
 namespace {
@@ -88,18 +89,24 @@ public:
 
   std::string_view getName() const override { return "cpu"; }
 
-  Error loadCode(std::string_view bytes) override {
-    Expected<SharedObject> loaded = SharedObject::open(bytes);
+  Error loadCode(const executable::Executable &executable) override {
+    if (executable.target() != "cpu")
+      return Error::failure(fmt::format("the program is compiled for {}, but this device is a processor; compile it with "
+                                        "--target cpu",
+                                        executable.target()));
+    if (executable.code().empty())
+      return Error::success();
+    Expected<SharedObject> loaded = SharedObject::open(executable.code());
     if (!loaded)
       return loaded.takeError();
     code = std::move(*loaded);
     return Error::success();
   }
 
-  Expected<const void *> findKernel(const std::string &symbol) override {
-    if (const void *kernel = code ? code->find(symbol) : nullptr)
-      return kernel;
-    return Error::failure(fmt::format("the code has no symbol '{}'", symbol));
+  Expected<const void *> findKernel(const executable::Kernel &kernel) override {
+    if (const void *found = code ? code->find(kernel.symbol()) : nullptr)
+      return found;
+    return Error::failure(fmt::format("the code has no symbol '{}'", kernel.symbol()));
   }
 
   Expected<std::byte *> allocateArena(int64_t bytes) override {
@@ -116,14 +123,22 @@ public:
     return std::make_unique<CpuCommandList>(commands);
   }
 
-  void run(CommandList &commands) override { pool.run(static_cast<CpuCommandList &>(commands).getTasks()); }
-
-  void upload(void *target, const void *source, int64_t bytes) override {
-    std::memcpy(target, source, static_cast<size_t>(bytes));
+  Error run(CommandList &commands) override {
+    pool.run(static_cast<CpuCommandList &>(commands).getTasks());
+    return Error::success();
   }
 
-  void download(void *target, const void *source, int64_t bytes) override {
+  // Nothing is in the background.
+  Error synchronize(const Poll &) override { return Error::success(); }
+
+  Error upload(void *target, const void *source, int64_t bytes) override {
     std::memcpy(target, source, static_cast<size_t>(bytes));
+    return Error::success();
+  }
+
+  Error download(void *target, const void *source, int64_t bytes) override {
+    std::memcpy(target, source, static_cast<size_t>(bytes));
+    return Error::success();
   }
 
 private:

@@ -1,0 +1,28 @@
+//===- TestDevice.cpp - The devices on which tests run --------------------===//
+
+#include "tests/runtime/TestDevice.h"
+
+#include "runtime/devices/cpu/CpuDevice.h"
+#include "runtime/devices/hip/HipDevice.h"
+
+#include <cstdlib>
+
+using namespace primus;
+using namespace primus::runtime;
+
+std::unique_ptr<Device> test::createTestDevice(const std::string &target, int threads) {
+  if (target == "cpu")
+    return createCpuDevice(threads);
+  setenv("PRIMUS_HIP_LIBRARY", PRIMUS_EMULATED_HIP_LIBRARY, /*replace=*/1);
+  // One for each architecture: a device keeps what its first program is for.
+  setenv("PRIMUS_EMULATED_HIP", "devices=2", /*replace=*/1);
+  Expected<std::unique_ptr<Device>> device = createHipDevice(target == "gfx942" ? 0 : 1);
+  if (device)
+    return std::move(*device);
+  ADD_FAILURE() << device.takeError().getMessage();
+  return nullptr;
+}
+
+std::vector<std::string> test::getEmulatedHip(const std::string &properties) {
+  return {"PRIMUS_HIP_LIBRARY=" PRIMUS_EMULATED_HIP_LIBRARY, "PRIMUS_EMULATED_HIP=" + properties};
+}
