@@ -41,6 +41,9 @@ struct TileAccess {
   int64_t stepDim = 0, stepDivisor = 0;
 };
 
+struct Mfma;
+struct StagedTile;
+
 class KernelLowering {
 public:
   /// `chip` is gfx942 or gfx950.
@@ -109,10 +112,24 @@ private:
   // LowerDot.cpp
   LogicalResult lowerDot(kernel::DotOp op);
 
+  // ResidentDot.cpp
+  LogicalResult lowerResidentDot(kernel::DotOp dot);
+  struct StagedLoad;
+  class LoadsAhead;
+  Value getStagedBase(const StagedTile &tile, llvm::ArrayRef<TilePosition> threads);
+  Value getStagedPointer(const StagedLoad &staged, Value base, int64_t atDepth, int64_t column);
+  /// Keeps room in LDS.
+  StagedLoad startStaging(kernel::LoadOp load);
+  Parts loadStaged(const StagedLoad &staged);
+  void writeStaged(const StagedLoad &staged, mlir::ValueRange parts);
+  Parts multiplyStaged(const StagedLoad &staged, const Mfma &mfma, llvm::ArrayRef<Value> lhs, Parts acc);
+
   // Lds.cpp: memory that the waves of a workgroup share, one array per kernel. What was allocated later is released
   // earlier.
   /// The offset of so many bytes, aligned to 16.
   int64_t allocateLds(int64_t bytes);
+  /// Of a workgroup.
+  int64_t getLdsLimit() const { return (chip == "gfx950" ? 160 : 64) << 10; }
   void releaseLds(int64_t offset);
   /// The address `offset` + `bytes` (i32, optional).
   Value getLdsPointer(int64_t offset, Value bytes = {});
@@ -167,6 +184,8 @@ private:
   llvm::StringRef chip;
   const KernelShape shape;
   llvm::DenseMap<Value, Parts> values;
+  /// Right operands of dots that lie in LDS.
+  llvm::DenseMap<mlir::Operation *, const StagedLoad *> staged;
   IndexRanges ranges;
   /// The pointers of arguments. Their resources are the arguments' parts.
   llvm::DenseMap<Value, Value> pointers;

@@ -2,6 +2,7 @@
 
 #include "codegen/hip/KernelLowering.h"
 #include "codegen/hip/Mfma.h"
+#include "codegen/hip/ResidentDot.h"
 
 using namespace mlir;
 using namespace primus;
@@ -31,6 +32,8 @@ static LaneLayout getOperand(unsigned fast, int64_t depth, TilePosition first, c
 }
 
 LogicalResult KernelLowering::lowerDot(kernel::DotOp op) {
+  if (isResidentDot(op))
+    return lowerResidentDot(op);
   auto lhs = op.getLhs().getDefiningOp<kernel::LoadOp>(), rhs = op.getRhs().getDefiningOp<kernel::LoadOp>();
   if (!lhs || !rhs || lhs.getPad() || rhs.getPad())
     return op.emitOpError("must multiply tiles that come straight from memory, padded with zeros, on AMD GPUs");

@@ -1,6 +1,7 @@
 //===- LowerKernels.cpp - Functions, control flow and building blocks -----===//
 
 #include "codegen/hip/KernelLowering.h"
+#include "codegen/hip/ResidentDot.h"
 
 #include "ir/kernel/TargetTraits.h"
 
@@ -176,16 +177,25 @@ LogicalResult KernelLowering::lowerFor(scf::ForOp op) {
   unsigned bits = getIndexBits(op.getInductionVar());
   for (Value bound : {op.getLowerBound(), op.getUpperBound(), op.getStep()})
     bits = std::max(bits, getIndexBits(bound));
-  auto loop = scf::ForOp::create(b, getIndex(op.getLowerBound(), bits), getIndex(op.getUpperBound(), bits),
-                                 getIndex(op.getStep(), bits), flatten(op.getInitArgs(), op.getResults()));
+  Value begin = getIndex(op.getLowerBound(), bits), end = getIndex(op.getUpperBound(), bits), step = getIndex(op.getStep(), bits);
+  LoadsAhead ahead(*this, op);
+  Parts starts = flatten(op.getInitArgs(), op.getResults()), tiles = ahead.loadFirst(begin, end);
+  size_t carried = starts.size();
+  starts.append(tiles);
+  auto loop = scf::ForOp::create(b, begin, end, step, starts);
   // It makes its own terminator where nothing is carried; the translated body brings one.
   loop.getBody()->clear();
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToEnd(loop.getBody());
+  ValueRange inside = loop.getRegionIterArgs();
+  tiles = ahead.loadNext(inside.drop_front(carried), loop.getInductionVar(), step, end);
   define(op.getInductionVar(), {cast(loop.getInductionVar(), getIndexBits(op.getInductionVar()))});
-  distribute(loop.getRegionIterArgs(), op.getRegionIterArgs());
-  distribute(loop.getResults(), op.getResults());
-  return lowerBlock(*op.getBody());
+  distribute(inside.take_front(carried), op.getRegionIterArgs());
+  distribute(ValueRange(loop.getResults()).take_front(carried), op.getResults());
+  if (failed(lowerBlock(*op.getBody())))
+    return failure();
+  loop.getBody()->getTerminator()->insertOperands(carried, tiles);
+  return success();
 }
 
 LogicalResult KernelLowering::lowerIf(scf::IfOp op) {
@@ -199,6 +209,9 @@ LogicalResult KernelLowering::lowerIf(scf::IfOp op) {
     to->clear();
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToEnd(to);
+    // Or else LLVM takes tiles for scalars, and computes both sides always.
+    if (!types.empty() && !isa<scf::YieldOp>(from->front()))
+      ROCDL::SchedBarrier::create(b, 0);
     return lowerBlock(*from);
   };
   if (failed(lowerInto(op.thenBlock(), conditional.thenBlock())))

@@ -1,6 +1,7 @@
 //===- LowerMemory.cpp - Loads and stores of tiles ------------------------===//
 
 #include "codegen/hip/KernelLowering.h"
+#include "codegen/hip/ResidentDot.h"
 
 #include "mlir/Dialect/LLVMIR/ROCDLDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -306,9 +307,12 @@ static LaneLayout getScalarLayout(const KernelShape &shape) {
 }
 
 LogicalResult KernelLowering::lowerLoad(kernel::LoadOp op) {
-  // Operands of dots are read where they are multiplied.
-  auto isDotOperand = [](OpOperand &use) { return isa<kernel::DotOp>(use.getOwner()) && use.getOperandNumber() < 2; };
-  if (!op->use_empty() && llvm::all_of(op->getUses(), isDotOperand))
+  // Operands of dots are read where they are multiplied, but for left ones that stay in registers.
+  auto isReadByDot = [](OpOperand &use) {
+    auto dot = dyn_cast<kernel::DotOp>(use.getOwner());
+    return dot && (use.getOperandNumber() == 1 || (use.getOperandNumber() == 0 && !isResidentDot(dot)));
+  };
+  if (!op->use_empty() && llvm::all_of(op->getUses(), isReadByDot))
     return success();
   TileAccess access = getAccess(op, op.getType());
   access.pad = op.getPad() ? op.getPad()->convertToDouble() : 0;

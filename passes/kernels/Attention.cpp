@@ -9,7 +9,6 @@
 #include "passes/kernels/AttentionTiles.h"
 #include "passes/kernels/Families.h"
 
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -65,15 +64,17 @@ void ForwardKernel::build(TileBuilder &builder) const {
   Value row = builder.mulIndex(builder.programId(2), rows);
   Value group = builder.divIndex(head, problem.heads / problem.groups);
   SmallVector<Value> start = getStart(builder);
+  auto loadQueries = [&] { return queries.loadRows(builder, batch, head, row, rows); };
+  Value hoisted = tiling.hoists ? loadQueries() : Value();
   SmallVector<Value> carried = loopVisible(builder, band, row, rows, columns, start, [&](Value column, ValueRange state) {
-    Value q = queries.load(builder, batch, head, row, 0, rows, problem.headSize);
+    Value q = hoisted ? hoisted : loadQueries();
     Value k = keys.loadPanel(builder, batch, group, column, columns);
     Value products = builder.dot(q, k, builder.constant(getTileType({rows, columns}, f32), 0), tiling.group);
-    Value exponents = computeScores(builder, problem, band, products, row, column).exponents;
+    Value exponents = computeScores(builder, problem, tiling, band, products, row, column).exponents;
 
     Value most = builder.max(state[0], builder.reduce(kernel::ReduceKind::Max, exponents, 1));
-    Value shrink = math::Exp2Op::create(builder, builder.sub(state[0], most));
-    Value weights = math::Exp2Op::create(builder, builder.sub(exponents, builder.broadcast(most, {rows, columns})));
+    Value shrink = computeExp2(builder, builder.sub(state[0], most));
+    Value weights = computeExp2(builder, builder.sub(exponents, builder.broadcast(most, {rows, columns})));
     Value sum = builder.add(builder.mul(state[1], shrink), builder.reduce(kernel::ReduceKind::Sum, weights, 1));
     Value rounded = builder.convert(weights, tiling.element);
 
@@ -119,7 +120,8 @@ FailureOr<LoweredFusion> AttentionFamily::lower(graph::FusionOp fusion, OpBuilde
   if (!op)
     return fusion.emitOpError("of family \"attention\" must hold one graph.attention");
   AttentionProblem problem = AttentionProblem::of(op);
-  AttentionTiling tiling = AttentionTiling::get(problem, op.getQ().getType().getElementType(), traits);
+  AttentionTiling tiling = AttentionTiling::get(problem, op.getQ().getType().getElementType(), traits,
+                                                {.rows = problem.tokens, .left = 1, .sums = 1, .right = 2});
 
   LoweredFusion lowered;
   AttentionCopies copies(fusion, builder, name, tiling, lowered);
@@ -131,7 +133,7 @@ FailureOr<LoweredFusion> AttentionFamily::lower(graph::FusionOp fusion, OpBuilde
                        findOutput(fusion, op.getOut()),
                        findOutput(fusion, op.getLse())};
   int64_t blocks = llvm::divideCeilSigned(problem.tokens, tiling.rows);
-  TileBuilder tiles = copies.startKernel({problem.batch, problem.heads, blocks});
+  TileBuilder tiles = copies.startKernel({problem.batch, problem.heads, blocks}, tiling.waves);
   kernel.build(tiles);
   lowered.launches.push_back(tiles.finish());
   return lowered;

@@ -10,7 +10,6 @@
 #include "passes/kernels/AttentionTiles.h"
 #include "passes/kernels/Families.h"
 
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -40,8 +39,16 @@ public:
       : fusion(fusion), op(op), problem(problem), tiling(tiling), copies(copies) {}
 
 protected:
+  /// The rows of a left operand from `row` on, which are the same in all of a loop.
+  struct Left {
+    const AttentionSource &source;
+    Value batch, head, row;
+    /// Or null: loaded where it is used.
+    Value hoisted;
+  };
+  Left getLeft(TileBuilder &builder, const AttentionSource &source, Value batch, Value head, Value row);
   /// The products of a block: rows of `lhs` times those of the panel at `column`.
-  Value multiply(TileBuilder &builder, Value lhs, Value panel);
+  Value multiply(TileBuilder &builder, const Left &lhs, const AttentionSource &rhs, Value head, Value column);
   /// The factors of a block, from which the three gradients follow.
   struct Factors {
     /// p and ds / scale, rounded for the dots to come.
@@ -87,16 +94,24 @@ struct KeyGradKernel : GradKernel {
 // Parts of both
 //===----------------------------------------------------------------------===//
 
-Value GradKernel::multiply(TileBuilder &builder, Value lhs, Value panel) {
+GradKernel::Left GradKernel::getLeft(TileBuilder &builder, const AttentionSource &source, Value batch, Value head,
+                                     Value row) {
+  return {source, batch, head, row, tiling.hoists ? source.loadRows(builder, batch, head, row, tiling.rows) : Value()};
+}
+
+Value GradKernel::multiply(TileBuilder &builder, const Left &lhs, const AttentionSource &rhs, Value head,
+                           Value column) {
+  Value rows = lhs.hoisted ? lhs.hoisted : lhs.source.loadRows(builder, lhs.batch, lhs.head, lhs.row, tiling.rows);
+  Value panel = rhs.loadPanel(builder, lhs.batch, head, column, tiling.columns);
   Type type = getTileType({tiling.rows, tiling.columns}, builder.getF32Type());
-  return builder.dot(lhs, panel, builder.constant(type, 0), tiling.group);
+  return builder.dot(rows, panel, builder.constant(type, 0), tiling.group);
 }
 
 GradKernel::Factors GradKernel::getFactors(TileBuilder &builder, const Scores &scores, Value lse, Value dweights,
                                            Value delta) {
   SmallVector<int64_t> shape{tiling.rows, tiling.columns};
   Value base = builder.mul(lse, builder.constant(lse.getType(), log2e));
-  Value weights = math::Exp2Op::create(builder, builder.sub(scores.exponents, builder.broadcast(base, shape)));
+  Value weights = computeExp2(builder, builder.sub(scores.exponents, builder.broadcast(base, shape)));
   Value slopes = builder.mul(weights, builder.sub(dweights, builder.broadcast(delta, shape)));
   if (scores.slope)
     slopes = builder.mul(slopes, scores.slope);
@@ -162,7 +177,7 @@ Launch QueryGradKernel::build(unsigned deltaIndex) {
   AttentionSource kPanels = copies.getPanels(op.getK()), vPanels = copies.getPanels(op.getV());
   AttentionSource kStack = copies.getStack(op.getK());
 
-  TileBuilder builder = copies.startKernel({p.batch, p.heads, llvm::divideCeilSigned(p.tokens, rows)});
+  TileBuilder builder = copies.startKernel({p.batch, p.heads, llvm::divideCeilSigned(p.tokens, rows)}, tiling.waves);
   Band band = p.getBand(builder, /*transposed=*/false);
   Value batch = builder.programId(0), head = builder.programId(1), row = builder.mulIndex(builder.programId(2), rows);
   Value group = builder.divIndex(head, p.heads / p.groups);
@@ -174,13 +189,12 @@ Launch QueryGradKernel::build(unsigned deltaIndex) {
                 {2, 3}, wholeRows);
   Value lse = builder.load(getInput(builder, op.getLse(), statistics), position, {2, 3}, {rows, 1}, wholeRows);
 
+  Left qRows = getLeft(builder, q, batch, head, row), doutRows = getLeft(builder, dout, batch, head, row);
   SmallVector<Value> zeros = getZeros(builder);
   SmallVector<Value> dq = loopVisible(builder, band, row, rows, columns, zeros, [&](Value column, ValueRange acc) {
-    Value products = multiply(builder, q.load(builder, batch, head, row, 0, rows, p.headSize),
-                              kPanels.loadPanel(builder, batch, group, column, columns));
-    Scores scores = computeScores(builder, p, band, products, row, column);
-    Value dweights = multiply(builder, dout.load(builder, batch, head, row, 0, rows, p.headSize),
-                              vPanels.loadPanel(builder, batch, group, column, columns));
+    Value products = multiply(builder, qRows, kPanels, group, column);
+    Scores scores = computeScores(builder, p, tiling, band, products, row, column);
+    Value dweights = multiply(builder, doutRows, vPanels, group, column);
     Factors factors = getFactors(builder, scores, lse, dweights, delta);
     SmallVector<Value> next;
     accumulate(builder, factors.slopes, kStack, batch, group, column, acc, next);
@@ -201,7 +215,7 @@ Launch KeyGradKernel::build(unsigned deltaIndex) {
   AttentionSource qPanels = copies.getPanels(op.getQ()), doutPanels = copies.getPanels(op.getDout());
   AttentionSource qStack = copies.getStack(op.getQ()), doutStack = copies.getStack(op.getDout());
 
-  TileBuilder builder = copies.startKernel({p.batch, p.groups, llvm::divideCeilSigned(p.keys, rows)});
+  TileBuilder builder = copies.startKernel({p.batch, p.groups, llvm::divideCeilSigned(p.keys, rows)}, tiling.waves);
   Band band = p.getBand(builder, /*transposed=*/true);
   Value batch = builder.programId(0), group = builder.programId(1), row = builder.mulIndex(builder.programId(2), rows);
   SmallVector<int64_t> statistics{p.batch, p.heads, 1, p.tokens};
@@ -209,17 +223,16 @@ Launch KeyGradKernel::build(unsigned deltaIndex) {
   Value deltas = builder.temporary(deltaIndex, MemRefType::get(statistics, builder.getF32Type()));
   size_t tiles = tiling.headTiles.size();
 
+  Left kRows = getLeft(builder, k, batch, group, row), vRows = getLeft(builder, v, batch, group, row);
   auto addHead = [&](Value head, ValueRange sums) {
     return loopVisible(builder, band, row, rows, columns, sums, [&](Value column, ValueRange acc) {
       auto loadStatistic = [&](Value memref) {
         return builder.load(memref, {batch, head, builder.index(0), column}, {2, 3}, {1, columns},
                             p.tokens % columns == 0);
       };
-      Value products = multiply(builder, k.load(builder, batch, group, row, 0, rows, p.headSize),
-                                qPanels.loadPanel(builder, batch, head, column, columns));
-      Scores scores = computeScores(builder, p, band, products, row, column);
-      Value dweights = multiply(builder, v.load(builder, batch, group, row, 0, rows, p.headSize),
-                                doutPanels.loadPanel(builder, batch, head, column, columns));
+      Value products = multiply(builder, kRows, qPanels, head, column);
+      Scores scores = computeScores(builder, p, tiling, band, products, row, column);
+      Value dweights = multiply(builder, vRows, doutPanels, head, column);
       Factors factors = getFactors(builder, scores, loadStatistic(lses), dweights, loadStatistic(deltas));
       SmallVector<Value> next;
       accumulate(builder, factors.weights, doutStack, batch, head, column, acc.take_front(tiles), next);
@@ -247,15 +260,19 @@ FailureOr<LoweredFusion> AttentionGradFamily::lower(graph::FusionOp fusion, OpBu
   if (!op)
     return fusion.emitOpError("of family \"attention_grad\" must hold one graph.attention_grad");
   AttentionProblem problem = AttentionProblem::of(op);
-  AttentionTiling tiling = AttentionTiling::get(problem, op.getQ().getType().getElementType(), traits);
+  Type element = op.getQ().getType().getElementType();
+  AttentionTiling byQueries = AttentionTiling::get(problem, element, traits,
+                                                   {.rows = problem.tokens, .left = 2, .sums = 1, .right = 3});
+  AttentionTiling byKeys = AttentionTiling::get(problem, element, traits,
+                                                {.rows = problem.keys, .left = 2, .sums = 2, .right = 4});
 
   LoweredFusion lowered;
   unsigned delta = lowered.temporaries.size();
   lowered.temporaries.push_back(
       MemRefType::get({problem.batch, problem.heads, problem.tokens}, Float32Type::get(fusion.getContext())));
-  AttentionCopies copies(fusion, moduleBuilder, name, tiling, lowered);
-  lowered.launches.push_back(QueryGradKernel(fusion, op, problem, tiling, copies).build(delta));
-  lowered.launches.push_back(KeyGradKernel(fusion, op, problem, tiling, copies).build(delta));
+  AttentionCopies copies(fusion, moduleBuilder, name, byQueries, lowered);
+  lowered.launches.push_back(QueryGradKernel(fusion, op, problem, byQueries, copies).build(delta));
+  lowered.launches.push_back(KeyGradKernel(fusion, op, problem, byKeys, copies).build(delta));
   return lowered;
 }
 

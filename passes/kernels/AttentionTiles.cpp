@@ -3,6 +3,7 @@
 #include "passes/kernels/AttentionTiles.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -103,44 +104,58 @@ static Value isWhole(TileBuilder &builder, const Band &band, Value row, Value co
 
 /// `scores` with those outside of the band hidden.
 static Value hide(TileBuilder &builder, const Band &band, Value scores, Value row, Value column) {
-  int64_t rows = getTileShape(scores)[0], columns = getTileShape(scores)[1];
-  Value columnNumbers = builder.iota(column, 1, {rows, columns});
-  Value hidden = builder.constant(scores.getType(), hiddenScore);
-  auto keep = [&](graph::Predicate predicate, Value numbers, Value limit) {
-    Value visible = builder.compare(predicate, numbers, builder.broadcast(limit, {rows, columns}));
-    scores = builder.select(visible, scores, hidden);
-  };
+  SmallVector<int64_t> shape(getTileShape(scores));
+  int64_t rows = shape[0], columns = shape[1];
+  Value columnNumbers = builder.iota(column, 1, shape);
   Value rowPlaces = band.rowColumn ? builder.load(band.rowColumn, {row, builder.index(0)}, {0, 1}, {rows, 1}) : builder.iota(row, 0, {rows, 1});
   Value columnPlaces = columnNumbers;
   if (band.columnPositions)
-    columnPlaces = builder.broadcast(builder.load(band.columnPositions, {builder.index(0), column}, {0, 1}, {1, columns}), {rows, columns});
+    columnPlaces = builder.broadcast(builder.load(band.columnPositions, {builder.index(0), column}, {0, 1}, {1, columns}), shape);
   auto shifted = [&](int64_t by) {
     return by == 0 ? rowPlaces : builder.add(rowPlaces, builder.constant(rowPlaces.getType(), by));
   };
+  // How far inside of the band an element is, so that one comparison does for all limits.
+  Value inside;
+  auto require = [&](Value distance) { inside = inside ? builder.min(inside, distance) : distance; };
   if (band.low)
-    keep(graph::Predicate::GE, columnPlaces, shifted(*band.low));
+    require(builder.sub(columnPlaces, builder.broadcast(shifted(*band.low), shape)));
   Value last;
   if (band.count % columns != 0)
     last = builder.constant(rowPlaces.getType(), band.count - 1);
-  // Where places are numbers, one comparison does for both limits.
   if (band.high && last && !band.columnPositions)
     last = builder.min(last, shifted(*band.high));
   else if (band.high)
-    keep(graph::Predicate::LE, columnPlaces, shifted(*band.high));
+    require(builder.sub(builder.broadcast(shifted(*band.high), shape), columnPlaces));
   if (last)
-    keep(graph::Predicate::LE, columnNumbers, last);
-  return scores;
+    require(builder.sub(builder.broadcast(last, shape), columnNumbers));
+  Value visible = builder.compare(graph::Predicate::GE, inside, builder.constant(inside.getType(), 0));
+  return builder.select(visible, scores, builder.constant(scores.getType(), hiddenScore));
 }
 
-Scores kernels::computeScores(TileBuilder &builder, const AttentionProblem &problem, const Band &band, Value products,
-                              Value row, Value column) {
+Value kernels::computeExp2(TileBuilder &builder, Value x) {
+  return math::Exp2Op::create(builder, x, arith::FastMathFlags::afn);
+}
+
+/// tanh(x), on GPUs as 1 - 2 / (e^2x + 1) of their native functions: within 2e-7, which is little beside the rounding of a score.
+static Value computeTanh(TileBuilder &builder, const AttentionTiling &tiling, Value x) {
+  if (!tiling.direct)
+    return builder.tanh(x);
+  Type type = x.getType();
+  Value one = builder.constant(type, 1), power = computeExp2(builder, builder.mul(x, builder.constant(type, 2 * log2e)));
+  auto fast = arith::FastMathFlags::afn | arith::FastMathFlags::arcp;
+  Value part = arith::DivFOp::create(builder, builder.constant(type, 2), builder.add(power, one), fast);
+  return builder.sub(one, part);
+}
+
+Scores kernels::computeScores(TileBuilder &builder, const AttentionProblem &problem, const AttentionTiling &tiling, const Band &band,
+                              Value products, Value row, Value column) {
   Type type = products.getType();
   int64_t rows = getTileShape(products)[0], columns = getTileShape(products)[1];
   Scores scores;
   if (problem.softcap == 0) {
     scores.exponents = builder.mul(products, builder.constant(type, problem.scale * log2e));
   } else {
-    Value capped = builder.tanh(builder.mul(products, builder.constant(type, problem.scale / problem.softcap)));
+    Value capped = computeTanh(builder, tiling, builder.mul(products, builder.constant(type, problem.scale / problem.softcap)));
     scores.exponents = builder.mul(capped, builder.constant(type, problem.softcap * log2e));
     scores.slope = builder.sub(builder.constant(type, 1), builder.mul(capped, capped));
   }
@@ -200,8 +215,32 @@ SmallVector<Value> kernels::loopVisible(TileBuilder &builder, const Band &band, 
 // Reading
 //===----------------------------------------------------------------------===//
 
-AttentionTiling AttentionTiling::get(const AttentionProblem &problem, Type element,
-                                     const kernel::TargetTraits &traits) {
+AttentionTiling AttentionTiling::getForGpu(const AttentionProblem &problem, Type element, const Work &work) {
+  // Rows and columns of an MFMA instruction; most waves of a workgroup.
+  constexpr int64_t block = 32, mostWaves = 4;
+  // Two workgroups share a compute unit's 64 KiB of LDS, so that one computes while the other waits.
+  constexpr int64_t ldsBytes = 32 << 10;
+  // Of 512 registers. The rest holds scores, and what is on its way.
+  constexpr int64_t mostRegisters = 320;
+  AttentionTiling tiling;
+  int64_t bytes = element.getIntOrFloatBitWidth() / 8, width = llvm::alignTo(problem.headSize, block);
+  tiling.waves = std::min<int64_t>(mostWaves, llvm::PowerOf2Ceil(llvm::divideCeil(work.rows, block)));
+  tiling.rows = block * tiling.waves;
+  // Gradients hold two blocks of scores at a time, for which half as many columns leave room; a mask by positions takes scalar registers.
+  bool isWide = work.right == 2 && !problem.queryPositions && work.right * 2 * block * width * bytes <= ldsBytes;
+  tiling.columns = isWide && problem.keys > block ? 2 * block : block;
+  tiling.lanes = 64;
+  tiling.direct = true;
+  tiling.hoists = work.left * width * bytes / 8 + work.sums * width / 2 <= mostRegisters;
+  tiling.group = 1;
+  tiling.element = element;
+  tiling.headTiles.push_back({0, width});
+  return tiling;
+}
+
+AttentionTiling AttentionTiling::get(const AttentionProblem &problem, Type element, const kernel::TargetTraits &traits, const Work &work) {
+  if (traits.name != "cpu")
+    return getForGpu(problem, element, work);
   AttentionTiling tiling;
   tiling.rows = traits.dotRows;
   tiling.columns = traits.dotColumns;
@@ -232,6 +271,10 @@ Value AttentionSource::load(TileBuilder &builder, Value batch, Value head, Value
 
 Value AttentionSource::loadPanel(TileBuilder &builder, Value batch, Value head, Value row, int64_t columns) const {
   Value memref = builder.operand(kind, index, type), zero = builder.index(0);
+  if (!copied) {
+    ArrayRef<int64_t> shape = type.getShape();
+    return builder.load(memref, {batch, row, head, zero}, {3, 1}, {width, columns}, width == shape[3] && shape[1] % columns == 0);
+  }
   return builder.load(memref, {batch, head, builder.divIndex(row, columns), zero, zero}, {3, 4},
                       type.getShape().take_back(2), /*inbounds=*/true);
 }
@@ -244,11 +287,14 @@ AttentionSource AttentionCopies::getRows(Value operand) {
   auto type = cast<RankedTensorType>(operand.getType());
   if (type.getElementType() != tiling.element)
     return copy(operand, Order::Rows);
+  int64_t headSize = type.getShape().back();
   return {Operand::Input, cast<BlockArgument>(operand).getArgNumber(), MemRefType::get(type.getShape(), tiling.element),
-          false, 1};
+          false, 1, tiling.direct ? tiling.headTiles.back().second : headSize};
 }
 
 AttentionSource AttentionCopies::getStack(Value operand) {
+  if (tiling.direct)
+    return getRows(operand);
   if (tiling.group > 1)
     return copy(operand, Order::Pairs);
   // Beyond the last row a contraction must read zeros.
@@ -257,7 +303,7 @@ AttentionSource AttentionCopies::getStack(Value operand) {
   return getRows(operand);
 }
 
-AttentionSource AttentionCopies::getPanels(Value operand) { return copy(operand, Order::Panels); }
+AttentionSource AttentionCopies::getPanels(Value operand) { return tiling.direct ? getRows(operand) : copy(operand, Order::Panels); }
 
 AttentionSource AttentionCopies::copy(Value operand, Order order) {
   unsigned input = cast<BlockArgument>(operand).getArgNumber();
@@ -273,7 +319,7 @@ AttentionSource AttentionCopies::copy(Value operand, Order order) {
   else
     target.append({panels * tiling.columns / group, shape[3] * group});
   AttentionSource source{Operand::Temporary, static_cast<unsigned>(lowered.temporaries.size()),
-                         MemRefType::get(target, tiling.element), true, group};
+                         MemRefType::get(target, tiling.element), true, group, shape[3]};
   lowered.temporaries.push_back(source.type);
 
   TileBuilder tiles = startKernel({shape[0], shape[2], panels});

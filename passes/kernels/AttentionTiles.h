@@ -53,6 +53,8 @@ struct AttentionProblem {
   Band getBand(TileBuilder &builder, bool transposed) const;
 };
 
+struct AttentionTiling;
+
 /// A block of scores in registers.
 struct Scores {
   /// Logarithms to base 2; what the mask hides is so small that its power is zero.
@@ -61,9 +63,12 @@ struct Scores {
   Value slope;
 };
 
+/// 2^x, where results so small that they are no normal numbers may be zero.
+Value computeExp2(TileBuilder &builder, Value x);
+
 /// Turns `products` (rows of q times rows of k), whose first element is at (`row`, `column`), into scores.
-Scores computeScores(TileBuilder &builder, const AttentionProblem &problem, const Band &band, Value products, Value row,
-                     Value column);
+Scores computeScores(TileBuilder &builder, const AttentionProblem &problem, const AttentionTiling &tiling, const Band &band, Value products,
+                     Value row, Value column);
 
 /// Goes through the blocks of `columns` columns that `rows` rows from `row` on may see; `body` gets a block's first column and the
 /// carried values and returns the next ones.
@@ -81,13 +86,29 @@ struct AttentionTiling {
   /// Rows and columns of a block of scores.
   int64_t rows, columns;
   int64_t lanes;
+  /// On a GPU operands are read where and as they lie: the order that a dot needs is made on the way into LDS.
+  bool direct = false;
+  /// On a GPU left operands that stay the same are loaded once, before the loop, while registers last.
+  bool hoists = false;
+  /// Of a workgroup of a GPU; each has an equal share of the rows.
+  int64_t waves = 1;
   /// What dots multiply, and how many elements along the contraction are neighbours in a right operand.
   Type element;
   int64_t group;
   /// The head size cut into tiles: (first column, width).
   llvm::SmallVector<std::pair<int64_t, int64_t>> headTiles;
 
-  static AttentionTiling get(const AttentionProblem &problem, Type element, const kernel::TargetTraits &traits);
+  /// What one kernel does, for the sizes of its tiles on a GPU.
+  struct Work {
+    /// All rows of its matrix of scores.
+    int64_t rows;
+    /// Tiles, as wide as a head: left operands and sums of a block of rows; right operands of a block of scores.
+    int64_t left, sums, right;
+  };
+  static AttentionTiling get(const AttentionProblem &problem, Type element, const kernel::TargetTraits &traits, const Work &work);
+
+private:
+  static AttentionTiling getForGpu(const AttentionProblem &problem, Type element, const Work &work);
 };
 
 /// One of q, k, v and dout in one of the orders in which dots read it. Rows are tokens.
@@ -99,11 +120,17 @@ struct AttentionSource {
   mlir::MemRefType type;
   bool copied;
   int64_t group;
+  /// Of a row: the head size, on GPUs rounded up.
+  int64_t width;
 
   /// A tile of `height` rows and `width` columns of a head. `row` is a multiple of `height`.
   Value load(TileBuilder &builder, Value batch, Value head, Value row, int64_t column, int64_t height,
              int64_t width) const;
-  /// The transposed rows of a panel, which starts at row `row`.
+  /// `height` whole rows.
+  Value loadRows(TileBuilder &builder, Value batch, Value head, Value row, int64_t height) const {
+    return load(builder, batch, head, row, 0, height, width);
+  }
+  /// The transposed rows of a panel, which starts at row `row`: [head size, columns].
   Value loadPanel(TileBuilder &builder, Value batch, Value head, Value row, int64_t columns) const;
 };
 
@@ -122,8 +149,10 @@ public:
   AttentionSource getPanels(Value operand);
 
   /// Starts the fusion's next kernel.
-  TileBuilder startKernel(llvm::ArrayRef<int64_t> grid) {
-    return TileBuilder(builder, fusion, kernelName(name, lowered.launches.size()), grid);
+  TileBuilder startKernel(llvm::ArrayRef<int64_t> grid, int64_t waves = 1) {
+    TileBuilder tiles(builder, fusion, kernelName(name, lowered.launches.size()), grid);
+    tiles.setWaves(waves, 1);
+    return tiles;
   }
 
 private:

@@ -67,6 +67,17 @@ global_store_byte v1, v0, s[6:7] offset:514)"});
   }
 }
 
+TEST(Memory, laterLoadsOverwriteEarlierOnes) {
+  auto out = getOutput({.body = R"(
+v_mov_b32 v3, 20
+global_load_dword v2, v1, s[4:5]
+global_load_dword v2, v3, s[4:5]
+s_waitcnt vmcnt(0)
+global_store_dword v1, v2, s[6:7])"});
+  for (uint32_t i = 0; i < 64; ++i)
+    EXPECT_EQ(out[i], 5u);
+}
+
 TEST(Memory, buffersReadZeroAndDropOutside) {
   auto out = getOutput({.body = R"(
 s_mov_b32 s10, 128
@@ -226,6 +237,8 @@ global_store_dword v1, v2, s[6:7])"});
 }
 
 TEST(Mistakes, missingWaits) {
+  expectError({.body = "ds_read_b32 v2, v1\nglobal_load_dword v2, v1, s[4:5]", .ldsBytes = 256},
+              "uses vector register 2 while a load to it is on its way");
   expectError({.body = "global_load_dword v2, v1, s[4:5]\nglobal_store_dword v1, v2, s[6:7]"},
               "uses vector register 2 while a load to it is on its way");
   expectError({.body = "global_load_dword v2, v1, s[4:5]\nglobal_load_dword v3, v1, s[4:5]\ns_waitcnt vmcnt(1)\nv_add_u32 v4, v2, v3"},

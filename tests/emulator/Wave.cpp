@@ -141,8 +141,16 @@ void Wave::checkPending(const Instruction &instruction) {
           (operand.kind == Operand::Scalar && pendingScalar[operand.index + word]))
         fail("uses " + getName(operand) + " while a load to it is on its way: s_waitcnt is missing");
   };
+  // Loads from memory return in order: what the latest of them writes stays.
+  auto isArriving = [&](const Operand &operand) {
+    return llvm::any_of(lgkmAccesses, [&](const PendingAccess &access) {
+      return access.result.kind == operand.kind && access.result.index < operand.index + operand.words &&
+             operand.index < access.result.index + access.result.words;
+    });
+  };
   for (unsigned k = 0; k < instruction.definitions; ++k)
-    check(instruction.results[k]);
+    if (instruction.kind != InstructionClass::Memory || isArriving(instruction.results[k]))
+      check(instruction.results[k]);
   for (unsigned k = 0; k < instruction.uses; ++k)
     check(instruction.sources[k]);
 }
