@@ -39,8 +39,6 @@ private:
 struct PackOperands : primus::impl::PackOperandsBase<PackOperands> {
   void runOnOperation() override {
     kernel::TargetTraits traits = kernel::TargetTraits::get(getOperation());
-    if (!traits.packs)
-      return;
     for (auto function : getOperation().getOps<func::FuncOp>()) {
       FunctionPacker packer(traits);
       for (auto fusion : llvm::to_vector(function.getOps<graph::FusionOp>()))
@@ -133,19 +131,26 @@ LogicalResult FunctionPacker::pack(graph::FusionOp fusion) {
   // Pairs of bf16 are multiplied as such where the processor does that fast; all else in f32, widened once here and not
   // for each block.
   bool pairs = leftElement.isBF16() && rightElement.isBF16() && traits.bf16Dot;
+  // Matrix instructions read operands where they lie, and multiply elements of one type.
+  if (!traits.packs && leftElement == rightElement)
+    return success();
   if (!pairs) {
     a = convert(builder, a, builder.getF32Type());
     w = convert(builder, w, builder.getF32Type());
   }
-  if (matmul.getLhsSpec() == kernels::kLeftColumns)
-    a = transpose(builder, a);
-  w = pack(builder, w, matmul.getRhsSpec() == kernels::kRightColumns, pairs ? 2 : 1);
+  if (traits.packs) {
+    if (matmul.getLhsSpec() == kernels::kLeftColumns)
+      a = transpose(builder, a);
+    w = pack(builder, w, matmul.getRhsSpec() == kernels::kRightColumns, pairs ? 2 : 1);
+  }
 
   OpBuilder inner(matmul);
   BlockArgument newLeft = body.addArgument(a.getType(), left.getLoc()), newRight = body.addArgument(w.getType(), right.getLoc());
   fusion.getInputsMutable().append({a, w});
-  Value product = kernels::buildPackedMatmul(inner, matmul.getLoc(), newLeft, newRight, problem->n,
-                                             getElementTypeOrSelf(matmul.getType()));
+  Type element = getElementTypeOrSelf(matmul.getType());
+  Value product = traits.packs ?
+      kernels::buildPackedMatmul(inner, matmul.getLoc(), newLeft, newRight, problem->n, element) :
+      graph::GraphBuilder(inner, matmul.getLoc()).matmul(matmul.getSpec(), newLeft, newRight, element);
   matmul.replaceAllUsesWith(product);
   matmul.erase();
   for (unsigned index = body.getNumArguments(); index-- > 0;)

@@ -2,8 +2,6 @@
 
 #include "codegen/hip/Assembly.h"
 
-#include "codegen/hip/KernelLowering.h"
-
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
@@ -31,6 +29,14 @@ using namespace primus::codegen;
 
 static constexpr StringLiteral triple = "amdgcn-amd-amdhsa";
 
+/// Nothing but options of the process says this to LLVM. The default changes, since LLD sets all options back to theirs.
+static void turnOff(StringRef option) {
+  auto &options = llvm::cl::getRegisteredOptions();
+  auto found = options.find(option);
+  if (found != options.end())
+    static_cast<llvm::cl::opt<bool> *>(found->second)->setInitialValue(false);
+}
+
 static void initialiseTarget() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -40,10 +46,9 @@ static void initialiseTarget() {
     LLVMInitializeAMDGPUAsmPrinter();
     // LLVM 22 takes the wrong sign for bytes that it folds into SDWA instructions: (float)(u16)(i8)(x >> 8) becomes a conversion of a
     // sign-extended byte from unsigned. No function attribute turns the pass off.
-    auto &options = llvm::cl::getRegisteredOptions();
-    auto peephole = options.find("amdgpu-sdwa-peephole");
-    if (peephole != options.end())
-      static_cast<llvm::cl::opt<bool> *>(peephole->second)->setValue(false);
+    turnOff("amdgpu-sdwa-peephole");
+    // Sums that start as zeros would be carried through loops in pieces, and be put together for every matrix instruction.
+    turnOff("amdgpu-codegenprepare-break-large-phis");
   });
 }
 
@@ -70,9 +75,6 @@ void hip::loadHipDialects(MLIRContext &context) {
   registerROCDLDialectTranslation(context);
   context.loadDialect<arith::ArithDialect, cf::ControlFlowDialect, LLVM::LLVMDialect, math::MathDialect, ROCDL::ROCDLDialect,
                       scf::SCFDialect, vector::VectorDialect>();
-  // Passes load what they need when they run first.
-  OwningOpRef<ModuleOp> empty = ModuleOp::create(UnknownLoc::get(&context));
-  (void)convertToLLVM(*empty);
 }
 
 /// Kernels take their own arguments only and know nothing of the launch but the numbers of the workgroup and the lane.
@@ -112,16 +114,6 @@ FailureOr<TranslatedModule> hip::translate(ModuleOp module, StringRef chip, llvm
   if (llvm::Error error = optimise(result.module.get()))
     return module.emitError() << llvm::toString(std::move(error));
   return result;
-}
-
-FailureOr<TranslatedModule> hip::translateKernel(kernel::FuncOp kernel, StringRef chip, llvm::LLVMContext &context) {
-  OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
-  OpBuilder builder = OpBuilder::atBlockEnd(module->getBody());
-  (*module)->setAttr("primus.target", builder.getStringAttr(chip));
-  builder.clone(*kernel);
-  if (failed(lowerKernels(*module)))
-    return failure();
-  return translate(*module, chip, context);
 }
 
 FailureOr<std::string> hip::emitAssembly(ModuleOp module, StringRef chip) {

@@ -111,6 +111,9 @@ private:
 
   // LowerDot.cpp
   LogicalResult lowerDot(kernel::DotOp op);
+  // StreamedDot.cpp
+  class StagedOperand;
+  class StreamedDot;
 
   // ResidentDot.cpp
   LogicalResult lowerResidentDot(kernel::DotOp dot);

@@ -83,6 +83,29 @@ void KernelLowering::startFunction(LLVM::LLVMFuncOp function) {
   }
 }
 
+/// Moves what the end of a kernel computes, after its last loop or barrier, to its first use: an epilogue on many sums is
+/// then done part by part, from loads to stores, and needs few registers beside them.
+static void sinkToUsers(Block &block) {
+  auto canMove = [](Operation &op) {
+    if (auto call = dyn_cast<LLVM::CallIntrinsicOp>(op))
+      return call.getNumResults() != 0 && !call.getIntrin().contains("mfma");
+    // An output may share its buffer with an input whose same elements were read for it.
+    return isMemoryEffectFree(&op) || isa<ROCDL::RawPtrBufferLoadOp>(op);
+  };
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
+    if (op.getNumRegions() != 0 || isa<ROCDL::SBarrierOp>(op))
+      return;
+    if (!canMove(op))
+      continue;
+    Operation *first = nullptr;
+    for (Operation *user : op.getUsers())
+      if (user->getBlock() == &block && (!first || user->isBeforeInBlock(first)))
+        first = user;
+    if (first)
+      op.moveBefore(first);
+  }
+}
+
 LogicalResult KernelLowering::lower() {
   if (failed(checkArguments()))
     return failure();
@@ -92,8 +115,11 @@ LogicalResult KernelLowering::lower() {
   b.setInsertionPoint(kernel);
   auto function = LLVM::LLVMFuncOp::create(b, kernel.getName(), type);
   startFunction(function);
-  if (succeeded(lowerBlock(kernel.getBody().front())) && succeeded(finishLds()))
+  if (succeeded(lowerBlock(kernel.getBody().front())) && succeeded(finishLds())) {
+    if (shape.hasDots)
+      sinkToUsers(function.getBody().front());
     return success();
+  }
   function.erase();
   if (lds)
     lds.erase();

@@ -21,8 +21,7 @@ enum ExitCode : int {
 /// What `primus-compile`, and `primus-train` for an experiment, are asked for.
 struct CompileOptions {
   config::ConfigRequest config;
-  /// As given; empty: cpu, or what a dump was made for.
-  std::string target;
+  std::string target = "cpu";
   /// As given; empty: this machine's.
   std::string cpuFeatures;
   std::string output, emit, dump, stopAfter, startFrom, report;

@@ -10,6 +10,7 @@
 #include "passes/kernels/Families.h"
 #include "passes/kernels/MatmulProblem.h"
 #include "passes/kernels/RowPass.h"
+#include "passes/kernels/TileCost.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -273,6 +274,18 @@ static Value loadRight(TileBuilder &builder, const MatmulProblem &problem, unsig
                       inbounds);
 }
 
+/// What the cost model asks for; `outputs` are those of the fusion.
+static MatmulSize getSize(graph::FusionOp fusion, const MatmulProblem &problem, ArrayRef<Value> outputs) {
+  MatmulSize size{problem.batch, problem.m, problem.n, problem.k, getElementTypeOrSelf(problem.left.getType()), 0};
+  auto addFull = [&](Value value) {
+    if (value != problem.left && value != problem.right && numElements(value) == numElements(problem.result))
+      size.epilogueBytes += llvm::divideCeil(getElementTypeOrSelf(value.getType()).getIntOrFloatBitWidth(), 8);
+  };
+  llvm::for_each(outputs, addFull);
+  llvm::for_each(fusion.getBody().getArguments(), addFull);
+  return size;
+}
+
 FailureOr<LoweredFusion> MatmulFamily::lower(graph::FusionOp fusion, OpBuilder &moduleBuilder, StringRef name,
                                              const kernel::TargetTraits &traits) const {
   SmallVector<Operation *> ops = getBodyOps(fusion);
@@ -288,8 +301,26 @@ FailureOr<LoweredFusion> MatmulFamily::lower(graph::FusionOp fusion, OpBuilder &
            << (packed ? "is packed, which is for CPUs only" : "is not packed; run graph-pack-operands first");
 
   int64_t rows = packed ? std::min(traits.dotRows, problem.m) : traits.dotRows;
-  int64_t columns = packed ? problem.width : traits.dotColumns, panels = llvm::divideCeilSigned(problem.n, columns);
+  int64_t columns = packed ? problem.width : traits.dotColumns;
+  std::optional<MatmulTile> tile;
+  std::optional<TilePrediction> prediction;
+  if (traits.gpu) {
+    MatmulSize size = getSize(fusion, problem, outputs);
+    tile = chooseMatmulTile(size, traits);
+    prediction = predictMatmul(size, *tile, traits);
+    if (!prediction)
+      return fusion.emitOpError("has a tile of ") << tile->rows << " x " << tile->columns << " with "
+             << tile->waves[0] << " x " << tile->waves[1] << " waves in the hardware's table, which " << traits.name
+             << " cannot hold; choose powers of two, of which each wave has 32 or more, or a smaller tile";
+    rows = tile->rows;
+    columns = tile->columns;
+  }
+  int64_t panels = llvm::divideCeilSigned(problem.n, columns);
   TileBuilder builder(moduleBuilder, fusion, name, {problem.batch, panels, llvm::divideCeilSigned(problem.m, rows)});
+  if (tile) {
+    builder.setWaves(tile->waves[0], tile->waves[1]);
+    builder.setPrediction(prediction->seconds, prediction->bound);
+  }
   Value batch = builder.programId(0), panel = builder.programId(1);
   Value row = builder.mulIndex(builder.programId(2), rows), column = builder.mulIndex(panel, columns);
 

@@ -57,6 +57,11 @@ void TileBuilder::setWaves(int64_t alongRows, int64_t alongColumns) {
     kernel.setWavesAttr(getDenseI64ArrayAttr({alongRows, alongColumns}));
 }
 
+void TileBuilder::setPrediction(double seconds, StringRef bound) {
+  kernel->setAttr("prediction", getDictionaryAttr({getNamedAttr("seconds", getF64FloatAttr(seconds)),
+                                                   getNamedAttr("bound", getStringAttr(bound))}));
+}
+
 Value TileBuilder::operand(Operand::Kind kind, unsigned index, MemRefType type) {
   Block &body = kernel.getBody().front();
   for (auto [position, known] : llvm::enumerate(operands))

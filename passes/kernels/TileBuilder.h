@@ -24,6 +24,9 @@ public:
   /// On a GPU, that many waves work on an instance, along rows and along columns of its tiles.
   void setWaves(int64_t alongRows, int64_t alongColumns);
 
+  /// What a cost model says of the kernel: seconds of a launch, and what bounds it. Kept as the attribute `prediction`.
+  void setPrediction(double seconds, llvm::StringRef bound);
+
   /// The kernel's argument for an input, output or temporary of the fusion, seen under `shape`. Asking again gives the same argument.
   Value input(unsigned index, llvm::ArrayRef<int64_t> shape);
   Value output(unsigned index, llvm::ArrayRef<int64_t> shape);

@@ -49,7 +49,7 @@ kernel.func @dot(%a: memref<32x16xbf16>, %b: memref<8x64xbf16>, %c: memref<32x32
   %l = kernel.load %a[%c0, %c0] dims [0, 1] : memref<32x16xbf16> -> tensor<32x16xbf16>
   %r = kernel.load %b[%c0, %c0] dims [0, 1] : memref<8x64xbf16> -> tensor<8x64xbf16>
   %z = arith.constant dense<0.0> : tensor<32x32xf32>
-  // expected-error @below {{must have rows and columns in multiples of 32, and no packed operand}}
+  // expected-error @below {{must have rows and columns that are powers of two from 32 on, and no packed operand}}
   %d = kernel.dot %l, %r, %z {group = 2 : i64} : tensor<32x16xbf16>, tensor<8x64xbf16> -> tensor<32x32xf32>
   kernel.store %d, %c[%c0, %c0] dims [0, 1] : tensor<32x32xf32>, memref<32x32xf32>
   kernel.return

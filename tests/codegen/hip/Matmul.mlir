@@ -1,36 +1,59 @@
-// Products from the graph to gfx942 assembly: bf16 with f32 accumulators in MFMA, nothing in scratch memory.
+// Products from the graph to assembly: operands stream through LDS in 16 bytes a lane, sums stay in registers, and nothing is in scratch memory.
 //
-// RUN: primus-opt %s --lower-to-step --print-amdgpu-assembly | FileCheck %s
+// RUN: sed s/CHIP/gfx942/ %s | primus-opt --lower-to-step --print-amdgpu-assembly | FileCheck %s --check-prefixes=CHECK,GFX942
+// RUN: sed s/CHIP/gfx950/ %s | primus-opt --lower-to-step --print-amdgpu-assembly | FileCheck %s --check-prefixes=CHECK,GFX950
 
-module attributes {primus.target = "gfx942"} {
-  // Sizes that are multiples of the tiles: 16 bytes a lane at a time of both operands, no masks, accumulators that stay
-  // in place.
-  // CHECK-LABEL: even.matmul:
-  // CHECK-NOT:      v_cndmask
-  // CHECK-COUNT-2:  buffer_load_dwordx4
-  // CHECK:          v_mfma_f32_32x32x8_bf16 [[SUM:[av]\[[0-9]+:[0-9]+\]]], {{.*}}, 0
-  // CHECK-COUNT-11: v_mfma_f32_32x32x8_bf16 [[SUM]], {{.*}}, [[SUM]]
-  // CHECK-NOT:      v_cndmask
-  // CHECK-COUNT-4:  buffer_store_dwordx4
-  // CHECK:          .amdhsa_private_segment_fixed_size 0
-  func.func private @even(%a: tensor<1x64x96xbf16>, %b: tensor<1x32x96xbf16>) -> tensor<1x64x32xf32>
-      attributes {graph.layer = {layer = "even", part = "forward"}} {
-    %y = graph.fusion "matmul" (%x = %a, %w = %b) : (tensor<1x64x96xbf16>, tensor<1x32x96xbf16>) -> tensor<1x64x32xf32> {
-      %p = graph.matmul "bmk,bnk->bmn" %x, %w : (tensor<1x64x96xbf16>, tensor<1x32x96xbf16>) -> tensor<1x64x32xf32>
-      graph.yield %p : tensor<1x64x32xf32>
+module attributes {primus.target = "CHIP"} {
+  // A large product: tiles of 256 x 256, of which each of four waves has a quarter. One barrier per stage.
+  // CHECK-LABEL: large.matmul:
+  // CHECK-NOT:      scratch_
+  // CHECK:        [[LOOP:.LBB[0-9_]+]]:
+  // CHECK-DAG:      ds_read_b128
+  // CHECK-DAG:      ds_write_b128
+  // CHECK-DAG:      buffer_load_dwordx4
+  // GFX942-DAG:     v_mfma_f32_32x32x8_bf16
+  // GFX950-DAG:     v_mfma_f32_32x32x16_bf16
+  // CHECK:          s_barrier
+  // CHECK-NOT:      s_barrier
+  // CHECK:          s_cbranch_scc1 [[LOOP]]
+  // GFX942:         .amdhsa_group_segment_fixed_size 65536
+  // GFX950:         .amdhsa_group_segment_fixed_size 131072
+  // CHECK-NEXT:     .amdhsa_private_segment_fixed_size 0
+  func.func private @large(%a: tensor<1x4096x4096xbf16>, %b: tensor<1x4096x4096xbf16>) -> tensor<1x4096x4096xbf16>
+      attributes {graph.layer = {layer = "large", part = "forward"}} {
+    %y = graph.fusion "matmul" (%x = %a, %w = %b) : (tensor<1x4096x4096xbf16>, tensor<1x4096x4096xbf16>) -> tensor<1x4096x4096xbf16> {
+      %p = graph.matmul "bmk,bnk->bmn" %x, %w : (tensor<1x4096x4096xbf16>, tensor<1x4096x4096xbf16>) -> tensor<1x4096x4096xbf16>
+      graph.yield %p : tensor<1x4096x4096xbf16>
     }
-    return %y : tensor<1x64x32xf32>
+    return %y : tensor<1x4096x4096xbf16>
   }
 
-  // Odd sizes with a bias: every access is masked by a select of offsets, the result comes out in bf16.
+  // Memory runs across the contraction: pairs of k come together by a permutation of bytes.
+  // CHECK-LABEL: gradient.matmul:
+  // CHECK-NOT:      scratch_
+  // CHECK:          buffer_load_dwordx4
+  // CHECK:          v_perm_b32
+  // CHECK:          ds_write_b
+  // CHECK:          v_mfma_f32_32x32x
+  // CHECK:          .amdhsa_group_segment_fixed_size
+  // CHECK-NEXT:     .amdhsa_private_segment_fixed_size 0
+  func.func private @gradient(%a: tensor<1x512x256xbf16>, %b: tensor<1x512x256xbf16>) -> tensor<1x256x256xf32>
+      attributes {graph.layer = {layer = "gradient", part = "backward"}} {
+    %y = graph.fusion "matmul" (%x = %a, %w = %b) : (tensor<1x512x256xbf16>, tensor<1x512x256xbf16>) -> tensor<1x256x256xf32> {
+      %p = graph.matmul "bkm,bkn->bmn" %x, %w : (tensor<1x512x256xbf16>, tensor<1x512x256xbf16>) -> tensor<1x256x256xf32>
+      graph.yield %p : tensor<1x256x256xf32>
+    }
+    return %y : tensor<1x256x256xf32>
+  }
+
+  // Odd sizes with a bias: an access outside is masked by a select of offsets, the result comes out in bf16.
   // CHECK-LABEL: odd.matmul:
   // CHECK:         v_cndmask
   // CHECK:         buffer_load_ushort
-  // CHECK:         v_mfma_f32_32x32x8_bf16
-  // CHECK:         s_cbranch
-  // CHECK:         buffer_load_ushort
+  // CHECK:         v_mfma_f32_32x32x
   // CHECK:         buffer_store_short
-  // CHECK:         .amdhsa_private_segment_fixed_size 0
+  // CHECK:         .amdhsa_group_segment_fixed_size
+  // CHECK-NEXT:    .amdhsa_private_segment_fixed_size 0
   func.func private @odd(%a: tensor<1x70x97xbf16>, %b: tensor<1x97x45xbf16>, %bias: tensor<45xbf16>) -> tensor<1x70x45xbf16>
       attributes {graph.layer = {layer = "odd", part = "forward"}} {
     %y = graph.fusion "matmul" (%x = %a, %w = %b, %c = %bias) : (tensor<1x70x97xbf16>, tensor<1x97x45xbf16>, tensor<45xbf16>) -> tensor<1x70x45xbf16> {
@@ -42,10 +65,11 @@ module attributes {primus.target = "gfx942"} {
     return %y : tensor<1x70x45xbf16>
   }
 
-  func.func @p(%a: tensor<1x64x96xbf16>, %b: tensor<1x32x96xbf16>, %c: tensor<1x70x97xbf16>, %d: tensor<1x97x45xbf16>, %e: tensor<45xbf16>)
-      -> (tensor<1x64x32xf32>, tensor<1x70x45xbf16>) {
-    %x = graph.call @even(%a, %b) instance "even" : (tensor<1x64x96xbf16>, tensor<1x32x96xbf16>) -> tensor<1x64x32xf32>
+  func.func @p(%a: tensor<1x4096x4096xbf16>, %b: tensor<1x4096x4096xbf16>, %c: tensor<1x70x97xbf16>, %d: tensor<1x97x45xbf16>, %e: tensor<45xbf16>,
+               %f: tensor<1x512x256xbf16>) -> (tensor<1x4096x4096xbf16>, tensor<1x70x45xbf16>, tensor<1x256x256xf32>) {
+    %x = graph.call @large(%a, %b) instance "large" : (tensor<1x4096x4096xbf16>, tensor<1x4096x4096xbf16>) -> tensor<1x4096x4096xbf16>
+    %z = graph.call @gradient(%f, %f) instance "gradient" : (tensor<1x512x256xbf16>, tensor<1x512x256xbf16>) -> tensor<1x256x256xf32>
     %y = graph.call @odd(%c, %d, %e) instance "odd" : (tensor<1x70x97xbf16>, tensor<1x97x45xbf16>, tensor<45xbf16>) -> tensor<1x70x45xbf16>
-    return %x, %y : tensor<1x64x32xf32>, tensor<1x70x45xbf16>
+    return %x, %y, %z : tensor<1x4096x4096xbf16>, tensor<1x70x45xbf16>, tensor<1x256x256xf32>
   }
 }

@@ -6,9 +6,6 @@
 #include "ir/kernel/KernelDialect.h"
 #include "tests/emulator/Machine.h"
 
-#include "llvm/IR/Module.h"
-
-#include <functional>
 #include <memory>
 
 namespace primus::test {
@@ -29,10 +26,8 @@ public:
 
   /// On this machine's processor. Null after a failure of the test.
   static std::unique_ptr<KernelRunner> forCpu(mlir::ModuleOp module, const codegen::CpuTarget &target);
-  /// What a test does to a kernel's optimised code.
-  using ChangeCode = std::function<void(llvm::Module &)>;
   /// On the emulator of gfx942 or gfx950: what no kernel wrote is poison, and an argument is accessed within its type only.
-  static std::unique_ptr<KernelRunner> forGpu(mlir::ModuleOp module, llvm::StringRef chip, const ChangeCode &change = nullptr);
+  static std::unique_ptr<KernelRunner> forGpu(mlir::ModuleOp module, llvm::StringRef chip);
 };
 
 } // namespace primus::test

@@ -1,0 +1,365 @@
+//===- StreamedDot.cpp - Dots whose operands stream through LDS -----------===//
+
+#include "codegen/hip/StreamedDot.h"
+
+#include "mlir/Dialect/LLVMIR/ROCDLDialect.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::codegen;
+using namespace primus::codegen::hip;
+
+static constexpr int64_t chunkBytes = 16, blockLines = 32;
+
+//===----------------------------------------------------------------------===//
+// One operand
+//===----------------------------------------------------------------------===//
+
+/// Exchanges chunks within 128 bytes. Linear over the bits of the address, and it keeps those from bit 7 on.
+static int64_t swizzleAddress(int64_t address) { return address ^ (((address >> 7) ^ (address >> 10)) & 7) << 4; }
+
+/// A thread's units of `unit` elements, dealt along `fast` first, then along the other coordinate of a tile of `size`.
+static LaneLayout dealUnits(TilePosition size, TilePosition unit, unsigned fast, unsigned threadBits) {
+  LaneLayout layout;
+  layout.threads.resize(threadBits);
+  TilePosition covered = unit;
+  for (TilePosition &bit : layout.threads)
+    for (unsigned coordinate : {fast, 1 - fast})
+      if (covered[coordinate] < size[coordinate]) {
+        bit[coordinate] = covered[coordinate];
+        covered[coordinate] *= 2;
+        break;
+      }
+  for (int64_t slow = 0; slow < size[1 - fast]; slow += covered[1 - fast])
+    for (int64_t first = 0; first < size[fast]; first += covered[fast])
+      for (int64_t i = 0; i < unit[1 - fast]; ++i)
+        for (int64_t j = 0; j < unit[fast]; ++j) {
+          TilePosition &position = layout.registers.emplace_back();
+          position[fast] = first + j;
+          position[1 - fast] = slow + i;
+        }
+  layout.partSize = unit[fast];
+  return layout;
+}
+
+KernelLowering::StagedOperand::StagedOperand(KernelLowering &lowering, kernel::LoadOp load, unsigned contracted,
+                                             int64_t depth, const LaneLayout &result, int64_t offset)
+    : lowering(lowering), b(lowering.b), access{mlir::cast<TypedValue<MemRefType>>(load.getMemref()), load.getIndices(),
+                                                load.getDims(), {}, load.getInbounds()},
+      line(1 - contracted), depth(depth), offset(offset) {
+  auto type = mlir::cast<RankedTensorType>(load.getType());
+  whole = shape = llvm::to_vector(type.getShape());
+  shape[contracted] -= shape[contracted] % depth;
+  access.stepDim = contracted;
+  access.stepDivisor = depth;
+  bytes = type.getElementTypeBitWidth() / 8;
+  perChunk = chunkBytes / bytes;
+  lineBytes = depth * bytes;
+
+  // Neighbours in memory are loaded together: values of k, or lines, which then change places in registers.
+  int64_t threads = lowering.shape.getThreads(), lines = shape[line];
+  unsigned threadBits = lowering.shape.getThreadBits();
+  TilePosition size{depth, depth}, unit{perChunk, perChunk};
+  size[line] = lines;
+  bool linesNeighbour = load.getDims()[line] == access.memref.getType().getRank() - 1;
+  if (linesNeighbour) {
+    // As many values of k as leave no thread without any.
+    transposed = std::clamp<int64_t>(lines * depth / (perChunk * threads), 1, perChunk);
+    unit[contracted] = transposed;
+  } else {
+    unit[line] = 1;
+  }
+  layout = dealUnits(size, unit, linesNeighbour ? line : contracted, threadBits);
+
+  auto orZero = [&](Value value) { return value ? value : lowering.i32(0); };
+  auto getThreadBase = [&](unsigned coordinate) {
+    return lowering.add(orZero(lowering.getLaneCoordinate(layout, coordinate)),
+                        orZero(lowering.getWaveCoordinate(layout, coordinate)));
+  };
+  storeBase = swizzle(lowering.add(lowering.mul(getThreadBase(line), lineBytes),
+                                   lowering.mul(getThreadBase(contracted), bytes)));
+
+  // The wave's share of the result's rows or columns; dimension `line` of an operand is that of the result.
+  TilePosition extent = {0, 0};
+  for (TilePosition position : result.registers)
+    extent[line] = std::max(extent[line], position[line] / blockLines + 1);
+  blocks = extent[line];
+  Value first = orZero(lowering.getWaveCoordinate(result, line));
+  Value own = arith::AndIOp::create(b, lowering.lane, lowering.i32(blockLines - 1));
+  Value half = arith::ShRUIOp::create(b, lowering.lane, lowering.i32(5));
+  readBase = swizzle(lowering.add(lowering.mul(lowering.add(first, own), lineBytes),
+                                  lowering.mul(half, chunkBytes)));
+}
+
+Value KernelLowering::StagedOperand::swizzle(Value address) {
+  Value low = arith::ShRUIOp::create(b, address, lowering.i32(7));
+  Value high = arith::ShRUIOp::create(b, address, lowering.i32(10));
+  Value bits = arith::AndIOp::create(b, arith::XOrIOp::create(b, low, high), lowering.i32(7));
+  return arith::XOrIOp::create(b, address, arith::ShLIOp::create(b, bits, lowering.i32(4)));
+}
+
+Value KernelLowering::StagedOperand::getAddress(Value base, TilePosition position, Value stage,
+                                                DenseMap<int64_t, Value> &bases) {
+  // The thread's own bits and those of `position` are different ones, so the swizzled address of both together is the
+  // exclusive or of their swizzled addresses: few registers, and a constant that the instruction adds.
+  int64_t address = swizzleAddress(getBytes(position)), low = address & 127;
+  Value &toggled = bases[low];
+  if (!toggled) {
+    // Not in the loop that may be the first to need it.
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointAfterValue(base);
+    toggled = low == 0 ? base : arith::XOrIOp::create(b, base, lowering.i32(low)).getResult();
+  }
+  return lowering.getLdsPointer(offset + (address - low), lowering.add(toggled, stage));
+}
+
+Parts KernelLowering::StagedOperand::load(Value step, bool partial) {
+  access.step = step;
+  access.shape = partial ? whole : shape;
+  return lowering.load(access, layout);
+}
+
+void KernelLowering::StagedOperand::storeTransposed(ArrayRef<Value> parts, int64_t first, Value stage) {
+  // `parts` hold lines for one k after the other; written are values of k for one line after the other.
+  auto words = VectorType::get(chunkBytes / 4, b.getI32Type());
+  SmallVector<Value> loaded;
+  for (Value part : parts)
+    loaded.push_back(LLVM::BitcastOp::create(b, words, part));
+  for (int64_t number = 0; number < perChunk; ++number) {
+    SmallVector<Value> result;
+    if (bytes == 4 || transposed == 1) {
+      for (Value part : parts)
+        result.push_back(lowering.extract(part, number));
+    } else {
+      // Two halves of words that lie above each other become one word.
+      Value select = lowering.i32(number % 2 == 0 ? 0x05040100 : 0x07060302);
+      for (size_t pair = 0; pair < loaded.size(); pair += 2) {
+        Value low = lowering.extract(loaded[pair], number / 2), high = lowering.extract(loaded[pair + 1], number / 2);
+        result.push_back(LLVM::CallIntrinsicOp::create(b, b.getI32Type(), b.getStringAttr("llvm.amdgcn.perm"),
+                                                       ValueRange{high, low, select}).getResult(0));
+      }
+    }
+    Value address = getAddress(storeBase, layout.registers[first + number], stage, storeBases);
+    LLVM::StoreOp::create(b, lowering.fromElements(result), address, /*alignment=*/transposed * bytes);
+  }
+}
+
+void KernelLowering::StagedOperand::storeUnit(ArrayRef<Value> parts, int64_t number, Value stage) {
+  if (transposed)
+    return storeTransposed(parts.slice(number * transposed, transposed), number * transposed * layout.partSize, stage);
+  auto words = VectorType::get(chunkBytes / 4, b.getI32Type());
+  Value address = getAddress(storeBase, layout.registers[number * layout.partSize], stage, storeBases);
+  LLVM::StoreOp::create(b, LLVM::BitcastOp::create(b, words, parts[number]), address, chunkBytes);
+}
+
+Value KernelLowering::StagedOperand::read(int64_t block, int64_t chunks, Value stage) {
+  TilePosition position;
+  position[line] = block * blockLines;
+  position[1 - line] = chunks * 2 * perChunk;
+  auto words = VectorType::get(chunkBytes / 4, b.getI32Type());
+  Value address = getAddress(readBase, position, stage, readBases);
+  Value loaded = LLVM::LoadOp::create(b, words, address, chunkBytes);
+  return LLVM::BitcastOp::create(b, VectorType::get(perChunk, access.memref.getType().getElementType()), loaded);
+}
+
+//===----------------------------------------------------------------------===//
+// The dot
+//===----------------------------------------------------------------------===//
+
+KernelLowering::StreamedDot::StreamedDot(KernelLowering &lowering, kernel::DotOp op, const Mfma &mfma,
+                                         int64_t lineBytes)
+    : lowering(lowering), b(lowering.b), op(op), mfma(mfma) {
+  auto lhs = op.getLhs().getDefiningOp<kernel::LoadOp>(), rhs = op.getRhs().getDefiningOp<kernel::LoadOp>();
+  auto lhsType = mlir::cast<RankedTensorType>(lhs.getType()), rhsType = mlir::cast<RankedTensorType>(rhs.getType());
+  int64_t bytes = lhsType.getElementTypeBitWidth() / 8, rows = lhsType.getDimSize(0), columns = rhsType.getDimSize(1);
+  k = lhsType.getDimSize(1);
+  perMultiply = 2 * chunkBytes / bytes;
+  depth = lineBytes / bytes;
+  stageBytes = (rows + columns) * lineBytes;
+  ldsOffset = lowering.allocateLds(2 * stageBytes);
+  LaneLayout result = lowering.getLayout(op.getType());
+  left.emplace(lowering, lhs, /*contracted=*/1, depth, result, ldsOffset);
+  right.emplace(lowering, rhs, /*contracted=*/0, depth, result, ldsOffset + rows * lineBytes);
+  sums = Parts(lowering.getParts(op.getAcc()));
+}
+
+Parts KernelLowering::StreamedDot::loadStage(Value step, bool partial) {
+  Parts parts = left->load(step, partial);
+  parts.append(right->load(step, partial));
+  return parts;
+}
+
+int64_t KernelLowering::StreamedDot::storeShare(ArrayRef<Value> parts, Value stage, int64_t share, int64_t shares) {
+  int64_t writes = 0, number = 0, units = left->getUnits() + right->getUnits();
+  ArrayRef<Value> rest = parts;
+  for (StagedOperand *operand : {&*left, &*right}) {
+    for (int64_t unit = 0; unit < operand->getUnits(); ++unit, ++number)
+      if (number * shares / units == share) {
+        operand->storeUnit(rest, unit, stage);
+        writes += operand->getWrites();
+      }
+    rest = rest.drop_front(operand->getLoadedParts());
+  }
+  return writes;
+}
+
+SmallVector<Value> KernelLowering::StreamedDot::readFragments(int64_t number, Value stage) {
+  Fragments fragments;
+  for (StagedOperand *operand : {&*left, &*right})
+    for (int64_t block = 0; block < operand->getBlocks(); ++block)
+      fragments.push_back(operand->read(block, number, stage));
+  return fragments;
+}
+
+int64_t KernelLowering::StreamedDot::countInstructions() const {
+  return perMultiply / 2 / mfma.perLane() * left->getBlocks() * right->getBlocks();
+}
+
+void KernelLowering::StreamedDot::multiply(const Fragments &fragments, int64_t begin, int64_t end) {
+  int64_t rows = left->getBlocks(), columns = right->getBlocks();
+  for (int64_t number = begin; number < end; ++number) {
+    // Instructions on the same accumulators are far apart. The columns go first: the result is transposed.
+    int64_t block = number % (rows * columns), first = number / (rows * columns) * mfma.perLane();
+    auto take = [&](Value fragment) { return lowering.slice(fragment, first, mfma.perLane()); };
+    sums[block] = emitMfma(b, mfma, take(fragments[rows + block % columns]), take(fragments[block / columns]), sums[block]);
+  }
+}
+
+/// Instructions that may be anywhere between this one and the next of its kind.
+static void endRegion(ImplicitLocOpBuilder &b) { ROCDL::SchedBarrier::create(b, /*mask=*/0); }
+
+void KernelLowering::StreamedDot::interleave(const Accesses &accesses, int64_t instructions) {
+  // What LLVM calls groups of instructions (SIInstrInfo, SchedGroup).
+  constexpr int matrix = 0x8, memoryRead = 0x20, ldsRead = 0x100, ldsWrite = 0x200;
+  SmallVector<int> order(accesses.reads, ldsRead);
+  order.append(accesses.writes, ldsWrite);
+  order.append(accesses.loads, memoryRead);
+  auto addGroup = [&](int kind, int64_t size) {
+    if (size > 0)
+      ROCDL::SchedGroupBarrier::create(b, kind, size, /*groupId=*/0);
+  };
+  // The last instructions hide how long the last accesses take.
+  int64_t count = order.size(), hiding = 3 * instructions / 4;
+  for (int64_t number = 0; number < count; ++number) {
+    addGroup(order[number], 1);
+    addGroup(matrix, (number + 1) * hiding / count - number * hiding / count);
+  }
+  addGroup(matrix, instructions - hiding);
+}
+
+SmallVector<Value> KernelLowering::StreamedDot::multiplyStage(Fragments fragments, Value stage,
+                                                              function_ref<Accesses(int64_t, int64_t)> work,
+                                                              function_ref<Fragments()> readAhead) {
+  // LLVM alone would read what registers can hold, or only just before it is multiplied. Small tiles leave registers for
+  // several workgroups, which hide each other's latencies.
+  int64_t instructions = countInstructions(), count = depth / perMultiply, shares = std::max<int64_t>(count - 1, 1);
+  bool ordered = instructions >= 8;
+  for (int64_t number = 0; number < count; ++number) {
+    Fragments next;
+    Accesses accesses;
+    int64_t begin = 0;
+    if (ordered)
+      endRegion(b);
+    if (number + 1 < count) {
+      next = readFragments(number + 1, stage);
+      accesses = work(number, shares);
+    } else {
+      if (count == 1)
+        work(0, shares);
+      // Some of the multiplications come before the barrier: the matrix unit is busy while waves wait for each other.
+      begin = instructions / 4;
+      multiply(fragments, 0, begin);
+      if (ordered)
+        endRegion(b);
+      next = readAhead();
+    }
+    accesses.reads = next.size();
+    multiply(fragments, begin, instructions);
+    if (ordered)
+      interleave(accesses, instructions - begin);
+    fragments = next;
+  }
+  return fragments;
+}
+
+void KernelLowering::StreamedDot::reserveAccumulators() {
+  // Left to itself, LLVM mixes sums and fragments in both halves of the registers and moves sums between them.
+  constexpr int64_t many = 128;
+  int64_t count = sums.size() * mfma.results();
+  if (count < many)
+    return;
+  Operation *parent = b.getInsertionBlock()->getParentOp();
+  auto function = dyn_cast<LLVM::LLVMFuncOp>(parent);
+  if (!function)
+    function = parent->getParentOfType<LLVM::LLVMFuncOp>();
+  Attribute reserved = b.getStrArrayAttr({"amdgpu-agpr-alloc", std::to_string(count)});
+  function.setPassthroughAttr(b.getArrayAttr(reserved));
+}
+
+void KernelLowering::StreamedDot::lower() {
+  // The stage that is not whole comes first; the others need no masks along k.
+  bool partial = k % depth != 0;
+  int64_t stages = llvm::divideCeilSigned(k, depth);
+  auto getStep = [&](int64_t number) {
+    return lowering.i32(partial ? (number == 0 ? k / depth : number - 1) * depth : number * depth);
+  };
+  reserveAccumulators();
+  lowering.startLds();
+  Value zero = lowering.i32(0);
+  storeShare(loadStage(getStep(0), partial), zero, 0, 1);
+  Parts incoming;
+  if (stages > 1)
+    incoming = loadStage(getStep(1), false);
+  lowering.ldsBarrier();
+  Fragments fragments = readFragments(0, zero);
+  Value stage = zero;
+
+  if (stages > 1) {
+    // Carried: the sums, the first fragments of the stage in LDS, the next stage in registers, and where the first is.
+    SmallVector<Value> carried(sums);
+    carried.append(fragments);
+    carried.append(incoming);
+    carried.push_back(stage);
+    auto loop = scf::ForOp::create(b, zero, lowering.i32(stages - 1), lowering.i32(1), carried);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    auto split = [&](ValueRange values) {
+      size_t first = sums.size(), second = first + fragments.size();
+      sums = Parts(values.take_front(first));
+      fragments = Fragments(values.slice(first, fragments.size()));
+      incoming = Parts(values.slice(second, incoming.size()));
+      stage = values.back();
+    };
+    split(loop.getRegionIterArgs());
+    Value other = arith::SubIOp::create(b, lowering.i32(stageBytes), stage);
+    auto work = [&](int64_t share, int64_t shares) {
+      Accesses accesses;
+      accesses.writes = storeShare(incoming, other, share, shares);
+      if (share + 1 < shares)
+        return accesses;
+      // The last iteration has nothing to load, and loads the last stage again.
+      Value number = lowering.add(loop.getInductionVar(), lowering.i32(2));
+      number = arith::MinUIOp::create(b, number, lowering.i32(stages - 1));
+      Value step = lowering.mul(arith::SubIOp::create(b, number, lowering.i32(partial ? 1 : 0)), depth);
+      incoming = loadStage(step, false);
+      accesses.loads = incoming.size();
+      return accesses;
+    };
+    fragments = multiplyStage(fragments, stage, work, [&] {
+      // All have read this stage and written the other one.
+      lowering.ldsBarrier();
+      return readFragments(0, other);
+    });
+    SmallVector<Value> next(sums);
+    next.append(fragments);
+    next.append(incoming);
+    next.push_back(other);
+    scf::YieldOp::create(b, next);
+    split(loop.getResults());
+  }
+  multiplyStage(fragments, stage, [](int64_t, int64_t) { return Accesses(); }, [] { return Fragments(); });
+  lowering.releaseLds(ldsOffset);
+  lowering.define(op.getResult(), sums);
+}

@@ -1,0 +1,37 @@
+//===- GpuArchitecture.cpp - Compute units of AMD GPUs --------------------===//
+
+#include "ir/kernel/GpuArchitecture.h"
+
+#include "llvm/Support/MathExtras.h"
+
+#include <algorithm>
+
+using namespace primus::kernel;
+
+static constexpr GpuArchitecture architectures[] = {
+    {"gfx942", 64 << 10, 2048, 256, {304, 2.1e9, 5.3e12}},
+    {"gfx950", 160 << 10, 4096, 256, {256, 2.4e9, 8.0e12}},
+};
+
+llvm::ArrayRef<GpuArchitecture> GpuArchitecture::getAll() { return architectures; }
+
+const GpuArchitecture *GpuArchitecture::find(llvm::StringRef name) {
+  for (const GpuArchitecture &gpu : architectures)
+    if (gpu.name == name)
+      return &gpu;
+  return nullptr;
+}
+
+int64_t primus::kernel::getStageBytes(const GpuArchitecture &gpu, std::array<int64_t, 2> lines, int64_t threads,
+                                      int64_t lineBytes) {
+  // One multiplication takes 32 bytes of each line, and a lane loads 16; 128 bytes make whole transactions of memory.
+  constexpr int64_t perMultiplication = 32, perLane = 16, most = 128;
+  int64_t least = std::max(perMultiplication, perLane * threads / std::min(lines[0], lines[1]));
+  auto fits = [&](int64_t bytes) { return 2 * (lines[0] + lines[1]) * bytes <= gpu.ldsBytes; };
+  if (least > most || !fits(least))
+    return 0;
+  int64_t bytes = std::clamp<int64_t>(llvm::PowerOf2Ceil(lineBytes), least, most);
+  while (!fits(bytes))
+    bytes /= 2;
+  return bytes;
+}

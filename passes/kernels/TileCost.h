@@ -1,0 +1,47 @@
+//===- TileCost.h - What a product costs on a GPU ----------------*- C++ -*-===//
+//
+// Chooses the tile of a product and the waves that share it, by predicting the time of each choice from what limits it:
+// the matrix units, LDS, what a compute unit gets from the caches, latencies that too few waves leave exposed, the
+// workgroups that the last round lacks, and the chip's memory. Nothing is measured; the choice depends on the product
+// and the target's facts alone. The contraction is never split, so that results do not depend on the choice's grid.
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+#include "ir/kernel/TargetTraits.h"
+
+#include "mlir/IR/Types.h"
+
+#include <optional>
+
+namespace primus::kernels {
+
+struct MatmulSize {
+  int64_t batch, m, n, k;
+  mlir::Type element;
+  /// Bytes that are written and, beside the operands, read per element of the result.
+  int64_t epilogueBytes;
+};
+
+struct MatmulTile {
+  int64_t rows, columns;
+  /// Along rows and along columns.
+  std::array<int64_t, 2> waves;
+};
+
+struct TilePrediction {
+  double seconds;
+  /// What takes the most time: matrix, lds, cache, latency or memory.
+  llvm::StringLiteral bound;
+};
+
+/// Nothing for a tile that does not fit into LDS or registers, or whose waves have no power of two, from 32 on, of its
+/// rows and columns.
+std::optional<TilePrediction> predictMatmul(const MatmulSize &size, const MatmulTile &tile,
+                                            const kernel::TargetTraits &traits);
+
+/// The tile of least predicted time, or the one that the target's table states for the product.
+MatmulTile chooseMatmulTile(const MatmulSize &size, const kernel::TargetTraits &traits);
+
+} // namespace primus::kernels
