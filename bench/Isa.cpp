@@ -1,0 +1,138 @@
+//===- Isa.cpp - Main loops of GPU kernels against their bounds -----------===//
+//
+// Compiles products and attention for gfx942 and gfx950 and reads what bounds their main loops (IsaBounds.h); no GPU
+// runs. Counters: `share` is the share of the matrix units' time that is used, by the bounds alone; `simulated` the
+// share when waves issue in order and wait for what they need; `waves` those on a SIMD, `scratch` bytes of a lane; the
+// others are cycles per iteration and wave.
+//
+//===----------------------------------------------------------------------===//
+
+#include "bench/IsaBounds.h"
+#include "bench/IsaSimulation.h"
+#include "codegen/hip/CompileKernels.h"
+#include "passes/Passes.h"
+#include "passes/kernels/KernelFamily.h"
+
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::bench;
+
+namespace {
+
+struct Kernel {
+  std::string name, assembly;
+  codegen::hip::KernelResources resources;
+};
+
+} // namespace
+
+/// All kernels of the function @f of `source`; none after an error, which the compiler has printed.
+static std::vector<Kernel> compileFunction(const std::string &source, const std::string &chip) {
+  DialectRegistry registry;
+  registerDialects(registry);
+  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
+  context.loadAllAvailableDialects();
+  auto module = parseSourceString<ModuleOp>(source, &context);
+  if (!module)
+    return {};
+  (*module)->setAttr("primus.target", StringAttr::get(&context, chip));
+  PassManager passes(&context);
+  passes.addPass(createFormFusions());
+  passes.addPass(createPackOperands());
+  if (failed(passes.run(*module)))
+    return {};
+
+  OwningOpRef<ModuleOp> kernels = ModuleOp::create(module->getLoc());
+  OpBuilder builder = OpBuilder::atBlockEnd(kernels->getBody());
+  kernel::TargetTraits traits = kernel::TargetTraits::get(*module);
+  unsigned number = 0;
+  for (auto fusion : module->lookupSymbol<func::FuncOp>("f").getOps<graph::FusionOp>()) {
+    const kernels::KernelFamily *family = primus::kernels::findFamily(fusion.getFamily());
+    if (!family || failed(family->lower(fusion, builder, fmt::format("{}{}", fusion.getFamily().str(), number++), traits)))
+      return {};
+  }
+  llvm::StringMap<std::string> assembly;
+  codegen::CompileOptions options;
+  options.dump = [&](StringRef kernel, StringRef extension, StringRef contents) {
+    if (extension == "s")
+      assembly[kernel] = contents.str();
+  };
+  auto compiled = codegen::hip::compileKernels(*kernels, chip, options);
+  if (failed(compiled))
+    return {};
+  std::vector<Kernel> result;
+  for (auto [kernel, code] : llvm::zip(kernels->getOps<kernel::FuncOp>(), *compiled))
+    result.push_back({kernel.getName().str(), assembly[kernel.getName()], code.resources});
+  return result;
+}
+
+/// The kernel whose main loop multiplies most.
+static std::optional<std::pair<Kernel, LoopBounds>> findMain(const std::vector<Kernel> &kernels, const std::string &chip) {
+  std::optional<std::pair<Kernel, LoopBounds>> main;
+  int64_t ldsBytes = kernel::GpuArchitecture::find(chip)->ldsBytes;
+  for (const Kernel &kernel : kernels)
+    if (std::optional<LoopBounds> bounds = readLoopBounds(kernel.assembly, kernel.name, kernel.resources, ldsBytes))
+      if (!main || bounds->cycles[LoopBounds::Matrix] > main->second.cycles[LoopBounds::Matrix])
+        main = {kernel, *bounds};
+  return main;
+}
+
+static void readIsa(benchmark::State &state, const std::string &source, const std::string &chip) {
+  std::optional<std::pair<Kernel, LoopBounds>> main;
+  for (auto _ : state)
+    main = findMain(compileFunction(source, chip), chip);
+  if (!main)
+    return state.SkipWithError("the function has no kernel with a loop for this chip");
+  const LoopBounds &bounds = main->second;
+  for (auto [name, cycles] : llvm::zip(LoopBounds::names, bounds.cycles))
+    state.counters[name] = cycles;
+  state.counters["share"] = bounds.getMatrixShare();
+  state.counters["simulated"] = simulateLoop(bounds);
+  state.counters["waves"] = bounds.occupancy;
+  state.counters["scratch"] = main->first.resources.scratchBytes;
+  state.SetLabel(fmt::format("{}: bound by {}, {} of {} instructions multiply", main->first.name,
+                             LoopBounds::names[bounds.getBound()], bounds.matrixInstructions, bounds.loop.size()));
+}
+
+static std::string makeProduct(const std::string &spec, int m, int n, int k, const std::string &element) {
+  auto type = [&](const std::string &letters) {
+    std::string text = "tensor<";
+    for (char letter : letters)
+      text += fmt::format("{}x", letter == 'm' ? m : letter == 'n' ? n : k);
+    return text + element + ">";
+  };
+  std::string a = type(spec.substr(0, 2)), w = type(spec.substr(3, 2)), y = type("mn");
+  return fmt::format("func.func @f(%a: {0}, %w: {1}) -> {2} attributes {{graph.layer = {{}}}} {{\n"
+                     "  %y = graph.matmul \"{3}->mn\" %a, %w : ({0}, {1}) -> {2}\n  return %y : {2}\n}}",
+                     a, w, y, spec);
+}
+
+static std::string makeAttention(int tokens, int heads, int width) {
+  std::string x = fmt::format("tensor<1x{}x{}x{}xbf16>", tokens, heads, width), l = fmt::format("tensor<1x{}x{}xf32>", heads, tokens);
+  return fmt::format("func.func @f(%q: {0}, %k: {0}, %v: {0}) -> ({0}, {1}) attributes {{graph.layer = {{}}}} {{\n"
+                     "  %o, %l = graph.attention %q, %k, %v scale 0.088 {{causal}} : {0}, {0} -> {0}, {1}\n  return %o, %l : {0}, {1}\n}}",
+                     x, l);
+}
+
+static const bool registered = [] {
+  const std::pair<const char *, std::string> subjects[] = {
+      {"product_bf16", makeProduct("mk,nk", 4096, 4096, 4096, "bf16")},
+      {"product_bf16_input_gradient", makeProduct("mk,kn", 4096, 4096, 4096, "bf16")},
+      {"product_bf16_weight_gradient", makeProduct("km,kn", 4096, 4096, 4096, "bf16")},
+      {"product_f32", makeProduct("mk,nk", 4096, 4096, 4096, "f32")},
+      {"attention_bf16", makeAttention(4096, 16, 128)},
+  };
+  for (const auto &[name, source] : subjects)
+    for (std::string chip : {"gfx942", "gfx950"})
+      benchmark::RegisterBenchmark(fmt::format("isa/{}/{}", name, chip).c_str(),
+                                   [source = source, chip](benchmark::State &state) { readIsa(state, source, chip); })
+          ->Iterations(1)
+          ->Unit(benchmark::kMillisecond);
+  return true;
+}();
