@@ -6,6 +6,7 @@
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Threading.h"
+#include "llvm/Support/CrashRecoveryContext.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/Transforms/Utils/Cloning.h"
 
@@ -23,6 +24,8 @@ public:
       : compiler(compiler), options(options), cache(options.cacheDir) {}
 
   FailureOr<std::string> compile(kernel::FuncOp kernel);
+  /// The same, and a crash is an error that names the kernel; a crash of another thread than the main one would end the process.
+  FailureOr<std::string> compileSafely(kernel::FuncOp kernel);
   void countDone(size_t count);
 
 private:
@@ -99,6 +102,14 @@ FailureOr<std::string> Session::compile(kernel::FuncOp kernel) {
   return std::move(*code);
 }
 
+FailureOr<std::string> Session::compileSafely(kernel::FuncOp kernel) {
+  FailureOr<std::string> code = failure();
+  llvm::CrashRecoveryContext recovery;
+  if (!recovery.RunSafely([&] { code = compile(kernel); }))
+    return kernel.emitOpError("cannot be compiled: the code generator crashed");
+  return code;
+}
+
 FailureOr<std::vector<std::string>> primus::codegen::compileEach(ModuleOp module, const KernelCompiler &compiler,
                                                                  const CompileOptions &options) {
   MLIRContext *context = module.getContext();
@@ -108,7 +119,7 @@ FailureOr<std::vector<std::string>> primus::codegen::compileEach(ModuleOp module
   ParallelDiagnosticHandler diagnostics(context);
   LogicalResult compiled = failableParallelForEachN(context, 0, kernels.size(), [&](size_t i) -> LogicalResult {
     diagnostics.setOrderIDForThread(i);
-    FailureOr<std::string> code = session.compile(kernels[i]);
+    FailureOr<std::string> code = session.compileSafely(kernels[i]);
     diagnostics.eraseOrderIDForThread();
     if (failed(code))
       return failure();

@@ -2,6 +2,8 @@
 
 #include "codegen/hip/Assembly.h"
 
+#include "codegen/hip/KernelLowering.h"
+
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
@@ -75,6 +77,9 @@ void hip::loadHipDialects(MLIRContext &context) {
   registerROCDLDialectTranslation(context);
   context.loadDialect<arith::ArithDialect, cf::ControlFlowDialect, LLVM::LLVMDialect, math::MathDialect, ROCDL::ROCDLDialect,
                       scf::SCFDialect, vector::VectorDialect>();
+  // Passes load what they need when they run first.
+  OwningOpRef<ModuleOp> empty = ModuleOp::create(UnknownLoc::get(&context));
+  (void)convertToLLVM(*empty);
 }
 
 /// Kernels take their own arguments only and know nothing of the launch but the numbers of the workgroup and the lane.
@@ -114,6 +119,16 @@ FailureOr<TranslatedModule> hip::translate(ModuleOp module, StringRef chip, llvm
   if (llvm::Error error = optimise(result.module.get()))
     return module.emitError() << llvm::toString(std::move(error));
   return result;
+}
+
+FailureOr<TranslatedModule> hip::translateKernel(kernel::FuncOp kernel, StringRef chip, llvm::LLVMContext &context) {
+  OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
+  OpBuilder builder = OpBuilder::atBlockEnd(module->getBody());
+  (*module)->setAttr("primus.target", builder.getStringAttr(chip));
+  builder.clone(*kernel);
+  if (failed(lowerKernels(*module)))
+    return failure();
+  return translate(*module, chip, context);
 }
 
 FailureOr<std::string> hip::emitAssembly(ModuleOp module, StringRef chip) {

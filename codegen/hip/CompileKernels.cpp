@@ -4,21 +4,10 @@
 
 #include "codegen/common/Linker.h"
 #include "codegen/hip/Assembly.h"
-#include "codegen/hip/KernelLowering.h"
 
 using namespace mlir;
 using namespace primus;
 using namespace primus::codegen;
-
-static FailureOr<TranslatedModule> translateKernel(kernel::FuncOp kernel, StringRef chip, llvm::LLVMContext &context) {
-  OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
-  OpBuilder builder = OpBuilder::atBlockEnd(module->getBody());
-  (*module)->setAttr("primus.target", builder.getStringAttr(chip));
-  builder.clone(*kernel);
-  if (failed(hip::lowerKernels(*module)))
-    return failure();
-  return hip::translate(*module, chip, context);
-}
 
 FailureOr<std::vector<hip::CompiledKernel>> hip::compileKernels(ModuleOp module, StringRef chip, const CompileOptions &options) {
   loadHipDialects(*module.getContext());

@@ -66,8 +66,9 @@ Expected<KernelResources> hip::readMetadata(StringRef codeObject) {
   return resources;
 }
 
-int64_t hip::getWavesPerSimd(const KernelResources &resources, int64_t ldsBytes) {
+int64_t hip::getWavesPerSimd(const KernelResources &resources, StringRef chip) {
   constexpr int64_t most = 8, registersPerLane = 512, simds = 4;
+  int64_t ldsBytes = chip == "gfx950" ? 160 << 10 : 64 << 10;
   int64_t registers = alignTo(std::max<int64_t>(resources.vectorRegisters + resources.accumulatorRegisters, 1), 8);
   int64_t waves = std::min(most, registersPerLane / registers);
   int64_t wavesPerGroup = divideCeil(resources.workgroupSize, 64);

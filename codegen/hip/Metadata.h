@@ -29,7 +29,7 @@ struct KernelResources {
 llvm::Expected<KernelResources> readMetadata(llvm::StringRef codeObject);
 
 /// Waves that fit on a SIMD at a time, as registers and LDS allow. A SIMD of gfx942 and gfx950 has room for 8 waves and 512 registers per
-/// lane, handed out by eights; four of them share the compute unit's LDS of `ldsBytes`.
-int64_t getWavesPerSimd(const KernelResources &resources, int64_t ldsBytes);
+/// lane, handed out by eights; four of them share the compute unit's LDS.
+int64_t getWavesPerSimd(const KernelResources &resources, llvm::StringRef chip);
 
 } // namespace primus::codegen::hip

@@ -2,9 +2,7 @@
 
 #include "frontend/bisect/CompiledStep.h"
 
-#include "codegen/common/EmitExecutable.h"
-#include "codegen/cpu/CompileKernels.h"
-#include "codegen/cpu/CpuTarget.h"
+#include "codegen/CompileExecutable.h"
 #include "frontend/bisect/TensorBytes.h"
 #include "ir/interpreter/Initialization.h"
 #include "ir/kernel/TargetTraits.h"
@@ -46,17 +44,11 @@ FailureOr<std::unique_ptr<CompiledStep>> CompiledStep::create(ModuleOp module, c
 }
 
 LogicalResult CompiledStep::load(const std::string &kernelCache) {
-  auto target = codegen::CpuTarget::host();
-  if (!target)
-    return module.emitError() << "cannot be run here: " << llvm::toString(target.takeError());
   codegen::CompileOptions options;
   options.cacheDir = kernelCache;
   executable::Executable emitted;
-  auto code = codegen::compileKernels(module, *target, options);
-  if (failed(code) || failed(emitExecutable(module, emitted)))
+  if (failed(codegen::compileExecutable(module, options, emitted)))
     return failure();
-  emitted.set_code(std::move(*code));
-  emitted.set_target("cpu");
   emitted.set_format_version(runtime::executableFormatVersion);
   emitted.set_world_size(1);
   // Reading it back checks every index and offset before anything runs.

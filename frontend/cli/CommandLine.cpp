@@ -2,10 +2,12 @@
 
 #include "frontend/cli/CommandLine.h"
 
+#include "codegen/CompileExecutable.h"
 #include "frontend/config/SpecChecker.h"
 #include "frontend/config/Suggestion.h"
 #include "passes/Pipeline.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Regex.h"
 
 #include <CLI/CLI.hpp>
@@ -138,12 +140,12 @@ std::optional<int> cli::parseCommandLine(int argc, const char *const *argv, bool
   if (!options.startFrom.empty() && ranksOption->count())
     return fail("--start-from continues a finished configuration, whose parallel sizes are settled: leave out --ranks, or start from the experiment");
   options.config.overrides = arguments;
-  options.config.target = options.target;
+  options.config.target = options.target.empty() ? "cpu" : options.target;
   if (!options.dumpPasses.empty() && options.dump.empty())
     return fail("--dump-passes needs --dump DIR: it writes into DIR/passes");
-  if (options.target != "cpu" && options.target != "gfx942" && options.target != "gfx950")
-    return fail(fmt::format("there is no target '{}'; the targets are cpu, gfx942 and gfx950", options.target));
-  if (options.target != "cpu")
-    return fail(fmt::format("training on {} is not supported yet; leave out --target to compile for the CPU", options.target));
+  if (!options.target.empty() && !llvm::is_contained(codegen::getTargets(), options.target))
+    return fail(fmt::format("there is no target '{}'; the targets are {}", options.target, llvm::join(codegen::getTargets(), ", ")));
+  if (!options.cpuFeatures.empty() && options.config.target != "cpu")
+    return fail(fmt::format("--cpu-features has no effect on --target {}: leave it out", options.target));
   return std::nullopt;
 }

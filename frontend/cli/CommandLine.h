@@ -21,7 +21,8 @@ enum ExitCode : int {
 /// What `primus-compile`, and `primus-train` for an experiment, are asked for.
 struct CompileOptions {
   config::ConfigRequest config;
-  std::string target = "cpu";
+  /// As given; empty: cpu, or what a dump was made for.
+  std::string target;
   /// As given; empty: this machine's.
   std::string cpuFeatures;
   std::string output, emit, dump, stopAfter, startFrom, report;

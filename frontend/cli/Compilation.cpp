@@ -2,9 +2,10 @@
 
 #include "frontend/cli/Compilation.h"
 
-#include "codegen/common/EmitExecutable.h"
-#include "codegen/cpu/CompileKernels.h"
+#include "codegen/CompileExecutable.h"
 #include "codegen/cpu/CpuTarget.h"
+#include "frontend/cli/KernelPrediction.h"
+#include "frontend/cli/Progress.h"
 #include "frontend/cli/RunDescription.h"
 #include "frontend/dump/Dump.h"
 #include "frontend/dump/ModuleText.h"
@@ -107,6 +108,8 @@ int Compilation::configure() {
   if (finishDiagnostics() || !built)
     return kConfiguration;
   spec = built->spec;
+  if (options.config.target != "cpu")
+    spec.set_target(options.config.target);
   lap("spec");
   if (options.explain)
     fmt::print("{}", config::explain(*resolved, *built, *options.explain));
@@ -130,6 +133,8 @@ int Compilation::startFrom() {
     if (!parsed || diagnostics.hasErrors())
       return kConfiguration;
     spec = *parsed;
+    if (!options.target.empty())
+      spec.set_target(options.target == "cpu" ? "" : options.target);
     if (wants(specPhase))
       observe(specPhase, config::printSpec(spec));
     return last <= specPhase ? kDone : compileModule(specPhase);
@@ -211,27 +216,83 @@ LogicalResult Compilation::runPasses(unsigned from, unsigned to) {
   return failure();
 }
 
-/// The processor that was asked for, else this machine's. A dump goes on as it began: its tiles have the processor's sizes.
-static llvm::Expected<codegen::CpuTarget> chooseTarget(const std::string &asked, ModuleOp dump) {
-  auto target = asked.empty() ? codegen::CpuTarget::host() : codegen::CpuTarget::parse(asked);
-  auto attribute = dump ? dump->getAttrOfType<ArrayAttr>("primus.cpu_features") : ArrayAttr();
-  if (!target || !attribute)
-    return target;
-  SmallVector<StringRef> names;
-  for (auto name : attribute.getAsRange<StringAttr>())
-    names.push_back(name.getValue());
-  auto begun = codegen::CpuTarget::parse(llvm::join(names, ","));
-  if (begun && !asked.empty() && begun->features != target->features)
+/// Facts of the GPU from which kernels' tiles are chosen.
+static DictionaryAttr describeHardware(Builder builder, const spec::Hardware &hardware) {
+  NamedAttrList facts;
+  if (hardware.compute_units() > 0)
+    facts.set("compute_units", builder.getI64IntegerAttr(hardware.compute_units()));
+  if (hardware.clock() > 0)
+    facts.set("clock", builder.getF64FloatAttr(hardware.clock()));
+  if (hardware.memory_bandwidth() > 0)
+    facts.set("memory_bandwidth", builder.getF64FloatAttr(hardware.memory_bandwidth()));
+  return facts.getDictionary(builder.getContext());
+}
+
+static llvm::Error checkTargetName(StringRef target) {
+  if (llvm::is_contained(codegen::getTargets(), target))
+    return llvm::Error::success();
+  return llvm::createStringError("there is no target '%s'; the targets are %s", target.str().c_str(),
+                                 llvm::join(codegen::getTargets(), ", ").c_str());
+}
+
+/// Notes on a new module what it is compiled for: the target, facts of a GPU, and on the CPU the features that were asked for, else this
+/// machine's.
+static llvm::Error setTarget(ModuleOp module, const spec::TrainingSpec &spec, const std::string &cpuFeatures) {
+  Builder builder(module.getContext());
+  std::string target = spec.target().empty() ? "cpu" : spec.target();
+  if (llvm::Error error = checkTargetName(target))
+    return error;
+  module->setAttr("primus.target", builder.getStringAttr(target));
+  if (target != "cpu") {
+    module->setAttr("primus.hardware", describeHardware(builder, spec.hardware()));
+    return llvm::Error::success();
+  }
+  auto processor = cpuFeatures.empty() ? codegen::CpuTarget::host() : codegen::CpuTarget::parse(cpuFeatures);
+  if (!processor)
+    return processor.takeError();
+  SmallVector<StringRef> names(processor->features.begin(), processor->features.end());
+  module->setAttr("primus.cpu_features", builder.getStrArrayAttr(names));
+  return llvm::Error::success();
+}
+
+/// A dump goes on as it began: its tiles have its target's sizes. Options may only repeat it.
+static llvm::Error checkTarget(ModuleOp dump, const spec::TrainingSpec &spec, const CompileOptions &options) {
+  auto target = dump->getAttrOfType<StringAttr>("primus.target");
+  if (!target)
+    return setTarget(dump, spec, options.cpuFeatures);
+  if (llvm::Error error = checkTargetName(target.getValue()))
+    return error;
+  if (!options.target.empty() && options.target != target.getValue())
+    return llvm::createStringError("--target %s: the dump was made for %s; leave the option out, or start from the experiment",
+                                   options.target.c_str(), target.str().c_str());
+  auto features = dump->getAttrOfType<ArrayAttr>("primus.cpu_features");
+  if (options.cpuFeatures.empty() || !features)
+    return llvm::Error::success();
+  auto asked = codegen::CpuTarget::parse(options.cpuFeatures);
+  if (!asked)
+    return asked.takeError();
+  auto names = features.getAsValueRange<StringAttr>();
+  if (!llvm::equal(asked->features, names))
     return llvm::createStringError("--cpu-features %s: the dump was made for %s; leave the option out, or start from the experiment",
-                                   asked.c_str(), llvm::join(begun->features, ",").c_str());
-  return begun;
+                                   options.cpuFeatures.c_str(), llvm::join(names, ",").c_str());
+  return llvm::Error::success();
+}
+
+LogicalResult Compilation::compileKernels(codegen::CompileOptions &codegenOptions) {
+  Progress progress("kernels");
+  codegenOptions.progress = [&](size_t done, size_t count) { progress.update(done, count); };
+  // Passes are too short for threads, kernels are not.
+  context->enableMultithreading();
+  LogicalResult compiled = codegen::compileExecutable(*module, codegenOptions, result);
+  context->disableMultithreading();
+  return compiled;
 }
 
 /// IR phases after `from` and the objects.
 int Compilation::compileModule(unsigned from) {
-  auto target = chooseTarget(options.cpuFeatures, module ? *module : ModuleOp());
-  if (!target)
-    return report(kConfiguration, llvm::toString(target.takeError()));
+  if (module)
+    if (llvm::Error error = checkTarget(*module, spec, options))
+      return report(kConfiguration, llvm::toString(std::move(error)));
   ScopedDiagnosticHandler handler(context.get(), [](Diagnostic &diagnostic) { printDiagnostic(diagnostic); });
   unsigned modelPhase = *findPhase("model"), objectsPhase = *findPhase("objects");
   lapStart = std::chrono::steady_clock::now();
@@ -240,12 +301,9 @@ int Compilation::compileModule(unsigned from) {
     if (failed(built))
       return kConfiguration;
     module = std::move(*built);
+    if (llvm::Error error = setTarget(*module, spec, options.cpuFeatures))
+      return report(kConfiguration, llvm::toString(std::move(error)));
     Builder builder(context.get());
-    (*module)->setAttr("primus.target", builder.getStringAttr("cpu"));
-    SmallVector<Attribute> features;
-    for (const std::string &feature : target->features)
-      features.push_back(builder.getStringAttr(feature));
-    (*module)->setAttr("primus.cpu_features", builder.getArrayAttr(features));
     (*module)->setAttr("primus.parameters", builder.getI64IntegerAttr(models::countParameters(*module, spec.model())));
     (*module)->setAttr("primus.flops_per_step", builder.getI64IntegerAttr(models::countModelFlops(*module)));
     from = modelPhase;
@@ -265,15 +323,8 @@ int Compilation::compileModule(unsigned from) {
   KernelDump dump(options.dump, options.emit == "objects");
   if (dump.isWanted())
     codegenOptions.dump = [&](StringRef kernel, StringRef extension, StringRef content) { dump.add(kernel, extension, content); };
-  auto code = codegen::compileKernels(*module, *target, codegenOptions);
-  if (failed(code))
+  if (failed(compileKernels(codegenOptions)))
     return report(kDefect, "the kernels could not be compiled; this is a defect of the compiler");
-  if (failed(emitExecutable(*module, result)))
-    return kDefect;
-  result.set_code(std::move(*code));
-  result.set_target("cpu");
-  for (const std::string &feature : target->features)
-    result.add_cpu_features(feature);
   describeRun(spec, result);
   complete = true;
   lap("objects");
@@ -291,6 +342,8 @@ nlohmann::ordered_json Compilation::makeReport() const {
     report = {{"parameters", result.parameters()}, {"flops_per_step", result.flops_per_step()}};
   const spec::Parallelism &parallel = spec.parallelism();
   int64_t data = std::max<int64_t>(parallel.data(), 1);
+  if (complete)
+    addPredictions(report["kernels"], *module, spec.hardware());
   report["parallelism"] = {{"world_size", parallel.world_size()},
                            {"data", data},
                            {"replicate", parallel.replicate()},

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "codegen/common/CompileEach.h"
 #include "frontend/cli/CommandLine.h"
 #include "frontend/dump/HtmlPage.h"
 #include "frontend/dump/PassDump.h"
@@ -46,6 +47,7 @@ private:
   int compileModule(unsigned from);
   /// Runs the passes of the IR phases after `from`, and notes on the module what was left out.
   mlir::LogicalResult runPasses(unsigned from, unsigned to);
+  mlir::LogicalResult compileKernels(codegen::CompileOptions &codegenOptions);
   int finish();
   /// Called after each phase with its text: dumps it, or prints it for --emit.
   void observe(unsigned phase, const std::string &text);

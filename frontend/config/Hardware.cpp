@@ -32,7 +32,7 @@ static constexpr Figure figures[] = {
     {"peak_tflops.bf16", "hardware.bf16_flops", 1e12},           {"peak_tflops.f8", "hardware.f8_flops", 1e12},
     {"peak_tflops.f4", "hardware.f4_flops", 1e12},               {"link_gb_per_second", "hardware.link_bandwidth", 1e9},
     {"host_gb_per_second", "hardware.host_bandwidth", 1e9},
-    {"network_gb_per_second", "hardware.network_bandwidth", 1e9},
+    {"network_gb_per_second", "hardware.network_bandwidth", 1e9}, {"clock_ghz", "hardware.clock", 1e9},
 };
 
 /// Name and file of every hardware preset; of two with one name the first root's.
@@ -84,20 +84,24 @@ static void fill(Mapping &m, const std::string &file, const Setting<std::string>
   else if (target.value == "cpu")
     m.spec.set("hardware.memory_bytes", derived(machineMemory(), "this machine's memory", target.origin));
   m.spec.set("hardware.links", keys.count("links", 0, 0));
+  m.spec.set("hardware.compute_units", keys.count("compute_units", 0, 0));
   for (const Figure &figure : figures)
     if (std::optional<Setting<double>> value = keys.tryReal(figure.key))
       m.spec.set(figure.field, value->with(value->value * figure.factor));
   refuseUnknownKeys(*preset->asMap(), "", keys.readKeys(), m.diagnostics);
 }
 
+static std::optional<std::string> targetOfPreset(Mapping &m, const std::string &file) {
+  std::optional<Value> preset = loadWithExtends(file, m.diagnostics);
+  const Value *target = preset ? preset->find("target") : nullptr;
+  return target && target->asString() ? std::optional(*target->asString()) : std::nullopt;
+}
+
 /// The name of the first preset of a target.
 static std::optional<std::string> presetOfTarget(Mapping &m, const std::map<std::string, std::string> &presets) {
-  for (const auto &[name, file] : presets) {
-    std::optional<Value> preset = loadWithExtends(file, m.diagnostics);
-    const Value *target = preset ? preset->find("target") : nullptr;
-    if (target && target->asString() && *target->asString() == m.config.target)
+  for (const auto &[name, file] : presets)
+    if (targetOfPreset(m, file) == m.config.target)
       return name;
-  }
   return std::nullopt;
 }
 
@@ -115,8 +119,15 @@ void mapHardware(Mapping &m) {
   if (!name)
     return mapTargetHardware(m);
   std::map<std::string, std::string> presets = findPresets(m.config);
-  if (auto found = presets.find(name->value); found != presets.end())
-    return fill(m, found->second, *name);
+  if (auto found = presets.find(name->value); found != presets.end()) {
+    std::optional<std::string> target = targetOfPreset(m, found->second);
+    if (m.config.target == "cpu" || !target || *target == m.config.target)
+      return fill(m, found->second, *name);
+    m.diagnostics.warning(name->origin.location,
+                          fmt::format("hardware '{}' is {}, but --target is {}", name->value, *target, m.config.target),
+                          "figures of the first hardware of the target are used instead");
+    return mapTargetHardware(m);
+  }
   std::vector<std::string> names;
   for (const auto &[known, file] : presets)
     names.push_back(known);

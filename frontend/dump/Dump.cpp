@@ -3,6 +3,8 @@
 #include "frontend/dump/Dump.h"
 
 #include "frontend/cli/Compilation.h"
+#include "runtime/metrics/Report.h"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -21,14 +23,25 @@ bool KernelDump::finish(const executable::Executable &executable) {
   if (folder.empty())
     return true;
   for (const executable::Kernel &kernel : executable.kernels()) {
-    nlohmann::ordered_json description = {{"name", kernel.name()},
-                                          {"symbol", kernel.symbol()},
-                                          {"grid", kernel.grid()},
-                                          {"block", {1, 1, 1}},
-                                          {"lds_bytes", 0},
-                                          {"flops", kernel.flops()},
-                                          {"bytes", kernel.bytes()},
-                                          {"defined_by", kernel.defined_by()}};
+    bool isGpu = kernel.has_resources();
+    nlohmann::ordered_json description = {{"name", kernel.name()}, {"symbol", kernel.symbol()}};
+    if (isGpu) {
+      int64_t instances = 1;
+      for (int64_t size : kernel.grid())
+        instances *= size;
+      description["target"] = executable.target();
+      description["grid"] = {instances, 1, 1};
+      description["block"] = kernel.block();
+    } else {
+      description["grid"] = kernel.grid();
+      description["block"] = {1, 1, 1};
+    }
+    description["lds_bytes"] = kernel.lds_bytes();
+    description["flops"] = kernel.flops();
+    description["bytes"] = kernel.bytes();
+    description["defined_by"] = kernel.defined_by();
+    if (isGpu)
+      description["resources"] = runtime::describeResources(kernel.resources());
     auto &arguments = description["arguments"] = nlohmann::ordered_json::array();
     int64_t offset = 0;
     for (const executable::KernelArgument &argument : kernel.arguments()) {

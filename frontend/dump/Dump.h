@@ -8,7 +8,7 @@
 
 namespace primus::cli {
 
-/// Files of the kernels: DIR/kernels/<name>.{mlir,ll,s,o} from the code generator and <name>.json, the launch's description.
+/// Files of the kernels: DIR/kernels/<name>.{mlir,ll,s,o|hsaco} from the code generator and <name>.json, the launch's description.
 class KernelDump {
 public:
   /// Writes below `folder` (nowhere if empty); `print` sends the assembly to standard output.

@@ -85,7 +85,7 @@ void HtmlPage::setFacts(const spec::TrainingSpec &spec, const CompileOptions &op
   for (const spec::LayerGroup &group : spec.model().layers())
     layers += group.count();
   facts = {{"model", spec.model().name()},
-           {"target", options.target},
+           {"target", spec.target().empty() ? "cpu" : spec.target()},
            {"layers", layers},
            {"width", spec.model().width()},
            {"sequence length", spec.training().sequence_length()},

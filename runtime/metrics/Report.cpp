@@ -21,6 +21,15 @@ static ordered_json describeCommunication(const executable::Executable &executab
   return list;
 }
 
+ordered_json runtime::describeResources(const executable::Resources &resources) {
+  return {{"vector_registers", resources.vector_registers()},
+          {"accumulator_registers", resources.accumulator_registers()},
+          {"scalar_registers", resources.scalar_registers()},
+          {"scratch_bytes", resources.scratch_bytes()},
+          {"spills", resources.spills()},
+          {"waves_per_simd", resources.waves_per_simd()}};
+}
+
 ordered_json runtime::makeReport(const executable::Executable &executable) {
   const executable::Memory &memory = executable.memory();
   ordered_json rank = {
@@ -43,14 +52,23 @@ ordered_json runtime::makeReport(const executable::Executable &executable) {
                        {"flops", kernel.flops()},
                        {"bytes", kernel.bytes()},
                        {"defined_by", kernel.defined_by()}});
+    if (!kernel.has_resources())
+      continue;
+    ordered_json &entry = kernels.back();
+    entry["block"] = std::vector<int64_t>(kernel.block().begin(), kernel.block().end());
+    entry["lds_bytes"] = kernel.lds_bytes();
+    entry.update(describeResources(kernel.resources()));
   }
+  size_t codeBytes = executable.code().size();
+  for (const std::string &object : executable.code_objects())
+    codeBytes += object.size();
   return {
       {"target", executable.target()},
       {"parameters", executable.parameters()},
       {"flops_per_step", executable.flops_per_step()},
       {"ranks", ordered_json::array({rank})},
       {"kernels", kernels},
-      {"code_bytes", executable.code().size()},
+      {"code_bytes", codeBytes},
   };
 }
 

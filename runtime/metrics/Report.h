@@ -14,6 +14,9 @@ namespace primus::runtime {
 /// compile_seconds, a run what addRunToReport adds.
 nlohmann::ordered_json makeReport(const executable::Executable &executable);
 
+/// A GPU kernel's registers, spills and occupancy.
+nlohmann::ordered_json describeResources(const executable::Resources &resources);
+
 /// What a rank's run adds to the report.
 struct RankFigures {
   int64_t allocatedBytes = 0;    ///< for tensors

@@ -1,7 +1,7 @@
 //===- CompiledStepTest.cpp - The compiled step against the interpreter ---===//
 //
 // One training step of whole models: the interpreter runs phase `train`, the executor what became of it after all
-// phases. Both start from the same seed and see the same tokens.
+// phases, on the processor and on emulated GPUs. Both start from the same seed and see the same tokens.
 //
 //===----------------------------------------------------------------------===//
 
@@ -10,9 +10,9 @@
 #include "ir/interpreter/Interpreter.h"
 #include "passes/Passes.h"
 #include "passes/Pipeline.h"
-#include "runtime/devices/cpu/CpuDevice.h"
 #include "runtime/executable/ExecutableFile.h"
 #include "runtime/executor/Executor.h"
+#include "tests/runtime/TestDevice.h"
 
 #include <gtest/gtest.h>
 
@@ -61,11 +61,12 @@ const Case kCases[] = {
     {"gpt_bf16", with(kGpt, {"bf16=true"}), interpreter::Mode::Faithful, 1e-3, 3e-2},
 };
 
-class CompiledStep : public testing::TestWithParam<Case> {};
+class CompiledStep : public testing::TestWithParam<std::tuple<Case, const char *>> {};
 
 TEST_P(CompiledStep, EqualsTheInterpreter) {
-  const Case &param = GetParam();
+  const auto &[param, target] = GetParam();
   cli::CompileOptions options;
+  options.target = options.config.target = target;
   options.config.experiment = PRIMUS_SOURCE_DIR "/configs/experiments/cpu/llama-tiny.yaml";
   options.config.overrides = with(param.overrides, kBatches);
 
@@ -86,7 +87,7 @@ TEST_P(CompiledStep, EqualsTheInterpreter) {
 
   auto parsed = runtime::parseExecutable(runtime::serializeExecutable(compilation.getExecutable()), "the executable");
   ASSERT_TRUE(static_cast<bool>(parsed)) << parsed.takeError().getMessage();
-  auto created = runtime::Executor::create(std::move(*parsed), runtime::createCpuDevice());
+  auto created = runtime::Executor::create(std::move(*parsed), test::createTestDevice(target));
   ASSERT_TRUE(static_cast<bool>(created)) << created.takeError().getMessage();
   runtime::Executor &executor = **created;
   ASSERT_FALSE(static_cast<bool>(executor.initializeVariables(training.seed())));
@@ -152,7 +153,8 @@ TEST_P(CompiledStep, EqualsTheInterpreter) {
   EXPECT_GT(compared, 10);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, CompiledStep, testing::ValuesIn(kCases),
-                         [](const testing::TestParamInfo<Case> &info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Models, CompiledStep,
+                         testing::Combine(testing::ValuesIn(kCases), testing::Values("cpu", "gfx942", "gfx950")),
+                         [](const auto &info) { return std::string(std::get<0>(info.param).name) + "_" + std::get<1>(info.param); });
 
 } // namespace

@@ -101,7 +101,8 @@ Error Launch::mapCode() {
 }
 
 Error Launch::mapArguments(ArrayRef<KernelArgument> arguments) {
-  auto buffer = std::make_unique<Buffer>("the kernel's arguments", kernel.kernargBytes);
+  // Whole cache lines, as runtimes allocate them: LLVM loads six words as eight. What lies behind the arguments is poison.
+  auto buffer = std::make_unique<Buffer>("the kernel's arguments", alignTo(kernel.kernargBytes, 64));
   auto write = [&](uint64_t offset, const void *bytes, size_t count) {
     std::memcpy(buffer->data.data() + offset, bytes, count);
     std::fill_n(buffer->poison.begin() + offset, count, 0);

@@ -96,14 +96,14 @@ double primus::test::getError(const Tensor &actual, const Tensor &expected) {
 // CompiledFunction
 //===----------------------------------------------------------------------===//
 
-CompiledFunction::CompiledFunction(ModuleOp module, StringRef name, StringRef chip, const codegen::CpuTarget &target)
-    : isCpu(chip.empty()), function(module.lookupSymbol<func::FuncOp>(name)), code(ModuleOp::create(module.getLoc())) {
-  compile(chip, target);
+CompiledFunction::CompiledFunction(ModuleOp module, StringRef name, StringRef target, const HarnessOptions &options)
+    : isCpu(target == "cpu"), function(module.lookupSymbol<func::FuncOp>(name)), code(ModuleOp::create(module.getLoc())) {
+  compile(target, options);
 }
 
-void CompiledFunction::compile(StringRef chip, const codegen::CpuTarget &target) {
+void CompiledFunction::compile(StringRef target, const HarnessOptions &options) {
   OpBuilder builder = OpBuilder::atBlockEnd(code->getBody());
-  kernel::TargetTraits traits = isCpu ? kernel::TargetTraits::forCpu(target.features)
+  kernel::TargetTraits traits = isCpu ? kernel::TargetTraits::forCpu(options.target.features)
                                       : kernel::TargetTraits::get(function->getParentOfType<ModuleOp>());
   for (auto fusion : function.getOps<graph::FusionOp>()) {
     const kernels::KernelFamily *family = kernels::findFamily(fusion.getFamily());
@@ -112,9 +112,10 @@ void CompiledFunction::compile(StringRef chip, const codegen::CpuTarget &target)
     ASSERT_TRUE(succeeded(result));
     lowered[fusion] = *result;
   }
+  if (options.changeTiles)
+    options.changeTiles(*code);
   ASSERT_TRUE(succeeded(verify(*code)));
-  runner = isCpu ? KernelRunner::forCpu(*code, target) : KernelRunner::forGpu(*code, chip);
-  ASSERT_TRUE(runner);
+  runner = isCpu ? KernelRunner::forCpu(*code, options.target) : KernelRunner::forGpu(*code, target, options.changeCode);
 }
 
 std::vector<Tensor> CompiledFunction::run(ArrayRef<Tensor> inputs, unsigned order) {
@@ -205,8 +206,7 @@ static void checkOnTarget(ModuleOp module, StringRef name, const HarnessOptions 
                           ArrayRef<Tensor> expected) {
   SCOPED_TRACE(name.str());
   OwningOpRef<ModuleOp> fused = module.clone();
-  bool isCpu = name == "cpu";
-  if (!isCpu)
+  if (name != "cpu")
     (*fused)->setAttr("primus.target", StringAttr::get(module.getContext(), name));
   PassManager passes(module.getContext());
   passes.addPass(createExpandCrossEntropy({options.logitsBytes, 16}));
@@ -218,8 +218,8 @@ static void checkOnTarget(ModuleOp module, StringRef name, const HarnessOptions 
   for (auto [index, result] : llvm::enumerate(*same))
     EXPECT_LE(getError(result, expected[index]), 1e-9) << "the fused function's result " << index << " in the interpreter";
 
-  CompiledFunction compiled(*fused, "f", isCpu ? "" : name, options.target);
-  if (testing::Test::HasFatalFailure())
+  CompiledFunction compiled(*fused, "f", name, options);
+  if (!compiled.isCompiled())
     return;
   std::vector<Tensor> actual = compiled.run(inputs, /*order=*/0), reordered = compiled.run(inputs, /*order=*/1);
   ASSERT_EQ(actual.size(), expected.size());

@@ -27,25 +27,6 @@ Tensor readTensor(mlir::RankedTensorType type, const emulator::Buffer &buffer, i
 /// The largest difference, relative to the largest element; infinite where a number is missing.
 double getError(const Tensor &actual, const Tensor &expected);
 
-/// A layer function in its fused form, compiled.
-class CompiledFunction {
-public:
-  /// For gfx942 or gfx950, or for the CPU if `chip` is empty. Check testing::Test::HasFatalFailure() afterwards.
-  CompiledFunction(mlir::ModuleOp module, mlir::StringRef name, mlir::StringRef chip, const codegen::CpuTarget &target);
-
-  /// `order` is as for KernelRunner::run.
-  std::vector<Tensor> run(mlir::ArrayRef<Tensor> inputs, unsigned order);
-
-private:
-  void compile(mlir::StringRef chip, const codegen::CpuTarget &target);
-
-  bool isCpu;
-  mlir::func::FuncOp function;
-  mlir::OwningOpRef<mlir::ModuleOp> code;
-  llvm::DenseMap<mlir::Operation *, kernels::LoweredFusion> lowered;
-  std::unique_ptr<KernelRunner> runner;
-};
-
 /// Names in the environment variable PRIMUS_TEST_TARGETS, separated by commas; without it cpu.
 std::vector<std::string> getTestTargets();
 
@@ -62,6 +43,31 @@ struct HarnessOptions {
   codegen::CpuTarget target = hostTarget();
   /// Limit of graph-expand-cross-entropy.
   int64_t logitsBytes = 32 << 20;
+  /// Deliberate defects: changes of the tile programs, and of a GPU kernel's code.
+  std::function<void(mlir::ModuleOp)> changeTiles;
+  KernelRunner::ChangeCode changeCode;
+};
+
+/// A layer function in its fused form, compiled.
+class CompiledFunction {
+public:
+  /// For one of the options' targets: cpu, gfx942 or gfx950.
+  CompiledFunction(mlir::ModuleOp module, mlir::StringRef name, mlir::StringRef target, const HarnessOptions &options);
+
+  /// Whether it could be compiled; if not, the test has failed.
+  bool isCompiled() const { return runner != nullptr; }
+
+  /// `order` is as for KernelRunner::run.
+  std::vector<Tensor> run(mlir::ArrayRef<Tensor> inputs, unsigned order);
+
+private:
+  void compile(mlir::StringRef target, const HarnessOptions &options);
+
+  bool isCpu;
+  mlir::func::FuncOp function;
+  mlir::OwningOpRef<mlir::ModuleOp> code;
+  llvm::DenseMap<mlir::Operation *, kernels::LoweredFusion> lowered;
+  std::unique_ptr<KernelRunner> runner;
 };
 
 /// Checks @f of `source`, whose header is `func.func @f(...) -> ... attributes {graph.layer = {}}`.

@@ -2,6 +2,8 @@
 
 #include "tests/passes/kernels/KernelRunner.h"
 
+#include "codegen/common/Linker.h"
+#include "codegen/hip/Assembly.h"
 #include "codegen/hip/CompileKernels.h"
 #include "tests/codegen/cpu/RunKernel.h"
 
@@ -78,8 +80,27 @@ std::unique_ptr<KernelRunner> KernelRunner::forCpu(ModuleOp module, const codege
   return std::make_unique<CpuRunner>(module, target);
 }
 
-std::unique_ptr<KernelRunner> KernelRunner::forGpu(ModuleOp module, StringRef chip) {
-  auto compiled = codegen::hip::compileKernels(module, chip);
+/// The product's way to a code object, with a step between optimisation and code.
+static FailureOr<std::vector<codegen::hip::CompiledKernel>> compileChanged(ModuleOp module, StringRef chip,
+                                                                           const KernelRunner::ChangeCode &change) {
+  codegen::hip::loadHipDialects(*module.getContext());
+  std::vector<codegen::hip::CompiledKernel> kernels;
+  for (auto kernel : module.getOps<kernel::FuncOp>()) {
+    llvm::LLVMContext context;
+    FailureOr<codegen::TranslatedModule> translated = codegen::hip::translateKernel(kernel, chip, context);
+    if (failed(translated))
+      return failure();
+    change(*translated->module);
+    auto object = codegen::emitCode(*translated->module, *translated->machine, llvm::CodeGenFileType::ObjectFile);
+    std::string code = llvm::cantFail(codegen::linkSharedObject({llvm::cantFail(std::move(object))}));
+    codegen::hip::KernelResources resources = llvm::cantFail(codegen::hip::readMetadata(code));
+    kernels.push_back({std::move(code), resources});
+  }
+  return kernels;
+}
+
+std::unique_ptr<KernelRunner> KernelRunner::forGpu(ModuleOp module, StringRef chip, const ChangeCode &change) {
+  auto compiled = change ? compileChanged(module, chip, change) : codegen::hip::compileKernels(module, chip);
   if (failed(compiled)) {
     ADD_FAILURE() << "the kernels cannot be compiled for " << chip.str();
     return nullptr;

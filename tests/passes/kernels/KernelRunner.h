@@ -6,6 +6,9 @@
 #include "ir/kernel/KernelDialect.h"
 #include "tests/emulator/Machine.h"
 
+#include "llvm/IR/Module.h"
+
+#include <functional>
 #include <memory>
 
 namespace primus::test {
@@ -26,8 +29,10 @@ public:
 
   /// On this machine's processor. Null after a failure of the test.
   static std::unique_ptr<KernelRunner> forCpu(mlir::ModuleOp module, const codegen::CpuTarget &target);
+  /// What a test does to a kernel's optimised code.
+  using ChangeCode = std::function<void(llvm::Module &)>;
   /// On the emulator of gfx942 or gfx950: what no kernel wrote is poison, and an argument is accessed within its type only.
-  static std::unique_ptr<KernelRunner> forGpu(mlir::ModuleOp module, llvm::StringRef chip);
+  static std::unique_ptr<KernelRunner> forGpu(mlir::ModuleOp module, llvm::StringRef chip, const ChangeCode &change = nullptr);
 };
 
 } // namespace primus::test
