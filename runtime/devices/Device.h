@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace primus::runtime {
 
@@ -75,6 +76,11 @@ public:
   using Poll = std::function<Error()>;
   /// Waits until everything is done. Without `poll` nothing cuts the wait short.
   virtual Error synchronize(const Poll &poll) = 0;
+
+  /// For profiles: notes the moment when the work so far is done.
+  virtual Error mark() = 0;
+  /// The moments since the last call, in seconds of the steady clock. Everything has to be done.
+  virtual Expected<std::vector<double>> takeMarks() = 0;
 
   /// The source can be reused at once.
   virtual Error upload(void *target, const void *source, int64_t bytes) = 0;

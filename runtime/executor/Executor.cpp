@@ -34,7 +34,6 @@ Expected<std::unique_ptr<Executor>> Executor::create(executable::Executable exec
 Error Executor::load() {
   if (Error error = device->loadCode(executable))
     return error;
-  std::vector<const void *> kernels;
   for (const executable::Kernel &kernel : executable.kernels()) {
     Expected<const void *> found = device->findKernel(kernel);
     if (!found)
@@ -90,9 +89,20 @@ Executor::LoadedProgram Executor::divide(FlatProgram flat) {
   return program;
 }
 
+void Executor::startProfile(Profile &started) {
+  profile = &started;
+  for (size_t i = 0; i < programs.size(); ++i)
+    programs[i].profiled = std::make_unique<ProfiledProgram>(
+        executable, executable.programs(static_cast<int>(i)).name(), programs[i].flat, programs[i].collectives, kernels,
+        *device, getTensorCommunicator(), started);
+}
+
 Error Executor::run(int index) {
+  LoadedProgram &program = programs[static_cast<size_t>(index)];
+  if (profile && profile->isActive())
+    return program.profiled->run(poll);
   Communicator &collectives = getTensorCommunicator();
-  for (Segment &segment : programs[static_cast<size_t>(index)].segments) {
+  for (Segment &segment : program.segments) {
     if (segment.commands)
       if (Error error = device->run(*segment.commands))
         return error;

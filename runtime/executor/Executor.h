@@ -6,6 +6,7 @@
 #include "runtime/devices/Device.h"
 #include "runtime/executable/Mesh.h"
 #include "runtime/executor/Flatten.h"
+#include "runtime/executor/ProfiledProgram.h"
 
 #include <memory>
 #include <span>
@@ -71,6 +72,9 @@ public:
   /// this rank cannot go on either. Returns when all is done, on a device too.
   Error run(int program);
 
+  /// From now on, runs are noted in the profile as long as it is active; their commands go one at a time.
+  void startProfile(Profile &profile);
+
   Error write(const Tensor &tensor, const void *source) { return device->upload(tensor.address, source, tensor.bytes); }
   Error read(const Tensor &tensor, void *target) { return device->download(target, tensor.address, tensor.bytes); }
   Expected<float> readScalar(const Tensor &tensor);
@@ -86,6 +90,7 @@ private:
     FlatProgram flat;
     std::vector<std::unique_ptr<Collective>> collectives;
     std::vector<Segment> segments;
+    std::unique_ptr<ProfiledProgram> profiled;
   };
 
   Executor(executable::Executable executable, std::unique_ptr<Device> device, Communicator *communicator);
@@ -112,7 +117,11 @@ private:
   /// Looks after the other ranks while the device is waited for; empty for one rank.
   Device::Poll poll;
   std::byte *arena = nullptr;
+  /// What the device found for each kernel.
+  std::vector<const void *> kernels;
   std::vector<LoadedProgram> programs;
+  /// Null: nothing is noted.
+  Profile *profile = nullptr;
 };
 
 } // namespace primus::runtime

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <map>
+#include <utility>
 
 using namespace primus;
 using namespace primus::runtime;
@@ -47,6 +48,8 @@ private:
   std::byte *arena;
   std::span<const void *const> kernels;
   FlatProgram program;
+  /// Of the call that is being unrolled; empty outside.
+  const std::string *instance = &executable::Call::default_instance().instance();
   /// Of the program; a function has its own.
   Tickets programTickets;
   /// For each command, its first operand: `operands` still moves while it grows.
@@ -134,6 +137,7 @@ Error Flattener::addCommand(const Action &action, Tickets &tickets, Resolve reso
     program.commands.push_back(command);
   }
   firstOperands.resize(program.commands.size(), firstOperand);
+  program.instances.resize(program.commands.size(), instance);
   return Error::success();
 }
 
@@ -143,9 +147,11 @@ Error Flattener::addCall(const executable::Call &call, int64_t iteration) {
     return resolveInArena(base, iteration) + reference.offset();
   };
   Tickets tickets;
+  const std::string *outside = std::exchange(instance, &call.instance());
   for (const Action &action : executable.functions(call.function()).actions())
     if (Error error = addCommand(action, tickets, resolve))
       return error;
+  instance = outside;
   return Error::success();
 }
 

@@ -28,6 +28,7 @@ struct Exchange {
 struct FlatProgram {
   std::vector<Command> commands;
   std::vector<void *> operands;
+  std::vector<const std::string *> instances; ///< of each command, whose it is (layers.3); the executable's strings
   std::vector<CollectiveDescription> collectives;
   std::vector<Exchange> exchanges; ///< in order
 };

@@ -5,6 +5,7 @@
 #include "runtime/devices/cpu/CpuDevice.h"
 #include "runtime/devices/hip/HipDevice.h"
 #include "runtime/executable/Validation.h"
+#include "runtime/metrics/Profile.h"
 #include "runtime/metrics/Report.h"
 #include "runtime/support/Logging.h"
 #include "runtime/support/OwnFolder.h"
@@ -110,15 +111,19 @@ private:
   bool isMainRank() const { return communicator.getRank() == 0; }
   void announce() const;
   Error openFiles(CheckpointState &state);
+  Error startProfile();
   Error report();
 
   const Run &run;
   DataSet data;
   Communicator &communicator;
   const executable::Training &training;
+  /// Labels that it holds are the executor's.
+  std::optional<Profile> profile;
   std::unique_ptr<Executor> executor;
   std::unique_ptr<CheckpointSaver> saver;
   std::optional<MetricsFile> metrics;
+  std::optional<EventFile> events;
 };
 
 } // namespace
@@ -188,6 +193,12 @@ Error RankRun::openFiles(CheckpointState &state) {
       return created.takeError();
     saver = std::move(*created);
   }
+  if (!training.tensorboard_folder().empty() && isMainRank() && !training.frozen()) {
+    Expected<EventFile> file = EventFile::create(training.tensorboard_folder());
+    if (!file)
+      return file.takeError();
+    events.emplace(std::move(*file));
+  }
   if (run.options.metricsPath.empty() || !isMainRank())
     return Error::success();
   Expected<MetricsFile> file = state.step > 0 ? MetricsFile::resume(run.options.metricsPath, state.step)
@@ -207,6 +218,10 @@ Error RankRun::train() {
       Trainer::create(*executor, data, metrics ? &*metrics : nullptr, std::move(state), saver.get());
   if (!trainer)
     return trainer.takeError();
+  if (events)
+    (*trainer)->setEventFile(*events);
+  if (Error error = startProfile())
+    return error;
   if (training.frozen())
     spdlog::warn("trainable is false: everything is built and nothing is trained");
   else if (Error error = (*trainer)->run())
@@ -214,7 +229,25 @@ Error RankRun::train() {
   return report();
 }
 
+Error RankRun::startProfile() {
+  if (run.options.profilePath.empty())
+    return Error::success();
+  // The compiler knows the hardware; an executable does not.
+  std::map<std::string, double> bounds;
+  if (!run.compiled.reportJson.empty())
+    for (const nlohmann::json &kernel : nlohmann::json::parse(run.compiled.reportJson)["kernels"])
+      bounds[kernel.value("name", "")] = kernel.value("predicted_seconds", 0.0);
+  profile.emplace(std::move(bounds));
+  executor->startProfile(*profile);
+  Error error = communicator.barrier();
+  profile->start();
+  return error;
+}
+
 Error RankRun::report() {
+  if (profile)
+    if (Error error = profile->write(communicator, run.options.profilePath))
+      return error;
   if (run.options.reportPath.empty())
     return Error::success();
   Communicator &tensors = executor->getTensorCommunicator();

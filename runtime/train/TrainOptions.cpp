@@ -48,6 +48,9 @@ static void declareOptions(CLI::App &app, RawOptions &raw) {
                  "Train on this text file, folder of text, or prefix of a .bin/.idx dataset");
   app.add_option("--metrics", raw.options.metricsPath, "Write one JSON object per step to this file");
   app.add_option("--report", raw.options.reportPath, "Write a JSON report of memory and kernels; - is standard output");
+  app.add_option("--profile", raw.options.profilePath,
+                 "Write a timeline of kernels, copies, collectives and waits (Chrome trace, for ui.perfetto.dev) to this file: "
+                 "of the first 200,000 of them on each rank");
   app.add_option("--resume", raw.options.resume,
                  "auto: go on from the newest checkpoint in the run's folder, if there is one; or a checkpoint's folder");
   app.add_option("--threads", raw.threads, "Threads of this process, divided among its ranks (default: PRIMUS_THREADS, or one per processor)")

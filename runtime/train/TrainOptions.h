@@ -19,6 +19,7 @@ struct TrainOptions {
   std::string dataPath;
   std::string metricsPath;
   std::string reportPath;
+  std::string profilePath;
   std::string resume; ///< empty, "auto", or a checkpoint or folder of checkpoints
   int threads = 0; ///< of a process; 0: as many as there are processors
   int ranks = 0;   ///< 0: as many as the program is compiled for, or mpirun has started

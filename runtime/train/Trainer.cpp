@@ -243,6 +243,9 @@ Error Trainer::run() {
     if (metricsFile)
       if (Error error = metricsFile->append(metrics))
         return error;
+    if (eventFile && state.step % std::max<int64_t>(training.tensorboard_interval(), 1) == 0)
+      if (Error error = eventFile->append(metrics))
+        return error;
     if (diverged)
       return finishSaving(std::move(diverged));
     Expected<Stop> agreed = agreeOnStop();

@@ -5,6 +5,7 @@
 
 #include "runtime/data/DataSet.h"
 #include "runtime/executor/Executor.h"
+#include "runtime/metrics/EventFile.h"
 #include "runtime/metrics/MetricsFile.h"
 #include "runtime/train/CheckpointSaver.h"
 #include "runtime/train/Evaluator.h"
@@ -27,6 +28,9 @@ public:
   /// Training goes on from `state`. `saver` is null where no checkpoints are written.
   static Expected<std::unique_ptr<Trainer>> create(Executor &executor, DataSet &data, MetricsFile *metrics,
                                                    CheckpointState state = {}, CheckpointSaver *saver = nullptr);
+
+  /// Metrics go there too, as often as Executable.training says. The file outlives the trainer.
+  void setEventFile(EventFile &file) { eventFile = &file; }
 
   /// Trains until all steps are done, the time is over, exit_interval says so, or a signal comes.
   Error run();
@@ -75,6 +79,7 @@ private:
   Executor &executor;
   DataSet &data;
   MetricsFile *metricsFile;
+  EventFile *eventFile = nullptr;
   CheckpointSaver *saver;
   const executable::Training &training;
   LearningRateSchedule schedule;

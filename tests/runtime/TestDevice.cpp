@@ -10,13 +10,14 @@
 using namespace primus;
 using namespace primus::runtime;
 
-std::unique_ptr<Device> test::createTestDevice(const std::string &target, int threads) {
+std::unique_ptr<Device> test::createTestDevice(const std::string &target, int threads, int rank) {
   if (target == "cpu")
     return createCpuDevice(threads);
   setenv("PRIMUS_HIP_LIBRARY", PRIMUS_EMULATED_HIP_LIBRARY, /*replace=*/1);
-  // One for each architecture: a device keeps what its first program is for.
-  setenv("PRIMUS_EMULATED_HIP", "devices=2", /*replace=*/1);
-  Expected<std::unique_ptr<Device>> device = createHipDevice(target == "gfx942" ? 0 : 1);
+  setenv("PRIMUS_RCCL_LIBRARY", PRIMUS_EMULATED_RCCL_LIBRARY, /*replace=*/1);
+  // Eight of each architecture: a device keeps what its first program is for.
+  setenv("PRIMUS_EMULATED_HIP", "devices=16", /*replace=*/1);
+  Expected<std::unique_ptr<Device>> device = createHipDevice(target == "gfx942" ? rank : 8 + rank);
   if (device)
     return std::move(*device);
   ADD_FAILURE() << device.takeError().getMessage();
@@ -24,5 +25,6 @@ std::unique_ptr<Device> test::createTestDevice(const std::string &target, int th
 }
 
 std::vector<std::string> test::getEmulatedHip(const std::string &properties) {
-  return {"PRIMUS_HIP_LIBRARY=" PRIMUS_EMULATED_HIP_LIBRARY, "PRIMUS_EMULATED_HIP=" + properties};
+  return {"PRIMUS_HIP_LIBRARY=" PRIMUS_EMULATED_HIP_LIBRARY, "PRIMUS_RCCL_LIBRARY=" PRIMUS_EMULATED_RCCL_LIBRARY,
+          "PRIMUS_EMULATED_HIP=" + properties};
 }

@@ -11,8 +11,8 @@
 
 namespace primus::test {
 
-/// The processor, or an emulated GPU of that architecture.
-std::unique_ptr<runtime::Device> createTestDevice(const std::string &target, int threads = 1);
+/// The processor, or an emulated GPU of that architecture: the one of a rank, of 8 at most.
+std::unique_ptr<runtime::Device> createTestDevice(const std::string &target, int threads = 1, int rank = 0);
 
 /// Environment entries that make a process run on emulated GPUs, whose properties are as tests/emulator/hip/Settings.h says.
 std::vector<std::string> getEmulatedHip(const std::string &properties = "");

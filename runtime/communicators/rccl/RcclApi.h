@@ -1,7 +1,7 @@
 //===- RcclApi.h - The part of RCCL that we use, declared by ourselves ----===//
 //
 // As in runtime/devices/hip/HipApi.h. Compared with src/nccl.h.in of github.com/ROCm/rccl at the tags rocm-5.2.0 and
-// rocm-6.2.2, and of github.com/ROCm/rocm-systems (projects/rccl) for ROCm 7. ncclCommSplit is newer than ROCm 5.
+// rocm-6.2.2. ncclCommSplit is newer than ROCm 5.
 //
 //===----------------------------------------------------------------------===//
 

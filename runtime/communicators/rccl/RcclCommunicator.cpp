@@ -34,7 +34,7 @@ static rccl::DataType getReducedType(executable::DataType type) {
 
 namespace {
 
-/// The RCCL communicator of a group of ranks.
+/// The RCCL communicator of a group of ranks, once there is one.
 struct Group {
   Comm comm = nullptr;
 };
@@ -119,7 +119,7 @@ RcclCommunicator::~RcclCommunicator() {
 // Preparing
 //===----------------------------------------------------------------------===//
 
-/// All ranks do this together, each for its own group of the same axes.
+/// All ranks do this together, each for its own group of the same axes: they start the same collectives in the same order.
 Error RcclCommunicator::createGroup(const CollectiveDescription &description, Group &group) {
   Expected<const Library *> opened = Library::open();
   UniqueId id = {};
@@ -174,12 +174,8 @@ Error RcclCommunicator::prepareDevice(RcclCollective &collective) {
 
 std::unique_ptr<Collective> RcclCommunicator::doPrepare(CollectiveDescription description) {
   Group *group = nullptr;
-  if (!failure && !description.isLocal()) {
-    auto [entry, isNew] = groups.try_emplace(description.group);
-    group = &entry->second;
-    if (isNew)
-      failure = createGroup(description, *group);
-  }
+  if (!description.isLocal())
+    group = &groups[description.group];
   auto collective = std::make_unique<RcclCollective>(std::move(description), group);
   if (!failure && group)
     failure = prepareDevice(*collective);
@@ -279,8 +275,12 @@ void RcclCommunicator::doStart(Collective &base) {
       other->isInFlight = false;
     inFlight.clear();
   }
-  failure = enqueue(collective);
-  if (!collective.group)
+  // Only now, when every rank has come so far that it runs a program.
+  if (collective.group && !collective.group->comm)
+    failure = createGroup(collective.getDescription(), *collective.group);
+  if (!failure)
+    failure = enqueue(collective);
+  if (!collective.group || failure)
     return;
   collective.isInFlight = true;
   collective.came.reset();
@@ -317,6 +317,8 @@ Error RcclCommunicator::checkProgress() {
   if (Error error = host.getFailure())
     return error;
   for (auto &[ranks, group] : groups) {
+    if (!group.comm)
+      continue;
     rccl::Result state = Success;
     rccl::Result result = library->CommGetAsyncError(group.comm, &state);
     if (Error error = library->check(result == Success ? state : result, "ncclCommGetAsyncError",

@@ -7,6 +7,7 @@
 #include "runtime/devices/cpu/ThreadPool.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <fmt/format.h>
 #include <vector>
@@ -131,6 +132,13 @@ public:
   // Nothing is in the background.
   Error synchronize(const Poll &) override { return Error::success(); }
 
+  Error mark() override {
+    marks.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count());
+    return Error::success();
+  }
+
+  Expected<std::vector<double>> takeMarks() override { return std::exchange(marks, {}); }
+
   Error upload(void *target, const void *source, int64_t bytes) override {
     std::memcpy(target, source, static_cast<size_t>(bytes));
     return Error::success();
@@ -143,6 +151,7 @@ public:
 
 private:
   ThreadPool pool;
+  std::vector<double> marks;
   std::optional<Arena> arena;
   std::optional<SharedObject> code;
 };

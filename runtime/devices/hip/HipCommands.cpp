@@ -93,7 +93,7 @@ Error CommandRunner::run(Commands &commands) {
     if (isSynchronous) {
       if (Result result = library.StreamSynchronize(context.getStream()); result != Success)
         return context.check(result, "hipStreamSynchronize", "running " + commands.describe(i));
-    } else if ((i + 1) % interval == 0) {
+    } else if ((i + 1) % interval == 0 || i + 1 == commands.size()) {
       int next = commands.getFirstNumber() + static_cast<int>(i) + 1;
       if (Result result = library.MemsetD32Async(const_cast<int *>(progress), next, 1, context.getStream());
           result != Success)

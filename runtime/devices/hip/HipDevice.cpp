@@ -3,6 +3,7 @@
 #include "runtime/devices/hip/HipDevice.h"
 
 #include "runtime/communicators/rccl/RcclCommunicator.h"
+#include "runtime/devices/hip/HipClock.h"
 #include "runtime/devices/hip/HipCommands.h"
 #include "runtime/devices/hip/HipStaging.h"
 
@@ -21,7 +22,7 @@ namespace {
 class HipDevice final : public Device {
 public:
   explicit HipDevice(std::unique_ptr<Context> context)
-      : context(std::move(context)), library(this->context->getLibrary()) {}
+      : context(std::move(context)), library(this->context->getLibrary()), clock(*this->context) {}
   ~HipDevice() override;
   Error initialize();
 
@@ -45,6 +46,9 @@ public:
     return Error::success();
   }
 
+  Error mark() override { return clock.mark(); }
+  Expected<std::vector<double>> takeMarks() override { return clock.takeMarks(); }
+
   Error upload(void *target, const void *source, int64_t bytes) override {
     return staging->upload(target, source, bytes);
   }
@@ -59,6 +63,7 @@ private:
 
   std::unique_ptr<Context> context;
   const Library &library;
+  Clock clock;
   std::unique_ptr<Staging> staging;
   std::unique_ptr<CommandRunner> runner;
   /// HIP may read the images as long as their modules live.

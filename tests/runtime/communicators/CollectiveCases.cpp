@@ -279,10 +279,54 @@ Case makeCase(Random &random, const RankMesh &mesh) {
 // One rank
 //===----------------------------------------------------------------------===//
 
+/// Memory for the tensors of a rank, on the host or a device.
+class TensorMemory {
+public:
+  explicit TensorMemory(Device *device) : device(device) {
+    if (!device)
+      return;
+    Expected<std::byte *> allocated = device->allocateArena(bytes);
+    if (allocated)
+      next = *allocated;
+  }
+
+  /// Where a tensor of the host is for the communicator.
+  std::byte *place(Bytes &tensor) {
+    if (!device)
+      return tensor.data();
+    std::byte *address = next;
+    next += (tensor.size() + 63) / 64 * 64;
+    copies.emplace_back(address, &tensor);
+    return address;
+  }
+
+  /// Brings the communicator's tensors up to date, or the host's.
+  void upload() const {
+    for (auto &[address, tensor] : copies)
+      (void)device->upload(address, tensor->data(), static_cast<int64_t>(tensor->size()));
+  }
+  std::string download() const {
+    if (device)
+      if (Error error = device->synchronize({}))
+        return error.getMessage();
+    for (auto &[address, tensor] : copies)
+      if (Error error = device->download(tensor->data(), address, static_cast<int64_t>(tensor->size())))
+        return error.getMessage();
+    return {};
+  }
+
+private:
+  static constexpr int64_t bytes = 32 << 20;
+
+  Device *device;
+  std::byte *next = nullptr;
+  std::vector<std::pair<std::byte *, Bytes *>> copies;
+};
+
 /// A case with the tensors of this rank.
 class RankCase {
 public:
-  RankCase(Case given, const RankMesh &mesh, Communicator &communicator)
+  RankCase(Case given, const RankMesh &mesh, Communicator &communicator, TensorMemory &memory)
       : test(std::move(given)), group(mesh.getGroup(communicator.getRank(), test.axes)) {
     CollectiveDescription description;
     description.kind = test.kind;
@@ -294,12 +338,15 @@ public:
     description.index = mesh.getGroupIndex(communicator.getRank(), test.axes);
     description.name = describe();
     index = description.index;
+    // Tensors stay where they are.
+    sources.reserve(test.parts.size());
+    targets.reserve(test.parts.size());
     for (const CasePart &part : test.parts) {
       sources.emplace_back(static_cast<size_t>(count(part.shape) * description.elementBytes));
       size_t bytes = static_cast<size_t>(count(part.targetShape) * description.elementBytes);
       targets.emplace_back(bytes + 2 * guardBytes);
-      std::byte *target = targets.back().data() + guardBytes;
-      std::byte *source = test.isInPlace ? target : sources.back().data();
+      std::byte *target = memory.place(targets.back()) + guardBytes;
+      std::byte *source = test.isInPlace ? target : memory.place(sources.back());
       description.parts.push_back({part.shape, part.dim, part.secondDim, source, target});
     }
     collective = communicator.prepare(std::move(description));
@@ -317,7 +364,7 @@ public:
     for (size_t i = 0; i < test.parts.size(); ++i) {
       std::fill(targets[i].begin(), targets[i].end(), guard);
       Bytes bytes = makeSource(test, i, group[static_cast<size_t>(index)], run);
-      std::memcpy(collective->getDescription().parts[i].source, bytes.data(), bytes.size());
+      std::memcpy(test.isInPlace ? targets[i].data() + guardBytes : sources[i].data(), bytes.data(), bytes.size());
     }
   }
 
@@ -348,12 +395,13 @@ public:
 
 } // namespace
 
-std::string test::checkRandomCollectives(Communicator &communicator, uint64_t seed, int count) {
+std::string test::checkRandomCollectives(Communicator &communicator, uint64_t seed, int count, Device *device) {
   Random random(seed);
+  TensorMemory memory(device);
   RankMesh mesh(makeMesh(random, communicator.getNumRanks()));
   std::vector<std::unique_ptr<RankCase>> cases;
   for (int i = 0; i < count; ++i)
-    cases.push_back(std::make_unique<RankCase>(makeCase(random, mesh), mesh, communicator));
+    cases.push_back(std::make_unique<RankCase>(makeCase(random, mesh), mesh, communicator, memory));
   for (int run = 0; run < 2; ++run) {
     std::vector<Collective *> inFlight;
     auto waitForOne = [&] {
@@ -362,8 +410,10 @@ std::string test::checkRandomCollectives(Communicator &communicator, uint64_t se
       inFlight.erase(inFlight.begin() + static_cast<ptrdiff_t>(chosen));
       return error ? error.getMessage() : std::string();
     };
-    for (auto &test : cases) {
+    for (auto &test : cases)
       test->fillSources(run);
+    memory.upload();
+    for (auto &test : cases) {
       if (random() % 3 == 0) {
         if (Error error = communicator.run(*test->collective))
           return error.getMessage();
@@ -378,6 +428,8 @@ std::string test::checkRandomCollectives(Communicator &communicator, uint64_t se
     while (!inFlight.empty())
       if (std::string message = waitForOne(); !message.empty())
         return message;
+    if (std::string message = memory.download(); !message.empty())
+      return message;
     for (auto &test : cases)
       if (std::string message = test->check(run); !message.empty())
         return message;

@@ -8,6 +8,7 @@
 #define PRIMUS_TESTS_RUNTIME_COMMUNICATORS_COLLECTIVECASES_H
 
 #include "runtime/communicators/Communicator.h"
+#include "runtime/devices/Device.h"
 
 #include <cstdint>
 #include <string>
@@ -16,8 +17,10 @@ namespace primus::test {
 
 /// Prepares random collectives of every kind on the axes of a random mesh of all ranks, with odd shapes, all types that
 /// are reduced, buckets and some tensors longer than a message; runs them twice, some at once and several in flight; and compares every
-/// bit of every target with a definition that goes element by element. Returns what is wrong first, or nothing.
-std::string checkRandomCollectives(runtime::Communicator &communicator, uint64_t seed, int count);
+/// bit of every target with a definition that goes element by element. Returns what is wrong first, or nothing. The tensors
+/// are on `device`, whose arena this allocates, or on the host where there is none.
+std::string checkRandomCollectives(runtime::Communicator &communicator, uint64_t seed, int count,
+                                   runtime::Device *device = nullptr);
 
 /// Checks the helpers of the host in the same way.
 std::string checkHostHelpers(runtime::Communicator &communicator);
