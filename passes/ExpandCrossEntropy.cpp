@@ -2,14 +2,19 @@
 //
 // The logits of all tokens are the largest tensor of a step with a large vocabulary. In chunks only some of them exist at a
 // time, and where the gradient is in the same function a chunk's logits serve both before the next chunk begins.
+// Where ranks share the vocabulary, they combine their parts of each chunk before its gradient.
 //
 //===----------------------------------------------------------------------===//
 
+#include "ir/graph/CrossEntropy.h"
 #include "ir/graph/GraphBuilder.h"
 #include "passes/Passes.h"
 #include "passes/Remarks.h"
 
 #include "mlir/Analysis/SliceAnalysis.h"
+#include "mlir/IR/Dominance.h"
+#include "mlir/Transforms/CSE.h"
+#include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
 using namespace primus;
@@ -34,6 +39,34 @@ static CrossEntropyGradOp findGradient(CrossEntropyOp loss) {
       if (!gradient.getOffset() && gradient.getX() == loss.getX() && gradient.getWeight() == loss.getWeight() &&
           gradient.getLabels() == loss.getLabels())
         return gradient;
+  return {};
+}
+
+namespace {
+
+/// The gradient of a loss in the same function, of which this rank has a part, and the gather of all ranks' parts.
+struct SharedGradient {
+  CrossEntropyGradOp gradient;
+  AllGatherOp gather;
+};
+
+} // namespace
+
+/// Null if there is no such gradient.
+static SharedGradient findGradient(CrossEntropyPartOp part) {
+  for (Operation *user : part.getX().getUsers()) {
+    auto gradient = dyn_cast<CrossEntropyGradOp>(user);
+    if (!gradient || gradient.getOffset() != part.getOffset() || gradient.getX() != part.getX() ||
+        gradient.getWeight() != part.getWeight() || gradient.getLabels() != part.getLabels())
+      continue;
+    // As the loss is made local: the largest of the parts, and the log of the sum of what remains.
+    auto joint = gradient.getLse().getDefiningOp<AddOp>();
+    auto largest = joint ? joint.getLhs().getDefiningOp<ReduceOp>() : ReduceOp();
+    auto gather = largest && largest.getKind() == ReduceKind::Max ? largest.getOperand().getDefiningOp<AllGatherOp>() : AllGatherOp();
+    auto own = gather && gather.getDim() == 0 ? gather.getOperand().getDefiningOp<ReshapeOp>() : ReshapeOp();
+    if (own && own.getOperand() == part.getLse() && joint.getRhs().getDefiningOp<LogOp>())
+      return {gradient, gather};
+  }
   return {};
 }
 
@@ -72,7 +105,10 @@ public:
     });
   }
 
-  bool isOne() const { return chunk == tokens; }
+  /// Chunks of tokens that belong to several groups are not worth their trouble: on one rank there is one group.
+  bool isOne(Value perGroup = {}) const {
+    return chunk == tokens || (perGroup && getTensorType(perGroup).getNumElements() > 1);
+  }
   /// `take(begin, size)` for each chunk.
   void forEach(llvm::function_ref<void(int64_t, int64_t)> take) {
     for (int64_t begin = 0; begin < tokens; begin += chunk)
@@ -98,15 +134,16 @@ private:
 
 } // namespace
 
-/// The loss and, where it is in the same function, its gradient.
-static void expand(CrossEntropyOp loss, int64_t limit, int64_t maxChunks) {
+/// The loss and, where it is in the same function, its gradient: which is then erased, and returned to be known.
+static Operation *expand(CrossEntropyOp loss, int64_t limit, int64_t maxChunks) {
   Chunks chunks(loss, limit, maxChunks);
-  if (chunks.isOne())
-    return;
+  if (chunks.isOne(loss.getLoss()))
+    return nullptr;
   // The number of valid tokens needs no logits; a gradient that is divided by it may then join the first pass.
   GraphBuilder &b = chunks.b;
   SmallVector<int64_t> tokenDims = llvm::to_vector(llvm::seq<int64_t>(0, getTensorType(loss.getLabels()).getRank()));
   Value valid = b.sum(b.toF32(b.compare(Predicate::GE, loss.getLabels(), 0)), tokenDims);
+  valid = b.reshape(valid, getTensorType(loss.getValid()).getShape());
   loss.getValid().replaceAllUsesWith(valid);
   CrossEntropyGradOp gradient = findGradient(loss);
   if (gradient && failed(hoist(gradient.getDloss(), loss)))
@@ -136,14 +173,19 @@ static void expand(CrossEntropyOp loss, int64_t limit, int64_t maxChunks) {
   loss.getLoss().replaceAllUsesWith(lossSum);
   chunks.join(loss.getLse(), lse);
   loss.erase();
+  return gradient;
 }
 
-/// One rank's part of the loss: what follows needs the other ranks', so that no gradient can join.
-static void expand(CrossEntropyPartOp part, int64_t limit, int64_t maxChunks) {
+/// One rank's part of the loss, likewise.
+static Operation *expand(CrossEntropyPartOp part, int64_t limit, int64_t maxChunks) {
   Chunks chunks(part, limit, maxChunks);
   if (chunks.isOne())
-    return;
-  SmallVector<Value> lse, target;
+    return nullptr;
+  auto [gradient, gather] = findGradient(part);
+  if (gradient && (getTensorType(gradient.getDloss()).getNumElements() > 1 || failed(hoist(gradient.getDloss(), part))))
+    gradient = {};
+  Value dweight;
+  SmallVector<Value> lse, target, joint, dx;
   chunks.forEach([&](int64_t begin, int64_t size) {
     Value x = chunks.cutX(begin, size), labels = chunks.cut(part.getLabels(), begin, size);
     RankedTensorType type = chunks.getPartType(size);
@@ -151,16 +193,36 @@ static void expand(CrossEntropyPartOp part, int64_t limit, int64_t maxChunks) {
                                             part.getVocabularyAttr());
     lse.push_back(piece.getLse());
     target.push_back(piece.getTarget());
+    if (!gradient)
+      return;
+    SmallVector<int64_t> shape = {getTensorType(gather.getResult()).getDimSize(0), size};
+    Value own = chunks.b.reshape(piece.getLse(), {1, size});
+    auto parts = AllGatherOp::create(chunks.builder, gather.getLoc(), withShape(type, shape, chunks.b.getF32()), own, gather.getAxesAttr(), 0);
+    parts->setDiscardableAttrs(gather->getDiscardableAttrDictionary());
+    joint.push_back(buildJointLse(chunks.builder, gather.getLoc(), parts, type));
+    auto pieceGradient = CrossEntropyGradOp::create(chunks.builder, gradient.getLoc(), TypeRange{x.getType(), gradient.getDweight().getType()},
+                                                    gradient.getDloss(), x, part.getWeight(), labels, joint.back(), part.getOffset(),
+                                                    part.getVocabularyAttr());
+    dweight = dweight ? chunks.b.add(dweight, pieceGradient.getDweight()) : pieceGradient.getDweight();
+    dx.push_back(pieceGradient.getDx());
   });
+  if (gradient) {
+    Operation *whole = gradient.getLse().getDefiningOp();
+    chunks.join(gradient.getDx(), dx);
+    gradient.getDweight().replaceAllUsesWith(dweight);
+    gradient.erase();
+    chunks.join(whole->getResult(0), joint);
+  }
   chunks.join(part.getLse(), lse);
   chunks.join(part.getTarget(), target);
   part.erase();
+  return gradient;
 }
 
-/// A gradient whose loss is elsewhere, or was computed by several ranks.
+/// A gradient whose loss is elsewhere.
 static void expand(CrossEntropyGradOp gradient, int64_t limit, int64_t maxChunks) {
   Chunks chunks(gradient, limit, maxChunks);
-  if (chunks.isOne())
+  if (chunks.isOne(gradient.getDloss()))
     return;
   Value dweight;
   SmallVector<Value> dx;
@@ -182,22 +244,29 @@ namespace {
 struct ExpandCrossEntropy : primus::impl::ExpandCrossEntropyBase<ExpandCrossEntropy> {
   using Base::Base;
   void runOnOperation() override {
+    // Where a rank's rows begin is computed for each op anew.
+    llvm::SmallSetVector<func::FuncOp, 4> functions;
+    getOperation().walk([&](CrossEntropyPartOp part) { functions.insert(part->getParentOfType<func::FuncOp>()); });
+    IRRewriter rewriter(&getContext());
+    for (func::FuncOp function : functions) {
+      DominanceInfo dominance(function);
+      eliminateCommonSubExpressions(rewriter, dominance, function);
+    }
+
     SmallVector<CrossEntropyOp> losses;
-    getOperation().walk([&](CrossEntropyOp loss) { losses.push_back(loss); });
-    for (CrossEntropyOp loss : losses)
-      expand(loss, limit, maxChunks);
     SmallVector<CrossEntropyPartOp> parts;
-    getOperation().walk([&](CrossEntropyPartOp part) { parts.push_back(part); });
-    for (CrossEntropyPartOp part : parts)
-      expand(part, limit, maxChunks);
-    // Those that joined their loss have its size.
     SmallVector<CrossEntropyGradOp> gradients;
-    getOperation().walk([&](CrossEntropyGradOp gradient) {
-      if (!gradient.getLse().getDefiningOp<CrossEntropyOp>())
-        gradients.push_back(gradient);
-    });
+    getOperation().walk([&](CrossEntropyOp op) { losses.push_back(op); });
+    getOperation().walk([&](CrossEntropyPartOp op) { parts.push_back(op); });
+    getOperation().walk([&](CrossEntropyGradOp op) { gradients.push_back(op); });
+    llvm::SmallPtrSet<Operation *, 4> joined;
+    for (CrossEntropyOp loss : losses)
+      joined.insert(expand(loss, limit, maxChunks));
+    for (CrossEntropyPartOp part : parts)
+      joined.insert(expand(part, limit, maxChunks));
     for (CrossEntropyGradOp gradient : gradients)
-      expand(gradient, limit, maxChunks);
+      if (!joined.contains(gradient))
+        expand(gradient, limit, maxChunks);
   }
 };
 

@@ -78,7 +78,7 @@ def ExpandCrossEntropy : Pass<"graph-expand-cross-entropy", "::mlir::ModuleOp"> 
     Splits `graph.cross_entropy`, and its gradient where that is in the same function, into chunks of
     tokens whose f32 logits fit `limit` bytes. A chunk's loss and gradient are neighbours, so that its logits are computed once
     and are gone before the next chunk's (Hsu et al. 2024, arXiv 2410.10989, chunk the same way). Where the vocabulary is split over ranks,
-    `graph.cross_entropy_part` and the gradient are chunked alone: other ranks' values are needed between them.
+    they combine their `graph.cross_entropy_part` of each chunk before its gradient: a small gather per chunk instead of a second product.
 
     Before:
     ```mlir

@@ -34,7 +34,8 @@ struct Plan {
   Recompute recompute = Recompute::None;
   /// How many layers, from the first, are recomputed; 0 = all.
   int64_t recomputeLayers = 0;
-  /// Divide each microbatch's loss by its own count of valid tokens (upstream's default) instead of the sum by the global count.
+  /// Divide the loss of each group of a microbatch, which are its data ranks' sequences, by its own count of valid tokens
+  /// and take the mean of these means (upstream's default) instead of dividing the sum by the global count.
   bool perMicrobatchMean = false;
   /// Limit of the global gradient norm; 0 = none.
   double clip = 0;

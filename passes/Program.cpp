@@ -26,9 +26,10 @@ static FailureOr<OpResult> findResult(func::FuncOp function, StringRef name) {
       continue;
     auto result = dyn_cast<OpResult>(terminator->getOperand(index));
     auto type = dyn_cast<RankedTensorType>(function.getResultTypes()[index]);
-    if (result && isa<graph::CallOp>(result.getOwner()) && type.getRank() == 0 && type.getElementType().isF32())
+    if (result && isa<graph::CallOp>(result.getOwner()) && type && type.getRank() <= 1 && type.getElementType().isF32())
       return result;
-    function.emitOpError() << "must compute its result '" << name << "' as a tensor<f32> in a call of a layer";
+    function.emitOpError() << "must compute its result '" << name
+                           << "' as a tensor<f32>, or one value per group, in a call of a layer";
     return failure();
   }
   function.emitOpError() << "has no result with " << kNameAttr << " = \"" << name << "\"";
@@ -63,6 +64,10 @@ FailureOr<ForwardProgram> ForwardProgram::get(ModuleOp module) {
     return failure();
   if (loss->getOwner() != valid->getOwner()) {
     program.function.emitOpError("must compute loss_sum and valid_tokens in one call of a layer");
+    return failure();
+  }
+  if (loss->getType() != valid->getType()) {
+    program.function.emitOpError("must compute loss_sum and valid_tokens for equal groups");
     return failure();
   }
   program.loss = cast<graph::CallOp>(loss->getOwner());

@@ -156,9 +156,12 @@ FailureOr<bool> BackwardCall::prepare() {
   return true;
 }
 
-/// The gradients start from the loss where both directions are one function.
-static double getLossCotangent(ArrayRef<Tensor> results, bool perMicrobatchMean) {
-  return perMicrobatchMean ? 1 / std::max(results[1].values[0], 1.0) : 1;
+/// The gradients start from the loss, or the losses of several groups, where both directions are one function.
+static std::vector<double> getLossCotangents(ArrayRef<Tensor> results, bool perMicrobatchMean) {
+  std::vector<double> cotangents = results[1].values;
+  for (double &value : cotangents)
+    value = perMicrobatchMean ? 1 / std::max(value, 1.0) : 1;
+  return cotangents;
 }
 
 void BackwardCall::instrument() {
@@ -230,7 +233,7 @@ LogicalResult BackwardCall::check(GradientCheck &check) {
       return failure();
     for (unsigned i = 0; i < results->size(); ++i)
       if (getResultName(forward, i) == "loss_sum")
-        cotangents[i] = {getLossCotangent(*results, plan->perMicrobatchMean)};
+        cotangents[i] = getLossCotangents(*results, plan->perMicrobatchMean);
   }
   SmallVector<std::pair<unsigned, std::vector<double>>> gradients;
   double largest = 0;

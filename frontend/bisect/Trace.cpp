@@ -167,9 +167,11 @@ FailureOr<double> bisect::evaluateLoss(ModuleOp module, interpreter::Mode mode, 
     interpreter.setObserver({});
     if (failed(results))
       return failure();
-    double loss = (*results)[0].values[0], valid = (*results)[1].values[0];
-    sum += plan->perMicrobatchMean ? loss / valid : loss;
-    weight += plan->perMicrobatchMean ? 1 : valid;
+    // One for each group of sequences whose means count alike.
+    for (auto [loss, valid] : llvm::zip_equal((*results)[0].values, (*results)[1].values)) {
+      sum += plan->perMicrobatchMean ? loss / std::max(valid, 1.0) : loss;
+      weight += plan->perMicrobatchMean ? 1 : valid;
+    }
   }
   return sum / weight;
 }

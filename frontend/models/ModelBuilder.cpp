@@ -201,7 +201,12 @@ LayerKind ModelBuilder::buildHead(HeadPart part) {
     Value y = graph::MatmulOp::create(f.builder, f.loc("logits"), type, "nd,vd->nv", x, weight);
     return finishKind(f, {{y, "logits", builder.getStrArrayAttr({"", ""})}});
   }
-  auto op = graph::CrossEntropyOp::create(f.builder, f.loc("loss"), f32({}), f32({}), f32({dims.batch, dims.tokens}), x, weight,
+  // Where each data rank's mean counts alike, sums are kept apart.
+  const spec::Training &training = this->spec.training();
+  SmallVector<int64_t> groups;
+  if (int64_t ranks = dims.batch / training.micro_batch_size(); training.per_microbatch_mean() && ranks > 1)
+    groups = {ranks};
+  auto op = graph::CrossEntropyOp::create(f.builder, f.loc("loss"), f32(groups), f32(groups), f32({dims.batch, dims.tokens}), x, weight,
                                           labels, builder.getI64IntegerAttr(model.embedding().vocabulary()));
   // Partial sums until the program's end: one reduction does for all microbatches.
   return finishKind(f, {{op.getLoss(), "loss_sum", {}}, {op.getValid(), "valid_tokens", {}}});

@@ -1,5 +1,7 @@
 //===- CrossEntropy.cpp - Output projection and loss ----------------------===//
 
+#include "ir/graph/CrossEntropy.h"
+
 #include "ir/graph/GraphBuilder.h"
 #include "ir/graph/Localizer.h"
 #include "ir/graph/Rules.h"
@@ -35,6 +37,19 @@ template <typename OpT> struct Logits {
   /// One value per token in one dimension, and back.
   Value flatten(Value perToken) { return b.reshape(perToken, {tokens}); }
   Value unflatten(Value perToken) { return b.reshape(perToken, leading); }
+  /// One value, or one per group, for each token.
+  Value spreadGroups(Value perGroup) {
+    ArrayRef<int64_t> shape = getTensorType(perGroup).getShape();
+    if (shape.empty() || shape[0] == 1)
+      return b.broadcast(b.reshape(perGroup, {}), {tokens}, {});
+    return b.reshape(b.broadcast(perGroup, {shape[0], tokens / shape[0]}, {0}), {tokens});
+  }
+  /// The sums over all tokens, or over those of each group, in a shape.
+  Value sumGroups(Value perToken, ArrayRef<int64_t> shape) {
+    if (shape.empty() || shape[0] == 1)
+      return b.reshape(b.sum(perToken, {0}), shape);
+    return b.sum(b.reshape(perToken, {shape[0], tokens / shape[0]}), {1});
+  }
   /// One value per token, for each column.
   Value spread(Value perToken) { return b.broadcast(perToken, getTensorType(logits).getShape(), {0}); }
   /// `value` in the columns that are no padding, else `other`.
@@ -88,6 +103,19 @@ bool isScalar(Value value, Type elementType) {
   return type.getRank() == 0 && type.getElementType() == elementType;
 }
 
+/// f32, a scalar or one value per group of equally many of `x`'s first dimension.
+bool isPerGroup(Value value, Value x) {
+  RankedTensorType type = getTensorType(value), xType = getTensorType(x);
+  return type.getElementType().isF32() &&
+         (type.getRank() == 0 || (type.getRank() == 1 && xType.getRank() > 1 && type.getDimSize(0) > 0 &&
+                                  xType.getDimSize(0) % type.getDimSize(0) == 0));
+}
+
+/// In a sharding rule: groups are split as the tokens' first dimension is.
+std::string getGroupSpec(Value perGroup, StringRef tokens) {
+  return getTensorType(perGroup).getRank() == 0 ? "" : tokens.take_front(1).str();
+}
+
 template <typename OpT> LogicalResult verifyOffset(OpT op) {
   if (!isScalar(op.getOffset(), IntegerType::get(op.getContext(), 32)))
     return op.emitOpError("offset must be tensor<i32>, but is ") << op.getOffset().getType();
@@ -102,15 +130,27 @@ template <typename OpT> int64_t countProducts(OpT op) {
 
 } // namespace
 
+Value primus::graph::buildJointLse(OpBuilder &builder, Location loc, Value parts, RankedTensorType type) {
+  GraphBuilder b(builder, loc);
+  Value largest = ReduceOp::create(builder, loc, type, ReduceKind::Max, parts, ArrayRef<int64_t>{0});
+  auto dims = llvm::to_vector(llvm::seq<int64_t>(1, getTensorType(parts).getRank()));
+  Value terms = b.exp(b.sub(parts, BroadcastOp::create(builder, loc, parts.getType(), largest, dims)));
+  Value total = ReduceOp::create(builder, loc, type, ReduceKind::Sum, terms, ArrayRef<int64_t>{0});
+  return b.add(largest, b.log(total));
+}
+
 //===----------------------------------------------------------------------===//
 // cross_entropy
 //===----------------------------------------------------------------------===//
 
 LogicalResult CrossEntropyOp::verify() {
-  Type f32 = Float32Type::get(getContext());
-  if (!isScalar(getLoss(), f32) || !isScalar(getValid(), f32))
-    return emitOpError("loss and valid must be tensor<f32>");
-  return verifyCrossEntropy(*this);
+  if (failed(verifyCrossEntropy(*this)))
+    return failure();
+  if (!isPerGroup(getLoss(), getX()) || getLoss().getType() != getValid().getType())
+    return emitOpError("loss and valid must be tensor<f32>, or f32 [groups] where that number divides x's first "
+                       "dimension, but are ")
+           << getLoss().getType() << " and " << getValid().getType();
+  return success();
 }
 
 SmallVector<Value> CrossEntropyOp::decompose(OpBuilder &builder) {
@@ -118,7 +158,8 @@ SmallVector<Value> CrossEntropyOp::decompose(OpBuilder &builder) {
   GraphBuilder &b = l.b;
   Value lse = l.buildLse(/*maybeEmpty=*/false);
   Value losses = b.select(l.valid, b.sub(lse, l.buildTarget()), b.splatLike(lse, 0));
-  return {b.sum(losses, {0}), b.sum(b.convert(l.valid, b.getF32()), {0}), l.unflatten(lse)};
+  ArrayRef<int64_t> sums = getTensorType(getLoss()).getShape();
+  return {l.sumGroups(losses, sums), l.sumGroups(b.convert(l.valid, b.getF32()), sums), l.unflatten(lse)};
 }
 
 SmallVector<Value> CrossEntropyOp::buildVjp(OpBuilder &builder, ValueRange cotangents) {
@@ -138,7 +179,8 @@ SmallVector<Value> CrossEntropyOp::buildVjp(OpBuilder &builder, ValueRange cotan
 /// The vocabulary is a factor that is not reduced: the ranks that share it combine their parts themselves.
 ShardingRule CrossEntropyOp::getShardingRule() {
   std::string tokens = leadingLetters(getX(), 1);
-  ShardingRule rule = makeRule(*this, {tokens + ".", "V.", tokens}, {"", "", tokens});
+  ShardingRule rule = makeRule(*this, {tokens + ".", "V.", tokens},
+                               {getGroupSpec(getLoss(), tokens), getGroupSpec(getValid(), tokens), tokens});
   rule.reduced[rule.operands[1][0]] = false;
   return rule;
 }
@@ -173,18 +215,26 @@ SmallVector<Value> CrossEntropyOp::localize(OpBuilder &builder, ValueRange opera
   RankedTensorType all = withFirst(localizer.getSize(axes), builder.getArrayAttr({}));
   Value own = ReshapeOp::create(builder, getLoc(), withFirst(1, axes), part.getLse());
   Value parts = AllGatherOp::create(builder, getLoc(), all, own, axes, 0);
-  Value largest = ReduceOp::create(builder, getLoc(), type, ReduceKind::Max, parts, ArrayRef<int64_t>{0});
+  Value lse = buildJointLse(builder, getLoc(), parts, type);
   auto tokenDims = llvm::to_vector(llvm::seq<int64_t>(0, type.getRank()));
-  auto spreadDims = llvm::to_vector(llvm::seq<int64_t>(1, all.getRank()));
-  Value terms = b.exp(b.sub(parts, BroadcastOp::create(builder, getLoc(), all, largest, spreadDims)));
-  Value total = ReduceOp::create(builder, getLoc(), type, ReduceKind::Sum, terms, ArrayRef<int64_t>{0});
-  Value lse = b.add(largest, b.log(total));
 
   Value target = AllReduceOp::create(builder, getLoc(), type, ReduceKind::Sum, part.getTarget(), axes);
   Value isValid = b.compare(Predicate::GE, operands[2], 0);
   Value losses = b.select(isValid, b.sub(lse, target), b.splatLike(lse, 0));
   auto sum = [&](Type result, Value value) -> Value {
-    return ReduceOp::create(builder, getLoc(), result, ReduceKind::Sum, value, tokenDims);
+    auto sums = cast<RankedTensorType>(result);
+    if (sums.getRank() == 0)
+      return ReduceOp::create(builder, getLoc(), result, ReduceKind::Sum, value, tokenDims);
+    // The first dimension in groups.
+    SmallVector<int64_t> shape = {sums.getDimSize(0), type.getDimSize(0) / sums.getDimSize(0)};
+    llvm::append_range(shape, type.getShape().drop_front());
+    SmallVector<ArrayAttr> dims(layout.getAxes());
+    dims.insert(dims.begin() + 1, builder.getArrayAttr({}));
+    auto split = LayoutAttr::get(getContext(), layout.getMesh(), dims, ArrayRef<StringAttr>(), ArrayRef<ReduceKind>());
+    auto grouped = RankedTensorType::get(shape, b.getF32(), split);
+    return ReduceOp::create(builder, getLoc(), result, ReduceKind::Sum,
+                            ReshapeOp::create(builder, getLoc(), grouped, value).getResult(),
+                            llvm::to_vector(llvm::seq<int64_t>(1, grouped.getRank())));
   };
   return {sum(types[0], losses), sum(types[1], b.toF32(isValid)), lse};
 }
@@ -209,9 +259,10 @@ SmallVector<Value> CrossEntropyPartOp::decompose(OpBuilder &builder) {
   return {l.unflatten(l.buildLse(/*maybeEmpty=*/true)), l.unflatten(l.buildTarget())};
 }
 
+/// The ranks that share the vocabulary have terms of both results.
 ShardingRule CrossEntropyPartOp::getShardingRule() {
   std::string tokens = leadingLetters(getX(), 1);
-  return makeRule(*this, {tokens + ".", "..", tokens, ""}, {tokens, tokens});
+  return makeRule(*this, {tokens + ".", "V.", tokens, ""}, {tokens, tokens});
 }
 
 Cost CrossEntropyPartOp::getCost() { return makeCost(*this, 2 * countProducts(*this)); }
@@ -221,8 +272,9 @@ Cost CrossEntropyPartOp::getCost() { return makeCost(*this, 2 * countProducts(*t
 //===----------------------------------------------------------------------===//
 
 LogicalResult CrossEntropyGradOp::verify() {
-  if (!isScalar(getDloss(), Float32Type::get(getContext())))
-    return emitOpError("dloss must be tensor<f32>, but is ") << getDloss().getType();
+  if (!isPerGroup(getDloss(), getX()))
+    return emitOpError("dloss must be tensor<f32>, or f32 [groups] where that number divides x's first dimension, but is ")
+           << getDloss().getType();
   RankedTensorType x = getTensorType(getX()), dx = getTensorType(getDx());
   if (dx.getShape() != x.getShape() || dx.getElementType() != x.getElementType())
     return emitOpError("dx must have x's shape and element type, but is ") << dx;
@@ -239,7 +291,7 @@ SmallVector<Value> CrossEntropyGradOp::decompose(OpBuilder &builder) {
   GraphBuilder &b = l.b;
   RankedTensorType type = getTensorType(getX());
   Value softmax = l.withoutPadding(b.exp(b.sub(l.logits, l.spread(l.flatten(getLse())))), 0);
-  Value error = b.mul(b.sub(softmax, b.convert(l.target, b.getF32())), b.broadcastScalar(getDloss(), softmax));
+  Value error = b.mul(b.sub(softmax, b.convert(l.target, b.getF32())), l.spread(l.spreadGroups(getDloss())));
   Value dlogits = b.convert(b.select(l.spread(l.valid), error, b.splatLike(error, 0)), type.getElementType());
   Value dx = b.matmul("tv,vh->th", dlogits, getWeight(), type.getElementType());
   return {b.reshape(dx, type.getShape()), b.matmul("tv,th->vh", dlogits, l.x, b.getF32())};
@@ -247,7 +299,7 @@ SmallVector<Value> CrossEntropyGradOp::decompose(OpBuilder &builder) {
 
 ShardingRule CrossEntropyGradOp::getShardingRule() {
   std::string tokens = leadingLetters(getX(), 1);
-  SmallVector<std::string> operands = {"", tokens + ".", "V.", tokens, tokens};
+  SmallVector<std::string> operands = {getGroupSpec(getDloss(), tokens), tokens + ".", "V.", tokens, tokens};
   if (getOffset())
     operands.push_back("");
   return makeRule(*this, operands, {tokens + ".", "V."});

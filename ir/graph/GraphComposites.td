@@ -241,10 +241,11 @@ def Graph_CrossEntropyOp : Graph_Composite<"cross_entropy", [DeclareOpInterfaceM
   let description = [{
     x is [tokens..., width], weight [vocabulary, width], labels i32 [tokens...]; a negative label is ignored. Per token:
     `lse - logit[label]` with logits = x weight^T in f32. Results: the sum of the losses and the number of valid tokens
-    (f32 scalars), and `lse` (f32 [tokens...]) for the gradient (it has none of its own). The loss is divided by the
-    global number of valid tokens later, once. `vocabulary` counts the weight's rows that take part; rows from there on
-    are padding and have probability zero. (C1) operands and results have these shapes; (C2) x and weight have one
-    element type; (C3) vocabulary is between 1 and the weight's number of rows.
+    (f32 scalars, or f32 [groups] for equal groups along x's first dimension), and `lse` (f32 [tokens...]) for the
+    gradient (it has none of its own). The loss is divided by numbers of valid tokens later. `vocabulary` counts the
+    weight's rows that take part; rows from there on are padding and have probability zero. (C1) operands and results
+    have these shapes; (C2) x and weight have one element type; (C3) vocabulary is between 1 and the weight's number of
+    rows; (C4) the number of groups divides the first dimension.
 
     ```mlir
     %loss, %valid, %lse = graph.cross_entropy %x, %w, %labels vocabulary 97 : (tensor<8x16xf32>, tensor<97x16xf32>, tensor<8xi32>) -> (tensor<f32>, tensor<f32>, tensor<8xf32>)
@@ -281,9 +282,10 @@ def Graph_CrossEntropyGradOp : Graph_Composite<"cross_entropy_grad", [], ["local
   let summary = "gradients of cross_entropy with respect to x and the weight";
   let description = [{
     Created by cross_entropy's vjp. `dlogits = dloss (softmax - onehot)` for valid tokens, rounded to x's type before
-    the two products. `dweight` is f32. With `offset` (i32 scalar) the weight has the rows from there on of one with
-    `vocabulary` rows; dx is then the part of a sum. (C1) to (C3) of cross_entropy, the last without an offset only;
-    (C4) dx has x's shape and element type; (C5) dweight has the weight's shape.
+    the two products; dloss is a scalar or one value per group. `dweight` is f32. With `offset` (i32 scalar) the weight
+    has the rows from there on of one with `vocabulary` rows; dx is then the part of a sum. (C1) to (C3) of
+    cross_entropy, the last without an offset only; (C4) dx has x's shape and element type; (C5) dweight has the weight's
+    shape.
 
     ```mlir
     %dx, %dw = graph.cross_entropy_grad %dloss, %x, %w, %labels, %lse vocabulary 97 : (tensor<f32>, tensor<8x16xf32>, tensor<97x16xf32>, tensor<8xi32>, tensor<8xf32>) -> (tensor<8x16xf32>, tensor<97x16xf32>)

@@ -117,15 +117,24 @@ LogicalResult BackwardBuilder::buildForwardBackward(unsigned loss, unsigned vali
   ReverseWalk walk(body, getSources(forward, mapping));
   auto locOf = [&](StringRef suffix) { return getDerivedLoc(forwardResults[loss], suffix); };
   auto scalar = RankedTensorType::get({}, builder.getF32Type());
-  Value one = graph::ConstantOp::create(builder, locOf(".grad"), scalar, 1.0);
-  Value seed = one;
+  auto sums = cast<RankedTensorType>(forwardResults[loss].getType());
+  Value seed = graph::ConstantOp::create(builder, locOf(".grad"), sums, 1.0);
   Value lossResult = forwardResults[loss], validResult = forwardResults[valid];
   if (perMicrobatchMean) {
-    // The mean of this microbatch counts as one: the division by the sum of all counts then gives the mean of means.
-    Value count = graph::MaximumOp::create(builder, locOf(".count"), scalar, validResult, one);
-    seed = graph::DivOp::create(builder, locOf(".grad"), scalar, one, count);
-    lossResult = graph::DivOp::create(builder, locOf(".mean"), scalar, lossResult, count);
-    validResult = one;
+    // The mean of each group of this microbatch counts as one: the division by the sum of all counts then gives the mean
+    // of means.
+    Value ones = seed;
+    Value count = graph::MaximumOp::create(builder, locOf(".count"), sums, validResult, ones);
+    seed = graph::DivOp::create(builder, locOf(".grad"), sums, ones, count);
+    lossResult = graph::DivOp::create(builder, locOf(".mean"), sums, lossResult, count);
+    validResult = ones;
+  }
+  auto total = [&](Value value, StringRef suffix) -> Value {
+    return graph::ReduceOp::create(builder, locOf(suffix), scalar, graph::ReduceKind::Sum, value, ArrayRef<int64_t>{0});
+  };
+  if (sums.getRank() == 1) {
+    lossResult = total(lossResult, ".sum");
+    validResult = total(validResult, ".count");
   }
   for (unsigned index = 0, end = forwardResults.size(); index < end; ++index)
     addResult(index == loss ? lossResult : index == valid ? validResult : forwardResults[index],

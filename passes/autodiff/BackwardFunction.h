@@ -18,7 +18,8 @@ public:
 
   /// A layer between others: cotangents of its results come in.
   mlir::LogicalResult buildBackward();
-  /// The layer of the loss, its results `loss` and `valid` included.
+  /// The layer of the loss, its results `loss` and `valid` included, as scalars: they may be one sum per group, whose
+  /// means then count alike where the mean is one of means.
   mlir::LogicalResult buildForwardBackward(unsigned loss, unsigned valid, bool perMicrobatchMean);
 
   /// The copy of the forward computation that the function starts with, to hand over residuals in its place.

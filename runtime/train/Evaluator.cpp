@@ -4,8 +4,19 @@
 
 #include "runtime/train/TokenInputs.h"
 
+#include <numeric>
+
 using namespace primus;
 using namespace primus::runtime;
+
+/// A scalar, or one value for each group of sequences.
+static Expected<Tensor> findSums(const Executor &executor, int program, std::string_view name) {
+  std::vector<int64_t> shape;
+  for (const executable::Port &port : executor.getExecutable().programs(program).outputs())
+    if (port.name() == name)
+      shape.assign(port.type().shape().begin(), port.type().shape().end());
+  return executor.findOutput(program, name, executable::F32, std::move(shape));
+}
 
 Expected<Evaluator> Evaluator::create(Executor &executor, Samples &samples) {
   const executable::Training &training = executor.getExecutable().training();
@@ -24,8 +35,8 @@ Expected<Evaluator> Evaluator::create(Executor &executor, Samples &samples) {
     Tensor &tensor;
     Expected<Tensor> found;
   } ports[] = {
-      {evaluator.lossOutput, executor.findOutput(evaluator.program, "loss_sum", executable::F32, {})},
-      {evaluator.validOutput, executor.findOutput(evaluator.program, "valid_tokens", executable::F32, {})},
+      {evaluator.lossOutput, findSums(executor, evaluator.program, "loss_sum")},
+      {evaluator.validOutput, findSums(executor, evaluator.program, "valid_tokens")},
   };
   for (auto &port : ports) {
     if (!port.found)
@@ -33,6 +44,13 @@ Expected<Evaluator> Evaluator::create(Executor &executor, Samples &samples) {
     port.tensor = *port.found;
   }
   return evaluator;
+}
+
+Expected<double> Evaluator::readSum(const Tensor &tensor) const {
+  std::vector<float> values(size_t(tensor.bytes) / sizeof(float));
+  if (Error error = executor.read(tensor, values.data()))
+    return error;
+  return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
 Expected<double> Evaluator::run() {
@@ -46,13 +64,12 @@ Expected<double> Evaluator::run() {
       return error;
     if (Error error = executor.run(program))
       return error;
-    Expected<float> batchLoss = executor.readScalar(lossOutput), batchValid = executor.readScalar(validOutput);
-    if (!batchLoss)
-      return batchLoss.takeError();
-    if (!batchValid)
-      return batchValid.takeError();
-    loss += *batchLoss;
-    valid += *batchValid;
+    for (auto [sum, output] : {std::pair(&loss, &lossOutput), std::pair(&valid, &validOutput)}) {
+      Expected<double> part = readSum(*output);
+      if (!part)
+        return part.takeError();
+      *sum += *part;
+    }
   }
   return loss / valid;
 }

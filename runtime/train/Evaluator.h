@@ -24,6 +24,9 @@ public:
   int64_t getNumSequences() const { return numSequences; }
 
 private:
+  /// The sum of an output's elements.
+  Expected<double> readSum(const Tensor &tensor) const;
+
   Evaluator(Executor &executor, Samples &samples) : executor(executor), samples(samples) {}
 
   Executor &executor;

@@ -34,7 +34,7 @@ module attributes {graph.plan = #plan} {
 
 #plan = {microbatches = 2 : i64, micro_batch_size = 1 : i64, sequence_length = 4 : i64, recompute = "none", recompute_layers = 0 : i64, per_microbatch_mean = false, clip = 0.0, beta1 = 0.9, beta2 = 0.95, epsilon = 1.0e-08, weight_decay = 0.0}
 module attributes {graph.plan = #plan} {
-  // expected-error @below {{must compute its result 'loss_sum' as a tensor<f32> in a call of a layer}}
+  // expected-error @below {{must compute its result 'loss_sum' as a tensor<f32>, or one value per group, in a call of a layer}}
   func.func @forward(%x: tensor<f32>) -> (tensor<f32> {graph.name = "loss_sum"}) {
     return %x : tensor<f32>
   }

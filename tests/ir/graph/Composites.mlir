@@ -74,6 +74,8 @@ func.func @positions(%q: tensor<2x4x6x8xbf16>, %k: tensor<2x5x3x8xbf16>, %i: ten
 func.func @loss(%x: tensor<8x16xbf16>, %w: tensor<97x16xbf16>, %labels: tensor<8xi32>) -> tensor<97x16xf32> {
   // CHECK: graph.cross_entropy %{{.*}}, %{{.*}}, %{{.*}} vocabulary 96 : (tensor<8x16xbf16>, tensor<97x16xbf16>, tensor<8xi32>) -> (tensor<f32>, tensor<f32>, tensor<8xf32>)
   %loss, %valid, %lse = graph.cross_entropy %x, %w, %labels vocabulary 96 : (tensor<8x16xbf16>, tensor<97x16xbf16>, tensor<8xi32>) -> (tensor<f32>, tensor<f32>, tensor<8xf32>)
+  // CHECK: graph.cross_entropy %{{.*}} vocabulary 96 : (tensor<8x16xbf16>, tensor<97x16xbf16>, tensor<8xi32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<8xf32>)
+  %losses, %valids, %lse4 = graph.cross_entropy %x, %w, %labels vocabulary 96 : (tensor<8x16xbf16>, tensor<97x16xbf16>, tensor<8xi32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<8xf32>)
   // CHECK: graph.cross_entropy_grad %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} vocabulary 96 : (tensor<f32>, tensor<8x16xbf16>, tensor<97x16xbf16>, tensor<8xi32>, tensor<8xf32>) -> (tensor<8x16xbf16>, tensor<97x16xf32>)
   %dx, %dw = graph.cross_entropy_grad %loss, %x, %w, %labels, %lse vocabulary 96 : (tensor<f32>, tensor<8x16xbf16>, tensor<97x16xbf16>, tensor<8xi32>, tensor<8xf32>) -> (tensor<8x16xbf16>, tensor<97x16xf32>)
   return %dw : tensor<97x16xf32>

@@ -209,8 +209,16 @@ func.func @cross_entropy_vocabulary(%x: tensor<8x16xf32>, %w: tensor<97x16xf32>,
 // -----
 
 func.func @cross_entropy_loss(%x: tensor<8x16xf32>, %w: tensor<97x16xf32>, %l: tensor<8xi32>) {
-  // expected-error @+1 {{loss and valid must be tensor<f32>}}
-  %0:3 = graph.cross_entropy %x, %w, %l vocabulary 97 : (tensor<8x16xf32>, tensor<97x16xf32>, tensor<8xi32>) -> (tensor<8xf32>, tensor<f32>, tensor<8xf32>)
+  // expected-error @+1 {{loss and valid must be tensor<f32>, or f32 [groups] where that number divides x's first dimension, but are 'tensor<3xf32>' and 'tensor<3xf32>'}}
+  %0:3 = graph.cross_entropy %x, %w, %l vocabulary 97 : (tensor<8x16xf32>, tensor<97x16xf32>, tensor<8xi32>) -> (tensor<3xf32>, tensor<3xf32>, tensor<8xf32>)
+  return
+}
+
+// -----
+
+func.func @cross_entropy_groups(%x: tensor<8x16xf32>, %w: tensor<97x16xf32>, %l: tensor<8xi32>) {
+  // expected-error @+1 {{loss and valid must be tensor<f32>, or f32 [groups]}}
+  %0:3 = graph.cross_entropy %x, %w, %l vocabulary 97 : (tensor<8x16xf32>, tensor<97x16xf32>, tensor<8xi32>) -> (tensor<4xf32>, tensor<f32>, tensor<8xf32>)
   return
 }
 
@@ -224,9 +232,9 @@ func.func @cross_entropy_lse(%x: tensor<8x16xf32>, %w: tensor<97x16xf32>, %l: te
 
 // -----
 
-func.func @cross_entropy_grad_dloss(%d: tensor<8xf32>, %x: tensor<8x16xf32>, %w: tensor<97x16xf32>, %l: tensor<8xi32>, %lse: tensor<8xf32>) {
-  // expected-error @+1 {{dloss must be tensor<f32>, but is 'tensor<8xf32>'}}
-  %0:2 = graph.cross_entropy_grad %d, %x, %w, %l, %lse vocabulary 97 : (tensor<8xf32>, tensor<8x16xf32>, tensor<97x16xf32>, tensor<8xi32>, tensor<8xf32>) -> (tensor<8x16xf32>, tensor<97x16xf32>)
+func.func @cross_entropy_grad_dloss(%d: tensor<3xf32>, %x: tensor<8x16xf32>, %w: tensor<97x16xf32>, %l: tensor<8xi32>, %lse: tensor<8xf32>) {
+  // expected-error @+1 {{dloss must be tensor<f32>, or f32 [groups] where that number divides x's first dimension, but is 'tensor<3xf32>'}}
+  %0:2 = graph.cross_entropy_grad %d, %x, %w, %l, %lse vocabulary 97 : (tensor<3xf32>, tensor<8x16xf32>, tensor<97x16xf32>, tensor<8xi32>, tensor<8xf32>) -> (tensor<8x16xf32>, tensor<97x16xf32>)
   return
 }
 

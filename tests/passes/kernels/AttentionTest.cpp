@@ -77,7 +77,7 @@ func.func @f(%q: tensor<1x66x4x24xbf16>, %k: tensor<1x66x2x24xbf16>, %v: tensor<
   return %o : tensor<1x66x4x24xf32>
 }
 )",
-                getOptions({.element = "bf16"}));
+                getOptions({1, 66, 4, 66, 2, 24, "{causal}", "bf16"}));
 }
 
 TEST(AttentionTest, RunsOnOlderProcessors) {
