@@ -33,6 +33,11 @@ mlir::LogicalResult verifyStructure(mlir::ModuleOp module);
 mlir::LogicalResult verifyLayouts(mlir::ModuleOp module);
 /// Part of verifySharded and verifyPlaced: each op's types obey its sharding rule. `isLocal`: shapes are those of one rank.
 mlir::LogicalResult verifyRules(mlir::ModuleOp module, graph::MeshAttr mesh, bool isLocal);
+/// Part of verifyRules: a reshape on the shapes of one rank leaves each rank the elements that it has, or is one of the
+/// ways in which a value gets another layout without being moved.
+mlir::LogicalResult verifyLocalReshape(graph::ReshapeOp reshape, graph::MeshAttr mesh);
+/// The number that an op divides by, if it does that; `op` may be null.
+std::optional<double> findDivisor(mlir::Operation *op);
 /// Part of verifyStep: each ticket is given out and waited for once, and nothing disturbs a collective that still runs.
 mlir::LogicalResult verifyAsynchronous(mlir::ModuleOp module);
 /// Calls `check` for every value of a module, with the first failure's result.

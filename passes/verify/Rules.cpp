@@ -102,46 +102,14 @@ LogicalResult RuleVerifier::verifyResult(unsigned index) {
                            << (pending.empty() ? "nothing" : placement::describe(pending)) << " by its operands";
 }
 
-/// The number that an op divides by, if it does that.
-static std::optional<double> findDivisor(Operation *op) {
-  auto quotient = dyn_cast_if_present<graph::DivOp>(op);
-  auto divisor = quotient ? quotient.getRhs().getDefiningOp<graph::ConstantOp>() : graph::ConstantOp();
-  auto data = divisor ? dyn_cast<DenseElementsAttr>(divisor.getValue()) : DenseElementsAttr();
-  if (!data || !data.isSplat() || !isa<FloatType>(data.getElementType()))
-    return std::nullopt;
-  return data.getSplatValue<APFloat>().convertToDouble();
-}
-
-/// On one rank, a reshape is also how a value gets another layout without being moved: a whole one that was divided by
-/// the number of ranks is a sum over them, and what each rank has for itself are parts of a larger value.
-static LogicalResult verifyLocalReshape(graph::ReshapeOp reshape, graph::MeshAttr mesh) {
-  Layout from(reshape.getOperand().getType()), to(reshape.getType());
-  for (StringAttr axis : from.partial)
-    if (!llvm::is_contained(to.partial, axis) && !to.splits(axis))
-      return reshape.emitOpError() << "drops the sum over " << axis << " that its operand still needs";
-  Axes added = to.partial;
-  llvm::erase_if(added, [&](StringAttr axis) { return llvm::is_contained(from.partial, axis); });
-  if (!added.empty() && findDivisor(reshape.getOperand().getDefiningOp()) != double(getGroupSize(mesh, added)))
-    return reshape.emitOpError() << "makes a sum over " << placement::describe(added)
-                                 << " of a value that was not divided by the number of their ranks";
-  return success();
-}
-
-/// True for attention to one block of keys after the other, which go around the ranks of a group.
-static bool isRingStep(Operation *op) {
-  if (!isa<graph::AttentionOp, graph::AttentionGradOp>(op))
-    return false;
-  auto stop = [](graph::PermuteOp) { return WalkResult::interrupt(); };
-  return op->getParentOfType<func::FuncOp>().walk(stop).wasInterrupted();
-}
-
 LogicalResult RuleVerifier::verify() {
   if (auto reshape = dyn_cast<graph::ReshapeOp>(op); reshape && isLocal)
     return verifyLocalReshape(reshape, mesh);
-  // What a part of the vocabulary or of the keys gives is neither whole nor a sum: rules know of no such values. Nor do
-  // they know that division by a number is linear.
-  if (isLocal && (isa<graph::CrossEntropyPartOp>(op) || isRingStep(op) || findDivisor(op)))
-    return success();
+  // Division by a number is linear; the number's type says what the other operand's does.
+  if (isLocal && findDivisor(op)) {
+    rule.linear = {0, 1};
+    rule.jointlyLinear = true;
+  }
   if (failed(readFactors(op->getOperands(), rule.operands, "operand")) ||
       failed(readFactors(op->getResults(), rule.results, "result")) || failed(findPartial()))
     return failure();
