@@ -3,6 +3,7 @@
 #include "runtime/train/TextSampler.h"
 
 #include "runtime/data/RandomStreams.h"
+#include "runtime/init/Initializer.h"
 #include "runtime/init/Philox.h"
 #include "runtime/train/Interrupt.h"
 
@@ -34,9 +35,9 @@ namespace {
 /// The program `sample` and its ports.
 struct SampleProgram {
   int program = -1;
-  Tensor tokens, position, logits;
-  /// Of the context, in sequences and tokens; only the first sequence counts.
-  int64_t batchSize = 0, sequenceLength = 0;
+  /// This rank's part of the tokens [sequences, positions]; only the first sequence counts.
+  InputSlice tokens;
+  Tensor position, logits;
   /// The vocabulary with its padding.
   int64_t numLogits = 0;
 };
@@ -59,15 +60,10 @@ static Expected<SampleProgram> findSampleProgram(Executor &executor) {
   if (sample.program < 0)
     return Error::failure("the executable has no program 'sample', which generates text");
   const executable::Program &program = executor.getExecutable().programs(sample.program);
-  if (const executable::Port *port = findMatrix(program.inputs(), "tokens")) {
-    sample.batchSize = port->type().shape(0);
-    sample.sequenceLength = port->type().shape(1);
-  }
   if (const executable::Port *port = findMatrix(program.outputs(), "logits"))
     sample.numLogits = port->type().shape(1);
 
-  Expected<Tensor> tokens = executor.findInput(sample.program, "tokens", executable::I32,
-                                               {sample.batchSize, sample.sequenceLength});
+  Expected<InputSlice> tokens = executor.findInputSlice(sample.program, "tokens", 2);
   if (!tokens)
     return tokens.takeError();
   Expected<Tensor> position = executor.findInput(sample.program, "position", executable::I32, {1});
@@ -80,10 +76,41 @@ static Expected<SampleProgram> findSampleProgram(Executor &executor) {
   if (sample.numLogits < vocabulary)
     return Error::failure(
         fmt::format("program 'sample' has {} logits for a vocabulary of {}", sample.numLogits, vocabulary));
-  sample.tokens = *tokens;
+  sample.tokens = std::move(*tokens);
   sample.position = *position;
   sample.logits = *logits;
   return sample;
+}
+
+/// The token that is stored at index `index` of a sequence, of which several ranks may have parts.
+static int64_t getPosition(const SampleProgram &sample, int64_t index) {
+  int64_t ranks = sample.tokens.ranksPerDim[1];
+  return ranks > 1 ? getContextPosition(index, sample.tokens.globalShape[1], ranks) : index;
+}
+
+/// Writes this rank's part of the context, and where in it the last token is.
+static Error writeContext(Executor &executor, const SampleProgram &sample, std::span<const int32_t> context) {
+  const TensorRegion &own = sample.tokens.region;
+  std::vector<int32_t> tokens(static_cast<size_t>(own.getElements()));
+  if (own.begin[0] == 0)
+    for (int64_t i = 0; i < own.shape[1]; ++i)
+      if (auto position = static_cast<size_t>(getPosition(sample, own.begin[1] + i)); position < context.size())
+        tokens[static_cast<size_t>(i)] = context[position];
+  if (Error error = executor.write(sample.tokens.tensor, tokens.data()))
+    return error;
+  int32_t last = 0;
+  while (getPosition(sample, last) != static_cast<int64_t>(context.size()) - 1)
+    ++last;
+  return executor.write(sample.position, &last);
+}
+
+/// Whether a signal asks any rank to stop.
+static Expected<bool> isInterrupted(Communicator &communicator) {
+  double signal = InterruptHandler::getSignal();
+  if (communicator.getNumRanks() > 1)
+    if (Error error = communicator.allReduce({&signal, 1}, Reduction::Max))
+      return error;
+  return signal != 0;
 }
 
 Expected<SampledText> primus::runtime::sampleText(Executor &executor, const Samples &samples, int64_t numBytes,
@@ -93,24 +120,24 @@ Expected<SampledText> primus::runtime::sampleText(Executor &executor, const Samp
   if (!sample)
     return sample.takeError();
 
-  auto length = static_cast<size_t>(sample->sequenceLength);
+  auto length = static_cast<size_t>(sample->tokens.globalShape[1]);
   constexpr size_t promptBytes = 64;
   std::vector<int32_t> context(std::min(promptBytes, (length + 1) / 2));
   samples.getSource().read(samples.getBegin(), context);
   SampledText text;
   text.prompt.assign(context.begin(), context.end());
 
-  std::vector<int32_t> tokens(static_cast<size_t>(sample->batchSize) * length);
   std::vector<float> logits(static_cast<size_t>(sample->numLogits));
-  for (int64_t i = 0; i < numBytes && !InterruptHandler::getSignal(); ++i) {
+  for (int64_t i = 0; i < numBytes; ++i) {
+    Expected<bool> stops = isInterrupted(executor.getCommunicator());
+    if (!stops)
+      return stops.takeError();
+    if (*stops)
+      break;
     // A context that has outgrown the model goes on with its younger half.
     if (context.size() > length)
       context.erase(context.begin(), context.end() - static_cast<std::ptrdiff_t>((length + 1) / 2));
-    std::copy(context.begin(), context.end(), tokens.begin());
-    auto position = static_cast<int32_t>(context.size()) - 1;
-    if (Error error = executor.write(sample->tokens, tokens.data()))
-      return error;
-    if (Error error = executor.write(sample->position, &position))
+    if (Error error = writeContext(executor, *sample, context))
       return error;
     if (Error error = executor.run(sample->program))
       return error;

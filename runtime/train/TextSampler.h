@@ -16,7 +16,7 @@ struct SampledText {
 };
 
 /// Continues the beginning of `samples`, whose tokens are bytes, by `numBytes` bytes with the program `sample`. Equal
-/// seeds and weights give equal text.
+/// seeds and weights give equal text. All ranks run it together and get the same text.
 Expected<SampledText> sampleText(Executor &executor, const Samples &samples, int64_t numBytes, double temperature,
                                  uint64_t seed);
 

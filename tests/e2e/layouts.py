@@ -84,6 +84,13 @@ for seed in range(2):
     print(" -> ".join(order))
     compare(f"chain{seed}", "one")
 
+# All ranks together write the text that one rank does.
+texts = {}
+for layout in ("one", "fsdp", "context", "mixed"):
+    output = train(f"{layout}-text", compile(f"{layout}-text", layout, "train_iters=2", "sample_bytes=40"))
+    texts[layout] = output.split("--- prompt\n")[1]
+assert len(set(texts.values())) == 1, texts
+
 # Whatever its layout, a checkpoint holds the same tensors.
 inspections = [subprocess.run(["primus-checkpoint", "inspect", str(folder / name / "checkpoints"), "--json"], check=True, env=environment,
                               stdout=subprocess.PIPE, text=True).stdout for name in ("one", "mixed")]

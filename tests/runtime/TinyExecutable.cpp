@@ -281,6 +281,8 @@ executable::Executable test::makeRankedBigramExecutable(int ranks, const std::st
   int gradientKernel = builder.addKernel("test_gradient", {1}, {tokens, tokens, table, table, scalar, scalar});
   int faultKernel = builder.addKernel("test_fault", {1}, {index, scalar});
   int updateKernel = builder.addKernel("test_update", {1}, {table, scalar, scalar, scalar, table, scalar, scalar});
+  int sampleKernel = builder.addKernel(
+      "test_sample", {vocabulary}, {tokens, makeType(executable::I32, {1}), table, makeType(executable::F32, {1, vocabulary})});
   int64_t weights = builder.addVariable("table", {vocabulary, vocabulary}, "zeros");
   int64_t steps = builder.addVariable("steps", {}, "zeros");
   int64_t rank = builder.addVariable("axis_index.dp", {}, "axis_index");
@@ -333,6 +335,17 @@ executable::Executable test::makeRankedBigramExecutable(int ranks, const std::st
   operands.insert(operands.end(), {inArena(weights), inArena(gradient), inArena(lossSum), inArena(valid)});
   addLaunch(*forward.mutable_actions(), gradientKernel, operands);
   reduceScalars(forward, lossSum, valid);
+
+  // All ranks read the first rank's sequences.
+  executable::Program &sample = builder.addProgram("sample");
+  int64_t gathered = builder.allocate(ranks * batch * length * 4);
+  executable::Reference own = addTokens(sample, "tokens", false);
+  executable::Collective &gather = addCollective(*sample.mutable_actions(), "all_gather", {"dp"});
+  gather.set_data_type(executable::I32);
+  addPart(gather, {batch, length}, own, inArena(gathered));
+  operands = {inArena(gathered), inArena(builder.addInput(sample, "position", executable::I32, {1})), inArena(weights),
+              inArena(builder.addOutput(sample, "logits", executable::F32, {1, vocabulary}))};
+  addLaunch(*sample.mutable_actions(), sampleKernel, operands);
 
   fillTraining(*builder.result.mutable_training());
   // The gradient is a sum over tokens of the ranks.
