@@ -29,7 +29,7 @@ static int compile(int argc, const char *const *argv, PrimusCompileResult &resul
   CompileOptions options;
   if (std::optional<int> code = parseCommandLine(argc, argv, /*forTraining=*/true, options)) {
     result.done = *code == kDone;
-    result.message = "see above";
+    result.message.clear(); // it is printed already
     return *code;
   }
   bool explains = options.explain.has_value();
@@ -38,7 +38,7 @@ static int compile(int argc, const char *const *argv, PrimusCompileResult &resul
   options.report.clear(); // the run's report, with what was allocated, is primus-train's to write
   Compilation compilation(options);
   if (int code = compilation.run()) {
-    result.message = "the experiment was not compiled";
+    result.message.clear(); // what is wrong is printed already
     return code;
   }
   result.done = explains;

@@ -110,6 +110,11 @@ Error Communicator::finishWait(Collective &collective, Clock::time_point start, 
   return error;
 }
 
+std::string Communicator::nameRank(const std::string &message) const {
+  bool isNamed = message.starts_with("rank ") || message.starts_with("ranks ");
+  return isNamed ? message : fmt::format("rank {} failed: {}", getRank(), message);
+}
+
 Communicator::Clock::time_point Communicator::getDeadline() const {
   return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.timeoutSeconds));
 }

@@ -125,7 +125,9 @@ public:
 
   /// Tells the other ranks that this one cannot go on, so that they need not wait for the timeout. `message` is what went
   /// wrong. Takes a moment at most.
-  virtual void fail(const std::string &message) = 0;
+  void fail(const std::string &message) { doFail(nameRank(message)); }
+  /// `message` of this rank with its number, unless it names a rank already: all have the errors that they agree on.
+  std::string nameRank(const std::string &message) const;
   /// The error of a rank that failed or was lost, if that is known; waits for nothing.
   virtual Error getFailure() = 0;
 
@@ -145,6 +147,7 @@ public:
   Error agree(Error error);
 
 protected:
+  virtual void doFail(const std::string &message) = 0;
   virtual std::unique_ptr<Collective> doPrepare(CollectiveDescription description) = 0;
   virtual void doStart(Collective &collective) = 0;
   virtual Error doWait(Collective &collective, Clock::time_point deadline) = 0;

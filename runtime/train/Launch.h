@@ -22,6 +22,12 @@ int getLaunchedRanks();
 /// This process's number among those on its host; 0 if it was started alone.
 int getLaunchedLocalRank();
 
+/// Whether a launcher that is known has started this process, and told it of the others.
+bool isLaunched();
+
+/// Processes that srun has started together without telling them of each other; 0 if there are none.
+int getUnconnectedTasks();
+
 /// Says on the terminal, and in the log files if there are any, how the run ended.
 void reportError(const Error &error);
 

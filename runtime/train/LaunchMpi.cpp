@@ -36,6 +36,16 @@ int primus::runtime::getLaunchedLocalRank() {
   return 0;
 }
 
+bool primus::runtime::isLaunched() {
+  return std::ranges::any_of(std::initializer_list<const char *>{"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMI_RANK", "PMIX_RANK"},
+                             [](const char *variable) { return std::getenv(variable) != nullptr; });
+}
+
+int primus::runtime::getUnconnectedTasks() {
+  int tasks = isLaunched() ? 0 : getNumber("SLURM_STEP_NUM_TASKS");
+  return tasks > 1 ? tasks : 0;
+}
+
 /// Threads for this process, where others on this host take their share.
 static int chooseThreads(int asked) {
   if (asked > 0)
@@ -143,8 +153,8 @@ LaunchResult primus::runtime::launchMpi(Run &run, PrepareRun prepare) {
     launched.isReported = !communicator.barrier();
     return launched;
   }
-  if (rank > 0 && !launched.error.getMessage().starts_with("rank "))
-    launched.error = Error::failure(fmt::format("rank {}: {}", rank, launched.error.getMessage()));
+  if (rank > 0)
+    launched.error = Error::failure(communicator.nameRank(launched.error.getMessage()));
   // Neither MPI nor the ranks that are left can be waited for.
   launched.isStuck = true;
   (void)created->release();

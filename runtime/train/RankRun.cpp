@@ -104,13 +104,14 @@ public:
   Error prepare(int threads);
   /// Checks that all ranks run the same: the program, its data, and the options that decide what happens.
   Error checkAgreement();
+  /// Loads what the run starts from, and opens what it writes. Ranks fail together, if not all for the same reason.
+  Error open();
   /// The rest, together with the other ranks.
   Error train();
 
 private:
   bool isMainRank() const { return communicator.getRank() == 0; }
   void announce() const;
-  Error openFiles(CheckpointState &state);
   Error startProfile();
   Error report();
 
@@ -121,6 +122,7 @@ private:
   /// Labels that it holds are the executor's.
   std::optional<Profile> profile;
   std::unique_ptr<Executor> executor;
+  CheckpointState state;
   std::unique_ptr<CheckpointSaver> saver;
   std::optional<MetricsFile> metrics;
   std::optional<EventFile> events;
@@ -183,8 +185,9 @@ void RankRun::announce() const {
     spdlog::warn("PRIMUS_LINK delays what ranks send: {:g} s and {:g} bytes/s", link.latencySeconds, link.bytesPerSecond);
 }
 
-/// Loads what the run starts from, and opens what it writes.
-Error RankRun::openFiles(CheckpointState &state) {
+Error RankRun::open() {
+  announce();
+  state = makeInitialState(run.executable, data.training.getEnd() - data.training.getBegin());
   if (Error error = loadStart(*executor, run.options.resume, state))
     return error;
   if (!training.checkpoint().save().empty() && !training.frozen()) {
@@ -210,10 +213,6 @@ Error RankRun::openFiles(CheckpointState &state) {
 }
 
 Error RankRun::train() {
-  announce();
-  CheckpointState state = makeInitialState(run.executable, data.training.getEnd() - data.training.getBegin());
-  if (Error error = openFiles(state))
-    return error;
   Expected<std::unique_ptr<Trainer>> trainer =
       Trainer::create(*executor, data, metrics ? &*metrics : nullptr, std::move(state), saver.get());
   if (!trainer)
@@ -279,6 +278,8 @@ RankResult primus::runtime::runRank(const Run &run, const DataSet &data, Communi
     error = communicator.agree(rank.prepare(threads));
     if (!error)
       error = rank.checkAgreement();
+    if (!error)
+      error = communicator.agree(rank.open());
     if (error)
       return {error, /*isAgreed=*/!communicator.getFailure()};
     error = rank.train();

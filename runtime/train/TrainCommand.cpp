@@ -69,8 +69,16 @@ static LaunchResult runCommand(int argc, const char *const *argv) {
   bool isOpen = run.options.communicator.empty() || run.options.communicator == "rccl";
   bool isMpi = isOpen ? getLaunchedRanks() > 1 : run.options.communicator == "mpi";
   if (!isMpi && getLaunchedRanks() > 1)
-    return {Error::configuration(fmt::format("--communicator local: this process is one of {} that were started together",
+    return {Error::configuration(fmt::format("--communicator local: this process is one of {} that were started together; "
+                                             "leave the option away, or start one process, whose threads are the ranks",
                                              getLaunchedRanks()))};
+  if (int tasks = getUnconnectedTasks(); tasks > 0 && run.options.communicator != "local")
+    return {Error::configuration(fmt::format("srun has started {} processes that cannot reach each other; start them by srun "
+                                             "--mpi=pmix, or pass --communicator local if each is to train alone",
+                                             tasks))};
+  if (isMpi && !isLaunched())
+    return {Error::configuration("--communicator mpi: neither mpirun nor srun has started this process; start the ranks by "
+                                 "mpirun -n RANKS primus-train ..., or leave the option away: the ranks are threads then")};
   return isMpi ? launchMpi(run, prepareRun) : launchLocal(run, prepareRun);
 }
 

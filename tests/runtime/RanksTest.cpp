@@ -61,7 +61,7 @@ TEST_F(Ranks, ThreadsAndProcessesGiveEqualBits) {
   }
   // Rank 0 speaks for all.
   EXPECT_EQ(output.find("done: 20 steps"), output.rfind("done: 20 steps"));
-  EXPECT_TRUE(says("no sample of text")) << output;
+  EXPECT_TRUE(says("--- generated")) << output;
 }
 
 TEST_F(Ranks, TwoHostsGiveTheSameBitsAsOne) {
@@ -110,6 +110,32 @@ TEST_F(Ranks, WhatDoesNotFitIsRefused) {
   EXPECT_EQ(process.wait(), 2);
   EXPECT_NE(process.getOutput().find("the ranks do not run the same: the program's checksum"), std::string::npos)
       << process.getOutput();
+}
+
+/// What is wrong for all ranks is said once, with the exit code that one rank would have.
+TEST_F(Ranks, WhatCannotStartIsSaidOnce) {
+  useRanks(2);
+  auto isOne = [&](const std::string &message) {
+    size_t first = output.find(message);
+    return first != std::string::npos && first == output.rfind(message);
+  };
+  std::string nowhere = folder / "nowhere";
+  EXPECT_EQ(train({"--resume", nowhere}), 2) << output;
+  EXPECT_TRUE(isOne("error: --resume: there is no checkpoint in '" + nowhere + "'")) << output;
+  EXPECT_EQ(trainMpi(2, {"--resume", nowhere}), 2) << output;
+  EXPECT_TRUE(isOne("error: --resume: there is no checkpoint in '" + nowhere + "'")) << output;
+  EXPECT_EQ(train({"--communicator", "mpi"}), 2) << output;
+  EXPECT_TRUE(isOne("start the ranks by mpirun -n RANKS")) << output;
+  EXPECT_EQ(train({}, {"SLURM_STEP_NUM_TASKS=2"}), 2) << output;
+  EXPECT_TRUE(isOne("srun has started 2 processes that cannot reach each other; start them by srun --mpi=pmix")) << output;
+  EXPECT_EQ(trainMpi(2, {"--communicator", "local"}), 2) << output;
+  EXPECT_TRUE(says("leave the option away")) << output;
+
+  executable.mutable_training()->mutable_checkpoint()->set_save("/dev/null/checkpoints");
+  EXPECT_EQ(train(), 3) << output;
+  EXPECT_TRUE(isOne("error: rank 0: cannot create the folder of checkpoints '/dev/null/checkpoints'")) << output;
+  EXPECT_EQ(trainMpi(2), 3) << output;
+  EXPECT_TRUE(isOne("error: rank 0: cannot create the folder of checkpoints '/dev/null/checkpoints'")) << output;
 }
 
 TEST_F(Ranks, AFailureOfOneEndsAll) {

@@ -144,11 +144,11 @@ public:
   int getNumRanks() const override { return world->getNumRanks(); }
   int64_t getBufferBytes() const override { return 0; }
 
-  void fail(const std::string &message) override { world->fail(fmt::format("rank {} failed: {}", rank, message)); }
   Error getFailure() override { return world->getFailure(); }
   Expected<std::vector<std::string>> allGatherBytes(std::string_view bytes) override;
 
 protected:
+  void doFail(const std::string &message) override { world->fail(message); }
   std::unique_ptr<Collective> doPrepare(CollectiveDescription description) override;
   void doStart(Collective &collective) override;
   Error doWait(Collective &collective, Clock::time_point deadline) override;

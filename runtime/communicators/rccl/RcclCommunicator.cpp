@@ -62,12 +62,12 @@ public:
   int getRank() const override { return host.getRank(); }
   int getNumRanks() const override { return host.getNumRanks(); }
   int64_t getBufferBytes() const override { return scratchBytes; }
-  void fail(const std::string &message) override { host.fail(message); }
   Error getFailure() override { return host.getFailure(); }
   Expected<std::vector<std::string>> allGatherBytes(std::string_view bytes) override { return host.allGatherBytes(bytes); }
   Error checkProgress() override;
 
 protected:
+  void doFail(const std::string &message) override { host.fail(message); }
   std::unique_ptr<Collective> doPrepare(CollectiveDescription description) override;
   void doStart(Collective &collective) override;
   Error doWait(Collective &collective, Clock::time_point deadline) override;

@@ -114,6 +114,18 @@ TEST(LocalCommunicator, AFailureEndsAllWaitsAtOnce) {
   EXPECT_LT(seconds, 5);
 }
 
+/// What ranks have agreed on names a rank already.
+TEST(LocalCommunicator, RanksAreNamedOnce) {
+  for (std::string message : {"rank 0: the disk is full", "ranks 0, 1 did not come to barrier"}) {
+    std::vector<std::string> results = runRanks(2, {}, [&](Communicator &communicator) {
+      if (communicator.getRank() == 1)
+        communicator.fail(message);
+      return communicator.barrier().getMessage();
+    });
+    EXPECT_EQ(results[0], message);
+  }
+}
+
 TEST(LocalCommunicator, AModelledLinkDelaysButDoesNotBlock) {
   CommunicatorOptions options;
   options.link.latencySeconds = 0.1;

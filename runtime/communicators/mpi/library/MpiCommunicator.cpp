@@ -93,8 +93,8 @@ void MpiCommunicator::setFailure(const std::string &message, bool tellsOthers) {
   changed.notify_all();
 }
 
-void MpiCommunicator::fail(const std::string &message) {
-  setFailure(fmt::format("rank {} failed: {}", rank, message), /*tellsOthers=*/true);
+void MpiCommunicator::doFail(const std::string &message) {
+  setFailure(message, /*tellsOthers=*/true);
   std::unique_lock lock(mutex);
   changed.wait(lock, [&] { return !mustSendNotice; });
 }

@@ -31,11 +31,11 @@ public:
   int getNumRanks() const override { return numRanks; }
   int64_t getBufferBytes() const override { return bufferBytes; }
 
-  void fail(const std::string &message) override;
   Error getFailure() override;
   Expected<std::vector<std::string>> allGatherBytes(std::string_view bytes) override;
 
 protected:
+  void doFail(const std::string &message) override;
   std::unique_ptr<Collective> doPrepare(CollectiveDescription description) override;
   void doStart(Collective &collective) override;
   Error doWait(Collective &collective, Clock::time_point deadline) override;
