@@ -75,9 +75,8 @@ static std::vector<Kernel> compileFunction(const std::string &source, const std:
 /// The kernel whose main loop multiplies most.
 static std::optional<std::pair<Kernel, LoopBounds>> findMain(const std::vector<Kernel> &kernels, const std::string &chip) {
   std::optional<std::pair<Kernel, LoopBounds>> main;
-  int64_t ldsBytes = kernel::GpuArchitecture::find(chip)->ldsBytes;
   for (const Kernel &kernel : kernels)
-    if (std::optional<LoopBounds> bounds = readLoopBounds(kernel.assembly, kernel.name, kernel.resources, ldsBytes))
+    if (std::optional<LoopBounds> bounds = readLoopBounds(kernel.assembly, kernel.name, kernel.resources, chip))
       if (!main || bounds->cycles[LoopBounds::Matrix] > main->second.cycles[LoopBounds::Matrix])
         main = {kernel, *bounds};
   return main;

@@ -68,7 +68,7 @@ static void addInstruction(LoopBounds &bounds, StringRef text) {
 }
 
 std::optional<LoopBounds> bench::readLoopBounds(StringRef assembly, StringRef symbol,
-                                                const codegen::hip::KernelResources &resources, int64_t ldsBytes) {
+                                                const codegen::hip::KernelResources &resources, StringRef chip) {
   size_t start = assembly.find(("\n" + symbol + ":").str());
   if (start == StringRef::npos)
     return std::nullopt;
@@ -105,7 +105,7 @@ std::optional<LoopBounds> bench::readLoopBounds(StringRef assembly, StringRef sy
   }
   if (!best)
     return best;
-  best->occupancy = std::max<int64_t>(codegen::hip::getWavesPerSimd(resources, ldsBytes), 1);
+  best->occupancy = std::max<int64_t>(codegen::hip::getWavesPerSimd(resources, chip), 1);
   best->groupWaves = std::max<int64_t>(resources.workgroupSize / 64 / GpuArchitecture::simds, 1);
   best->cycles[LoopBounds::Issue] /= best->occupancy;
   return best;

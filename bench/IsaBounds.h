@@ -43,9 +43,9 @@ struct LoopBounds {
 /// What one instruction adds.
 LoopBounds getInstructionCost(llvm::StringRef name);
 
-/// Of the kernel `symbol` in an assembly file, which takes `resources` of a compute unit with `ldsBytes`; nothing if it has
+/// Of the kernel `symbol` in an assembly file, which takes `resources` of a compute unit of `chip`; nothing if it has
 /// no loop.
 std::optional<LoopBounds> readLoopBounds(llvm::StringRef assembly, llvm::StringRef symbol,
-                                         const codegen::hip::KernelResources &resources, int64_t ldsBytes);
+                                         const codegen::hip::KernelResources &resources, llvm::StringRef chip);
 
 } // namespace primus::bench

@@ -11,6 +11,7 @@
 
 #include "codegen/cpu/IndexRange.h"
 #include "codegen/hip/LaneLayout.h"
+#include "ir/kernel/GpuArchitecture.h"
 #include "ir/kernel/KernelDialect.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -132,7 +133,7 @@ private:
   /// The offset of so many bytes, aligned to 16.
   int64_t allocateLds(int64_t bytes);
   /// Of a workgroup.
-  int64_t getLdsLimit() const { return (chip == "gfx950" ? 160 : 64) << 10; }
+  int64_t getLdsLimit() const { return kernel::GpuArchitecture::find(chip)->ldsBytes; }
   void releaseLds(int64_t offset);
   /// The address `offset` + `bytes` (i32, optional).
   Value getLdsPointer(int64_t offset, Value bytes = {});
@@ -201,7 +202,7 @@ private:
 };
 
 /// Replaces every kernel of a module by an llvm.func, in the LLVM and ROCDL dialects, that a workgroup runs per program
-/// instance. The module's `primus.target` is the chip.
+/// instance. The module's `primus.target` is the chip; without it the first that is known.
 LogicalResult lowerKernels(mlir::ModuleOp module);
 
 } // namespace primus::codegen::hip

@@ -60,7 +60,7 @@ void KernelLowering::startLds() {
 LogicalResult KernelLowering::finishLds() {
   if (!lds)
     return success();
-  int64_t most = (chip == "gfx950" ? 160 : 64) << 10;
+  int64_t most = getLdsLimit();
   if (ldsSize > most)
     return kernel.emitOpError("needs ") << ldsSize << " bytes of LDS, but a workgroup of " << chip << " has at most "
                                         << most << "; choose smaller tiles";

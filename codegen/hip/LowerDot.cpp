@@ -3,8 +3,6 @@
 #include "codegen/hip/ResidentDot.h"
 #include "codegen/hip/StreamedDot.h"
 
-#include "ir/kernel/GpuArchitecture.h"
-
 using namespace mlir;
 using namespace primus;
 using namespace primus::codegen;

@@ -353,7 +353,15 @@ Value KernelLowering::isFirstCopy(int64_t copies) {
 
 LogicalResult hip::lowerKernels(ModuleOp module) {
   OpBuilder builder(module.getContext());
-  std::string chip = kernel::TargetTraits::get(module).name;
+  using kernel::GpuArchitecture;
+  std::string chip = GpuArchitecture::getAll().front().name.str();
+  if (module->hasAttr("primus.target"))
+    chip = kernel::TargetTraits::get(module).name;
+  if (!GpuArchitecture::find(chip)) {
+    InFlightDiagnostic error = module.emitError("primus.target is \"") << chip << "\"; the known GPUs are ";
+    llvm::interleaveComma(GpuArchitecture::getAll(), error, [&](const GpuArchitecture &gpu) { error << gpu.name; });
+    return error;
+  }
   for (auto kernel : llvm::make_early_inc_range(module.getOps<kernel::FuncOp>())) {
     if (failed(KernelLowering(kernel, chip, builder).lower()))
       return failure();

@@ -2,6 +2,8 @@
 
 #include "codegen/hip/Metadata.h"
 
+#include "ir/kernel/GpuArchitecture.h"
+
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/BinaryFormat/ELF.h"
 #include "llvm/BinaryFormat/MsgPackDocument.h"
@@ -11,6 +13,7 @@
 #include <algorithm>
 
 using namespace llvm;
+using namespace primus;
 using namespace primus::codegen;
 using namespace primus::codegen::hip;
 using ElfFile = object::ELFFile<object::ELF64LE>;
@@ -67,14 +70,14 @@ Expected<KernelResources> hip::readMetadata(StringRef codeObject) {
 }
 
 int64_t hip::getWavesPerSimd(const KernelResources &resources, StringRef chip) {
-  constexpr int64_t most = 8, registersPerLane = 512, simds = 4;
-  int64_t ldsBytes = chip == "gfx950" ? 160 << 10 : 64 << 10;
-  int64_t registers = alignTo(std::max<int64_t>(resources.vectorRegisters + resources.accumulatorRegisters, 1), 8);
-  int64_t waves = std::min(most, registersPerLane / registers);
+  using Gpu = kernel::GpuArchitecture;
+  int64_t registers =
+      alignTo(std::max<int64_t>(resources.vectorRegisters + resources.accumulatorRegisters, 1), Gpu::registerUnit);
+  int64_t waves = std::min(Gpu::wavesPerSimd, Gpu::registers / registers);
   int64_t wavesPerGroup = divideCeil(resources.workgroupSize, 64);
   // Workgroups that the compute unit holds; all waves of one are there at a time.
-  int64_t groups = waves * simds / wavesPerGroup;
+  int64_t groups = waves * Gpu::simds / wavesPerGroup;
   if (resources.ldsBytes > 0)
-    groups = std::min(groups, ldsBytes / resources.ldsBytes);
-  return std::min(waves, int64_t(divideCeil(groups * wavesPerGroup, simds)));
+    groups = std::min(groups, Gpu::find(chip)->ldsBytes / resources.ldsBytes);
+  return std::min(waves, int64_t(divideCeil(groups * wavesPerGroup, Gpu::simds)));
 }

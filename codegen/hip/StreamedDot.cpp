@@ -227,7 +227,7 @@ void KernelLowering::StreamedDot::multiply(const Fragments &fragments, int64_t b
   }
 }
 
-/// Instructions that may be anywhere between this one and the next of its kind.
+/// LLVM moves no instruction across this.
 static void endRegion(ImplicitLocOpBuilder &b) { ROCDL::SchedBarrier::create(b, /*mask=*/0); }
 
 void KernelLowering::StreamedDot::interleave(const Accesses &accesses, int64_t instructions) {

@@ -225,6 +225,12 @@ static DictionaryAttr describeHardware(Builder builder, const spec::Hardware &ha
     facts.set("clock", builder.getF64FloatAttr(hardware.clock()));
   if (hardware.memory_bandwidth() > 0)
     facts.set("memory_bandwidth", builder.getF64FloatAttr(hardware.memory_bandwidth()));
+  SmallVector<Attribute> tiles;
+  for (const spec::MatmulTile &tile : hardware.matmul_tiles())
+    tiles.push_back(builder.getDenseI64ArrayAttr({tile.m(), tile.n(), tile.k(), tile.bits(), tile.tile(0), tile.tile(1),
+                                                  tile.waves(0), tile.waves(1)}));
+  if (!tiles.empty())
+    facts.set("matmul_tiles", builder.getArrayAttr(tiles));
   return facts.getDictionary(builder.getContext());
 }
 

@@ -66,6 +66,42 @@ static void refuseUnknownKeys(const Map &map, const std::string &prefix, const s
   }
 }
 
+/// The preset's table of tiles: a list of {m, n, k, bits, tile: [rows, columns], waves: [along rows, along columns]}.
+static void fillTiles(Mapping &m, const Value *table, const std::string &file) {
+  if (!table)
+    return;
+  if (!table->asList())
+    return m.diagnostics.error(table->location(), "'matmul_tiles' must be a list",
+                               "write - {m: 4096, tile: [128, 128], waves: [2, 2]}");
+  unsigned number = 0;
+  for (const Value &entry : *table->asList()) {
+    if (!entry.isMap()) {
+      m.diagnostics.error(entry.location(), "an entry of 'matmul_tiles' must be a mapping",
+                          "write {m: 4096, tile: [128, 128], waves: [2, 2]}");
+      continue;
+    }
+    std::string field = fmt::format("hardware.matmul_tiles[{}].", number++);
+    KeyReader keys(*entry.asMap(), inFile(file), m.diagnostics);
+    for (const char *size : {"m", "n", "k", "bits"})
+      m.spec.set(field + size, keys.count(size, 0, 0));
+    for (const char *pair : {"tile", "waves"}) {
+      const Value *value = keys.value(pair);
+      const List *list = value ? value->asList() : nullptr;
+      std::vector<int64_t> numbers;
+      for (const Value &item : list ? *list : List())
+        if (const int64_t *count = item.asInt(); count && *count > 0 && *count <= 1024)
+          numbers.push_back(*count);
+      if (numbers.size() != 2 || list->size() != 2)
+        m.diagnostics.error(value ? value->location() : entry.location(),
+                            fmt::format("'{}' of an entry of 'matmul_tiles' must be two numbers from 1 to 1024", pair),
+                            "for example tile: [128, 128], waves: [2, 2]");
+      else
+        m.spec.set(field + pair, Setting<std::vector<int64_t>>{numbers, {"matmul_tiles", value->location()}});
+    }
+    refuseUnknownKeys(*entry.asMap(), "", keys.readKeys(), m.diagnostics);
+  }
+}
+
 /// All fields but the name come from the preset, and say so.
 static void fill(Mapping &m, const std::string &file, const Setting<std::string> &name) {
   std::optional<Value> preset = loadWithExtends(file, m.diagnostics);
@@ -85,6 +121,7 @@ static void fill(Mapping &m, const std::string &file, const Setting<std::string>
     m.spec.set("hardware.memory_bytes", derived(machineMemory(), "this machine's memory", target.origin));
   m.spec.set("hardware.links", keys.count("links", 0, 0));
   m.spec.set("hardware.compute_units", keys.count("compute_units", 0, 0));
+  fillTiles(m, keys.value("matmul_tiles"), file);
   for (const Figure &figure : figures)
     if (std::optional<Setting<double>> value = keys.tryReal(figure.key))
       m.spec.set(figure.field, value->with(value->value * figure.factor));

@@ -33,7 +33,7 @@ kernel.func @constant(%x: memref<2xf32>) grid [1] {
 
 // -----
 
-// expected-error @below {{needs 263168 bytes of LDS, but a workgroup of cpu has at most 65536; choose smaller tiles}}
+// expected-error @below {{needs 263168 bytes of LDS, but a workgroup of gfx942 has at most 65536; choose smaller tiles}}
 kernel.func @lds(%x: memref<256x256xf32>) grid [1] waves [4, 4] {
   %c0 = arith.constant 0 : index
   %t = kernel.load %x[%c0, %c0] dims [0, 1] : memref<256x256xf32> -> tensor<256x256xf32>
@@ -53,4 +53,10 @@ kernel.func @dot(%a: memref<32x16xbf16>, %b: memref<8x64xbf16>, %c: memref<32x32
   %d = kernel.dot %l, %r, %z {group = 2 : i64} : tensor<32x16xbf16>, tensor<8x64xbf16> -> tensor<32x32xf32>
   kernel.store %d, %c[%c0, %c0] dims [0, 1] : tensor<32x32xf32>, memref<32x32xf32>
   kernel.return
+}
+
+// -----
+
+// expected-error @below {{primus.target is "gfx90a"; the known GPUs are gfx942, gfx950}}
+module attributes {primus.target = "gfx90a"} {
 }
