@@ -112,6 +112,10 @@ IndexRange IndexRanges::compute(Value value) {
       .Case<arith::CeilDivSIOp, arith::CeilDivUIOp>([&](auto) { return divide(operand(0), operand(1), /*up=*/true); })
       .Case<arith::RemSIOp, arith::RemUIOp>([&](auto) { return remainder(operand(0), operand(1)); })
       .Case([&](arith::MinSIOp) { return minimum(operand(0), operand(1)); })
+      .Case([&](arith::MinUIOp) {
+        IndexRange a = operand(0), b = operand(1);
+        return a.min < 0 || b.min < 0 ? IndexRange::unknown() : minimum(a, b);
+      })
       .Case([&](arith::MaxSIOp) { return maximum(operand(0), operand(1)); })
       .Case([&](arith::SelectOp) { return unite(operand(1), operand(2)); })
       .Case<arith::IndexCastOp, arith::ExtSIOp>([&](auto) { return operand(0); })

@@ -120,10 +120,59 @@ static Value createRsqrt(ImplicitLocOpBuilder &b, Value x) {
   return arith::MulFOp::create(b, result, arith::SelectOp::create(b, isSmall, constant(root), constant(1)));
 }
 
+/// 2^x by v_exp_f32, whose subnormal results are zero.
+static Value createExp2(ImplicitLocOpBuilder &b, Value x) {
+  auto single = [&](Value number) -> Value {
+    return LLVM::CallIntrinsicOp::create(b, b.getF32Type(), b.getStringAttr("llvm.amdgcn.exp2.f32"), number)
+        .getResult(0);
+  };
+  auto type = dyn_cast<VectorType>(x.getType());
+  if (!type)
+    return single(x);
+  SmallVector<Value> elements;
+  for (int64_t number = 0; number < type.getNumElements(); ++number)
+    elements.push_back(single(vector::ExtractOp::create(b, x, number)));
+  return vector::FromElementsOp::create(b, type, elements);
+}
+
+/// f32 rounded to bf16 (to nearest, ties to even) where there is no instruction for it. NaN may become anything.
+static Value createTruncToBf16(ImplicitLocOpBuilder &b, Value x, VectorType result) {
+  auto words = VectorType::get(result.getNumElements(), b.getI32Type());
+  auto constant = [&](int32_t number) -> Value {
+    return arith::ConstantOp::create(b, DenseElementsAttr::get(words, number));
+  };
+  Value bits = arith::BitcastOp::create(b, words, x);
+  Value last = arith::AndIOp::create(b, arith::ShRUIOp::create(b, bits, constant(16)), constant(1));
+  bits = arith::AddIOp::create(b, arith::AddIOp::create(b, bits, last), constant(0x7fff));
+  // The upper halves of two words into one.
+  SmallVector<Value> pairs;
+  for (int64_t number = 0; number < words.getNumElements(); number += 2) {
+    Value low = vector::ExtractOp::create(b, bits, number), high = vector::ExtractOp::create(b, bits, number + 1);
+    Value selector = arith::ConstantIntOp::create(b, 0x07060302, 32);
+    pairs.push_back(LLVM::CallIntrinsicOp::create(b, b.getI32Type(), b.getStringAttr("llvm.amdgcn.perm"),
+                                                  ValueRange{high, low, selector}).getResult(0));
+  }
+  auto packed = VectorType::get(static_cast<int64_t>(pairs.size()), b.getI32Type());
+  return LLVM::BitcastOp::create(b, result, vector::FromElementsOp::create(b, packed, pairs));
+}
+
+static bool hasFlag(Operation &op, arith::FastMathFlags flag) {
+  auto interface = dyn_cast<arith::ArithFastMathInterface>(op);
+  arith::FastMathFlagsAttr flags = interface ? interface.getFastMathFlagsAttr() : arith::FastMathFlagsAttr();
+  return flags && arith::bitEnumContainsAll(flags.getValue(), flag);
+}
+
 FailureOr<Value> KernelLowering::lowerElement(Operation &op, ValueRange operands, Type result) {
   if (isa<math::RsqrtOp>(op) && getElementTypeOrSelf(result).isF32())
     return createRsqrt(b, operands[0]);
-  // exp and exp2 have exact expansions around v_exp_f32; with `afn` the latter is that alone.
+  if (isa<math::Exp2Op>(op) && getElementTypeOrSelf(result).isF32() && hasFlag(op, arith::FastMathFlags::afn))
+    return createExp2(b, operands[0]);
+  auto vector = dyn_cast<VectorType>(result);
+  if (isa<arith::TruncFOp>(op) && chip == "gfx942" && vector && vector.getElementType().isBF16() &&
+      vector.getNumElements() % 2 == 0 && getElementTypeOrSelf(operands[0].getType()).isF32() &&
+      hasFlag(op, arith::FastMathFlags::nnan))
+    return createTruncToBf16(b, operands[0], vector);
+  // exp and exp2 have exact expansions around v_exp_f32.
   if (isa<math::MathDialect>(op.getDialect()) && !isNativeMath(&op) && !isa<math::ExpOp, math::Exp2Op>(op)) {
     auto scale = [&](Value x, Value, Value integer) -> Value {
       return LLVM::LoadExpOp::create(b, x.getType(), x, integer);

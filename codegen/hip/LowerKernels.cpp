@@ -229,7 +229,12 @@ LogicalResult KernelLowering::lowerIf(scf::IfOp op) {
   for (Value result : op.getResults())
     llvm::append_range(types, getPartTypes(result));
   bool hasElse = !op.getElseRegion().empty();
-  auto conditional = scf::IfOp::create(b, types, getScalar(op.getCondition()), hasElse);
+  Value condition = getScalar(op.getCondition());
+  // Where there is nothing to do if the condition holds, it mostly does: masks at the edges of a matrix. LLVM moves what
+  // is rare out of the loop.
+  if (hasElse && isa<scf::YieldOp>(op.thenBlock()->front()))
+    condition = LLVM::ExpectOp::create(b, condition, arith::ConstantIntOp::create(b, 1, 1));
+  auto conditional = scf::IfOp::create(b, types, condition, hasElse);
   distribute(conditional.getResults(), op.getResults());
   auto lowerInto = [&](Block *from, Block *to) {
     to->clear();

@@ -10,6 +10,11 @@ using namespace primus;
 using namespace primus::codegen;
 using namespace primus::codegen::hip;
 
+/// The greater of two floats, where NaN may be ignored.
+static Value combineNumbers(ImplicitLocOpBuilder &b, Value x, Value y) {
+  return arith::MaxNumFOp::create(b, x, y, arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
+}
+
 Value KernelLowering::combine(kernel::ReduceKind kind, Value x, Value y) {
   bool isFloat = isa<FloatType>(getElementTypeOrSelf(x.getType()));
   if (kind == kernel::ReduceKind::Sum)
@@ -190,6 +195,8 @@ LogicalResult KernelLowering::lowerReduce(kernel::ReduceOp op) {
   Parts operand = neutralisePadding(op, source, Parts(getParts(op.getOperand())));
 
   // What a lane holds itself: parts that fall on each other, then the elements of a part that falls into one.
+  bool numbersOnly = op->hasAttr("nonan") && kind == kernel::ReduceKind::Max && isa<FloatType>(type.getElementType());
+  auto combineHeld = [&](Value x, Value y) { return numbersOnly ? combineNumbers(b, x, y) : combine(kind, x, y); };
   SmallVector<Value> results;
   for (int64_t part = 0; part < target.getParts(); ++part) {
     Value sum;
@@ -197,7 +204,7 @@ LogicalResult KernelLowering::lowerReduce(kernel::ReduceOp op) {
       TilePosition position = source.registers[number * source.partSize];
       position[coordinate] = 0;
       if (position == target.registers[part * target.partSize])
-        sum = sum ? combine(kind, sum, held) : held;
+        sum = sum ? combineHeld(sum, held) : held;
     }
     SmallVector<Value> elements;
     for (int64_t number = 0; number < source.partSize; ++number)
@@ -205,7 +212,7 @@ LogicalResult KernelLowering::lowerReduce(kernel::ReduceOp op) {
     while (elements.size() > static_cast<size_t>(target.partSize)) {
       size_t half = elements.size() / 2;
       for (size_t number = 0; number < half; ++number)
-        elements[number] = combine(kind, elements[number], elements[number + half]);
+        elements[number] = combineHeld(elements[number], elements[number + half]);
       elements.truncate(half);
     }
     llvm::append_range(results, elements);

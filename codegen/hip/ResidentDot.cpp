@@ -165,19 +165,25 @@ void KernelLowering::writeStaged(const StagedLoad &staged, ValueRange parts) {
 
 KernelLowering::LoadsAhead::LoadsAhead(KernelLowering &lowering, scf::ForOp loop)
     : lowering(lowering), loop(loop), firstOffset(lowering.ldsTop) {
-  int64_t room = lowering.getLdsLimit() - firstOffset, needed = 0;
+  auto getBytes = [](kernel::LoadOp load) {
+    auto type = cast<RankedTensorType>(load.getType());
+    return type.getNumElements() * type.getElementTypeBitWidth() / 8;
+  };
+  int64_t needed = 0;
   SmallVector<kernel::LoadOp> found;
   for (auto load : loop.getBody()->getOps<kernel::LoadOp>()) {
     if (!isStagedLoad(load) || !llvm::all_of(load.getIndices(), [&](Value index) { return isKnownAhead(index); }))
       continue;
     found.push_back(load);
-    auto type = cast<RankedTensorType>(load.getType());
-    needed += type.getNumElements() * type.getElementTypeBitWidth() / 8;
+    needed += getBytes(load);
   }
-  // What else the kernel exchanges through LDS is small.
-  constexpr int64_t reserve = 2048;
-  if (needed + reserve > room)
-    return;
+  // What else the kernel exchanges through LDS is small, but for tiles that are not loaded ahead, one at a time.
+  constexpr int64_t exchanged = 2048;
+  int64_t room = lowering.getLdsLimit() - firstOffset - exchanged, rest = 0;
+  for (; !found.empty() && needed + rest > room; found.pop_back()) {
+    needed -= getBytes(found.back());
+    rest = std::max(rest, getBytes(found.back()));
+  }
   for (kernel::LoadOp load : found)
     loads.push_back(lowering.startStaging(load));
 }

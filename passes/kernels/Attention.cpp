@@ -61,7 +61,7 @@ void ForwardKernel::build(TileBuilder &builder) const {
   int64_t rows = tiling.rows, columns = tiling.columns;
   Band band = problem.getBand(builder, /*transposed=*/false);
   Value batch = builder.programId(0), head = builder.programId(1);
-  Value row = builder.mulIndex(builder.programId(2), rows);
+  Value row = tiling.getFirstRow(builder, band, builder.programId(2), llvm::divideCeilSigned(problem.tokens, rows));
   Value group = builder.divIndex(head, problem.heads / problem.groups);
   SmallVector<Value> start = getStart(builder);
   auto loadQueries = [&] { return queries.loadRows(builder, batch, head, row, rows); };
@@ -70,13 +70,16 @@ void ForwardKernel::build(TileBuilder &builder) const {
     Value q = hoisted ? hoisted : loadQueries();
     Value k = keys.loadPanel(builder, batch, group, column, columns);
     Value products = builder.dot(q, k, builder.constant(getTileType({rows, columns}, f32), 0), tiling.group);
-    Value exponents = computeScores(builder, problem, tiling, band, products, row, column).exponents;
+    Scores scores = computeScores(builder, problem, tiling, band, products, row, column);
 
-    Value most = builder.max(state[0], builder.reduce(kernel::ReduceKind::Max, exponents, 1));
+    Value greatest = builder.reduce(kernel::ReduceKind::Max, scores.values, 1);
+    // A score that is no number shows in the sum.
+    greatest.getDefiningOp()->setAttr("nonan", builder.getUnitAttr());
+    Value most = builder.max(state[0], builder.mul(greatest, builder.constant(greatest.getType(), scores.factor)));
     Value shrink = computeExp2(builder, builder.sub(state[0], most));
-    Value weights = computeExp2(builder, builder.sub(exponents, builder.broadcast(most, {rows, columns})));
+    Value weights = computeExp2(builder, builder.sub(scores.getExponents(builder), builder.broadcast(most, {rows, columns})));
     Value sum = builder.add(builder.mul(state[1], shrink), builder.reduce(kernel::ReduceKind::Sum, weights, 1));
-    Value rounded = builder.convert(weights, tiling.element);
+    Value rounded = roundNumbers(builder, weights, tiling.element);
 
     SmallVector<Value> next{most, sum};
     for (auto [index, tile] : llvm::enumerate(tiling.headTiles)) {

@@ -111,11 +111,11 @@ GradKernel::Factors GradKernel::getFactors(TileBuilder &builder, const Scores &s
                                            Value delta) {
   SmallVector<int64_t> shape{tiling.rows, tiling.columns};
   Value base = builder.mul(lse, builder.constant(lse.getType(), log2e));
-  Value weights = computeExp2(builder, builder.sub(scores.exponents, builder.broadcast(base, shape)));
+  Value weights = computeExp2(builder, builder.sub(scores.getExponents(builder), builder.broadcast(base, shape)));
   Value slopes = builder.mul(weights, builder.sub(dweights, builder.broadcast(delta, shape)));
   if (scores.slope)
     slopes = builder.mul(slopes, scores.slope);
-  return {builder.convert(weights, tiling.element), builder.convert(slopes, tiling.element)};
+  return {roundNumbers(builder, weights, tiling.element), roundNumbers(builder, slopes, tiling.element)};
 }
 
 SmallVector<Value> GradKernel::getZeros(TileBuilder &builder) {
@@ -179,7 +179,8 @@ Launch QueryGradKernel::build(unsigned deltaIndex) {
 
   TileBuilder builder = copies.startKernel({p.batch, p.heads, llvm::divideCeilSigned(p.tokens, rows)}, tiling.waves);
   Band band = p.getBand(builder, /*transposed=*/false);
-  Value batch = builder.programId(0), head = builder.programId(1), row = builder.mulIndex(builder.programId(2), rows);
+  Value batch = builder.programId(0), head = builder.programId(1);
+  Value row = tiling.getFirstRow(builder, band, builder.programId(2), llvm::divideCeilSigned(p.tokens, rows));
   Value group = builder.divIndex(head, p.heads / p.groups);
   SmallVector<int64_t> statistics{p.batch, p.heads, p.tokens, 1};
   SmallVector<Value> position{batch, head, row, builder.index(0)};
@@ -217,7 +218,8 @@ Launch KeyGradKernel::build(unsigned deltaIndex) {
 
   TileBuilder builder = copies.startKernel({p.batch, p.groups, llvm::divideCeilSigned(p.keys, rows)}, tiling.waves);
   Band band = p.getBand(builder, /*transposed=*/true);
-  Value batch = builder.programId(0), group = builder.programId(1), row = builder.mulIndex(builder.programId(2), rows);
+  Value batch = builder.programId(0), group = builder.programId(1);
+  Value row = tiling.getFirstRow(builder, band, builder.programId(2), llvm::divideCeilSigned(p.keys, rows));
   SmallVector<int64_t> statistics{p.batch, p.heads, 1, p.tokens};
   Value lses = getInput(builder, op.getLse(), statistics);
   Value deltas = builder.temporary(deltaIndex, MemRefType::get(statistics, builder.getF32Type()));

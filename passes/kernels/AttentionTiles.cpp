@@ -102,8 +102,8 @@ static Value isWhole(TileBuilder &builder, const Band &band, Value row, Value co
   return whole.all;
 }
 
-/// `scores` with those outside of the band hidden.
-static Value hide(TileBuilder &builder, const Band &band, Value scores, Value row, Value column) {
+/// `scores` with `hidden` outside of the band.
+static Value hide(TileBuilder &builder, const Band &band, Value scores, double hidden, Value row, Value column) {
   SmallVector<int64_t> shape(getTileShape(scores));
   int64_t rows = shape[0], columns = shape[1];
   Value columnNumbers = builder.iota(column, 1, shape);
@@ -129,7 +129,14 @@ static Value hide(TileBuilder &builder, const Band &band, Value scores, Value ro
   if (last)
     require(builder.sub(builder.broadcast(last, shape), columnNumbers));
   Value visible = builder.compare(graph::Predicate::GE, inside, builder.constant(inside.getType(), 0));
-  return builder.select(visible, scores, builder.constant(scores.getType(), hiddenScore));
+  return builder.select(visible, scores, builder.constant(scores.getType(), hidden));
+}
+
+Value kernels::roundNumbers(TileBuilder &builder, Value tile, Type element) {
+  Value rounded = builder.convert(tile, element);
+  if (auto op = rounded.getDefiningOp<arith::TruncFOp>(); op && rounded != tile)
+    op.setFastmath(arith::FastMathFlags::nnan);
+  return rounded;
 }
 
 Value kernels::computeExp2(TileBuilder &builder, Value x) {
@@ -151,13 +158,18 @@ Scores kernels::computeScores(TileBuilder &builder, const AttentionProblem &prob
                               Value products, Value row, Value column) {
   Type type = products.getType();
   int64_t rows = getTileShape(products)[0], columns = getTileShape(products)[1];
-  Scores scores;
-  if (problem.softcap == 0) {
-    scores.exponents = builder.mul(products, builder.constant(type, problem.scale * log2e));
-  } else {
+  Scores scores{products, problem.scale * log2e, {}};
+  if (problem.softcap != 0) {
     Value capped = computeTanh(builder, tiling, builder.mul(products, builder.constant(type, problem.scale / problem.softcap)));
-    scores.exponents = builder.mul(capped, builder.constant(type, problem.softcap * log2e));
+    scores.values = capped;
+    scores.factor = problem.softcap * log2e;
     scores.slope = builder.sub(builder.constant(type, 1), builder.mul(capped, capped));
+  }
+  // A hidden score has to stay a number when it is divided by the factor.
+  constexpr double leastFactor = 1e-6;
+  if (scores.factor < leastFactor) {
+    scores.values = builder.mul(scores.values, builder.constant(type, scores.factor));
+    scores.factor = 1;
   }
 
   // Most blocks lie within the band.
@@ -167,11 +179,15 @@ Scores kernels::computeScores(TileBuilder &builder, const AttentionProblem &prob
   auto conditional = scf::IfOp::create(builder, TypeRange(type), whole, /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToStart(conditional.thenBlock());
-  scf::YieldOp::create(builder, scores.exponents);
+  scf::YieldOp::create(builder, scores.values);
   builder.setInsertionPointToStart(conditional.elseBlock());
-  scf::YieldOp::create(builder, hide(builder, band, scores.exponents, row, column));
-  scores.exponents = conditional.getResult(0);
+  scf::YieldOp::create(builder, hide(builder, band, scores.values, hiddenScore / scores.factor, row, column));
+  scores.values = conditional.getResult(0);
   return scores;
+}
+
+Value Scores::getExponents(TileBuilder &builder) const {
+  return factor == 1 ? values : builder.mul(values, builder.constant(values.getType(), factor));
 }
 
 /// First and last + 1 column that the rows may see by their numbers; the first is rounded down to a multiple of `columns`.
@@ -255,6 +271,12 @@ AttentionTiling AttentionTiling::get(const AttentionProblem &problem, Type eleme
   if (cut.tail)
     tiling.headTiles.push_back({cut.covered(), cut.tail});
   return tiling;
+}
+
+Value AttentionTiling::getFirstRow(TileBuilder &builder, const Band &band, Value block, int64_t blocks) const {
+  if (direct && band.high && !band.low)
+    block = builder.addIndex(builder.mulIndex(block, -1), builder.index(blocks - 1));
+  return builder.mulIndex(block, rows);
 }
 
 Value AttentionSource::load(TileBuilder &builder, Value batch, Value head, Value row, int64_t column, int64_t height,

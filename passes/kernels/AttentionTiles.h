@@ -57,12 +57,17 @@ struct AttentionTiling;
 
 /// A block of scores in registers.
 struct Scores {
-  /// Logarithms to base 2; what the mask hides is so small that its power is zero.
-  Value exponents;
+  /// Logarithms to base 2 are `factor` (which is positive) times these; what the mask hides is so small that its power is zero.
+  Value values;
+  double factor;
   /// Derivative of the soft cap, or null where there is none.
   Value slope;
+
+  Value getExponents(TileBuilder &builder) const;
 };
 
+/// Rounds what matters only as long as it is a number.
+Value roundNumbers(TileBuilder &builder, Value tile, Type element);
 /// 2^x, where results so small that they are no normal numbers may be zero.
 Value computeExp2(TileBuilder &builder, Value x);
 
@@ -105,6 +110,9 @@ struct AttentionTiling {
     /// Tiles, as wide as a head: left operands and sums of a block of rows; right operands of a block of scores.
     int64_t left, sums, right;
   };
+  /// The first row of an instance, of which `block` is the number among `blocks`. On a GPU those whose rows see most come first, so that
+  /// short ones fill the last round of workgroups.
+  Value getFirstRow(TileBuilder &builder, const Band &band, Value block, int64_t blocks) const;
   static AttentionTiling get(const AttentionProblem &problem, Type element, const kernel::TargetTraits &traits, const Work &work);
 
 private:

@@ -62,6 +62,8 @@ const Case kCases[] = {
     {1, 131, 4, 131, 2, 24, "{causal}", "bf16"},
     {2, 64, 2, 64, 2, 128, "{causal, window = 32 : i64, softcap = 30.0 : f64}", "bf16"},
     {1, 33, 2, 50, 1, 7, "", "bf16"},
+    {1, 70, 2, 70, 1, 40, "{causal}", "f16"},
+    {1, 300, 2, 300, 1, 128, "{causal}", "bf16"},
 };
 
 TEST(AttentionTest, EqualsItsDefinition) {
