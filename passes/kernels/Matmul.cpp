@@ -281,6 +281,9 @@ static MatmulSize getSize(graph::FusionOp fusion, const MatmulProblem &problem, 
     if (value != problem.left && value != problem.right && numElements(value) == numElements(problem.result))
       size.epilogueBytes += llvm::divideCeil(getElementTypeOrSelf(value.getType()).getIntOrFloatBitWidth(), 8);
   };
+  size.hasLongEpilogue = llvm::any_of(fusion.getBody().getOps(), [](Operation &op) {
+    return isElementwise(&op) && !isa<graph::AddOp, graph::SubOp, graph::MulOp, graph::MaximumOp, graph::ConvertOp>(op);
+  });
   llvm::for_each(outputs, addFull);
   llvm::for_each(fusion.getBody().getArguments(), addFull);
   return size;

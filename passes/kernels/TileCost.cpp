@@ -48,7 +48,7 @@ static std::optional<Occupancy> getOccupancy(const MatmulSize &size, const Matmu
   int64_t registers = llvm::alignTo(sums + vectors, GpuArchitecture::registerUnit);
   // Sums are in accumulation registers, of which there are half.
   int64_t half = GpuArchitecture::registers / 2;
-  if (sums > half || vectors > half)
+  if (sums > (size.hasLongEpilogue ? half / 2 : half) || vectors > half)
     return std::nullopt;
   int64_t wavesPerSimd = std::min(GpuArchitecture::registers / registers, GpuArchitecture::wavesPerSimd);
   occupancy.workgroups = std::min(gpu.ldsBytes / lds, wavesPerSimd * GpuArchitecture::simds / waves);

@@ -22,6 +22,8 @@ struct MatmulSize {
   mlir::Type element;
   /// Bytes that are written and, beside the operands, read per element of the result.
   int64_t epilogueBytes;
+  /// What follows the product takes many registers: functions that are computed in many steps.
+  bool hasLongEpilogue = false;
 };
 
 struct MatmulTile {

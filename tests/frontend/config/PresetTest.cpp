@@ -136,4 +136,29 @@ TEST(Presets, OwnHardware) {
             "'memory_gib'?");
 }
 
+/// A table of tiles in place of the cost model's choices.
+TEST(Presets, TilesOfProducts) {
+  Workspace workspace;
+  workspace.write("exp.yaml", experiment("      mock_data: true\n      hardware: tiled\n"));
+  ConfigRequest request;
+  request.experiment = "exp.yaml";
+  request.configPaths = {"more"};
+  auto setTable = [&](const std::string &entry) {
+    workspace.write("more/hardware/tiled.yaml", "target: gfx942\nmatmul_tiles:\n  - " + entry + "\n");
+  };
+  setTable("{m: 512, bits: 16, tile: [64, 128], waves: [1, 2]}");
+  Outcome outcome = run(request);
+  ASSERT_TRUE(outcome.result) << outcome.diagnostics.str();
+  EXPECT_EQ(printField(outcome.result->spec, "hardware.matmul_tiles[0].m"), "512");
+  EXPECT_EQ(printField(outcome.result->spec, "hardware.matmul_tiles[0].n"), "0");
+  EXPECT_EQ(outcome.result->spec.hardware().matmul_tiles(0).tile(1), 128);
+  EXPECT_EQ(outcome.result->spec.hardware().matmul_tiles(0).waves(1), 2);
+  setTable("{tile: [64], waves: [1, 1]}");
+  EXPECT_EQ(run(request).firstError(), "more/hardware/tiled.yaml:3:12: error: 'tile' of an entry of 'matmul_tiles' must be "
+                                       "two numbers from 1 to 1024; for example tile: [128, 128], waves: [2, 2]");
+  setTable("{tile: [64, 64], waves: [1, 1], kk: 3}");
+  EXPECT_EQ(run(request).firstError(),
+            "more/hardware/tiled.yaml:3:37: error: unknown key 'kk' in a hardware preset; did you mean 'k'?");
+}
+
 } // namespace

@@ -45,6 +45,26 @@ TEST_P(MatmulTiles, AgreeWithTheInterpreter) {
       options);
 }
 
+/// A long epilogue, with two results and an input of their size, on as many sums as the cost model allows it, needs no
+/// scratch memory.
+TEST(LargeTile, EpilogueFitsInRegisters) {
+  HarnessOptions options;
+  options.tolerance = 1e-2;
+  options.targets = {"gfx942", "gfx950"};
+  checkFunction(R"(module attributes {primus.hardware = {matmul_tiles = [array<i64: 0, 0, 0, 0, 128, 256, 2, 2>]}} {
+func.func @f(%x: tensor<1x256x64xbf16>, %w: tensor<256x64xbf16>, %b: tensor<256xbf16>, %r: tensor<1x256x256xbf16>)
+    -> (tensor<1x256x256xbf16>, tensor<1x256x256xbf16>) attributes {graph.layer = {}} {
+  %p = graph.matmul "bsh,fh->bsf" %x, %w : (tensor<1x256x64xbf16>, tensor<256x64xbf16>) -> tensor<1x256x256xbf16>
+  %c = graph.broadcast %b dims [2] : tensor<256xbf16> -> tensor<1x256x256xbf16>
+  %h = graph.add %p, %c : tensor<1x256x256xbf16>
+  %g = graph.activation gelu_tanh %h : tensor<1x256x256xbf16>
+  %o = graph.add %g, %r : tensor<1x256x256xbf16>
+  return %h, %o : tensor<1x256x256xbf16>, tensor<1x256x256xbf16>
+}
+})",
+                options);
+}
+
 INSTANTIATE_TEST_SUITE_P(
     , MatmulTiles,
     testing::Values(

@@ -61,6 +61,11 @@ TEST_P(TileCost, WhatDoesNotFitIsRefused) {
   EXPECT_FALSE(predictMatmul(size, {32, 32, {2, 1}}, traits));
   EXPECT_FALSE(predictMatmul(size, {96, 64, {1, 1}}, traits));
   EXPECT_TRUE(predictMatmul(size, {32, 32, {1, 1}}, traits));
+  // What follows the product needs registers too.
+  EXPECT_TRUE(predictMatmul(size, {256, 256, {2, 2}}, traits));
+  size.hasLongEpilogue = true;
+  EXPECT_FALSE(predictMatmul(size, {256, 256, {2, 2}}, traits));
+  EXPECT_TRUE(predictMatmul(size, {128, 256, {2, 2}}, traits));
 }
 
 TEST_P(TileCost, TheModulesHardwareCounts) {
