@@ -262,4 +262,49 @@ def RingAttention : Pass<"graph-ring-attention", "::mlir::ModuleOp"> {
   let dependentDialects = ["::primus::graph::GraphDialect"];
 }
 
+def SplitStages : Pass<"graph-split-stages", "::mlir::ModuleOp"> {
+  let summary = "make a program for each rank of a pipeline";
+  let description = [{
+    Last of phase `placed`, where the module has `graph.pipeline`: the first instance of each stage, and the schedule as a table (a row
+    per rank of the mesh axis `pp`; passes/schedules). A program with a `graph.schedule` of microbatches becomes one program per row, in which
+    the microbatches are unrolled: each cell is the calls of its stage for one microbatch, or a message. A backward function that the table
+    divides (I and W) is divided by the backward slice of the gradients that it sends. Loss and gradient norm are summed over the
+    stages; a parameter that several stages use has its gradient reduced, and its value updated, by the first of them.
+
+    Before:
+    ```mlir
+    module attributes {graph.mesh = #graph.mesh<"pp" = 2>, graph.placed, graph.pipeline = {stages = ["a", "b"], table = "0F0,0B0\n1F0,1B0\n"}} {
+      func.func private @a.forward(%x: tensor<2xf32> {graph.arg = "activation", graph.name = "x"}) -> tensor<2xf32> attributes {graph.layer = {layer = "a", part = "forward"}} {
+        %y = graph.exp %x : tensor<2xf32>
+        return %y : tensor<2xf32>
+      }
+      func.func private @b.forward(%y: tensor<2xf32> {graph.arg = "activation", graph.name = "y"}) -> tensor<f32> attributes {graph.layer = {layer = "b", part = "forward"}} {
+        %l = graph.reduce sum %y dims [0] : tensor<2xf32> -> tensor<f32>
+        return %l : tensor<f32>
+      }
+      func.func @train_step(%xs: tensor<1x2xf32>) -> tensor<f32> {
+        %loss = graph.schedule microbatches 1 (%x = %xs) : (tensor<1x2xf32>) -> tensor<f32> {
+          %y = graph.call @a.forward(%x) instance "a" : (tensor<2xf32>) -> tensor<2xf32>
+          %l = graph.call @b.forward(%y) instance "b" : (tensor<2xf32>) -> tensor<f32>
+          graph.yield %l : tensor<f32>
+        }
+        return %loss : tensor<f32>
+      }
+    }
+    ```
+    After, the program of the first rank:
+    ```mlir
+    func.func @train_step.0(%xs: tensor<1x2xf32>) -> tensor<f32> attributes {graph.stage = 0 : i64} {
+      %x = graph.microbatch 0 of %xs : tensor<1x2xf32> -> tensor<2xf32>
+      %y = graph.call @a.forward(%x) instance "a" : (tensor<2xf32>) -> tensor<2xf32>
+      graph.send %y to 1 : tensor<2xf32>
+      %zero = graph.constant dense<0.0> : tensor<f32>
+      %loss = graph.sum_stages %zero : tensor<f32>
+      return %loss : tensor<f32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::primus::graph::GraphDialect"];
+}
+
 #endif // PRIMUS_GRAPH_PASSES

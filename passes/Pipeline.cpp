@@ -42,6 +42,7 @@ static void buildSharded(PassList passes) { passes.add(createShard(), "every val
 static void buildPlaced(PassList passes) {
   passes.add(createPlace(), "every shape must be a rank's own");
   passes.add(createRingAttention());
+  passes.add(createSplitStages());
 }
 
 static void buildFused(PassList passes) {

@@ -64,6 +64,8 @@ inline constexpr llvm::StringLiteral kDimsAttr = "graph.dims";
 inline constexpr llvm::StringLiteral kPinsAttr = "graph.pins";
 /// On a module, a unit: shapes are those of one rank (phase `placed` and later).
 inline constexpr llvm::StringLiteral kPlacedAttr = "graph.placed";
+/// On a program: the place in the mesh axis `pp` whose ranks run it.
+inline constexpr llvm::StringLiteral kStageAttr = "graph.stage";
 
 class Localizer;
 

@@ -7,5 +7,6 @@ include "ir/graph/GraphPrimitives.td"
 include "ir/graph/GraphComposites.td"
 include "ir/graph/GraphStructure.td"
 include "ir/graph/GraphCollectives.td"
+include "ir/graph/GraphStages.td"
 
 #endif // PRIMUS_IR_GRAPH_OPS

@@ -177,6 +177,15 @@ LogicalResult ScheduleOp::verify() {
   return verifyYield(*this);
 }
 
+LogicalResult MicrobatchOp::verify() {
+  RankedTensorType type = getTensorType(getOperand());
+  if (type.getRank() < 1 || getIndex() >= static_cast<uint64_t>(type.getDimSize(0)))
+    return emitOpError("microbatch ") << getIndex() << " is not one of " << type;
+  if (getType() != ScheduleOp::getMicrobatchType(type))
+    return emitOpError("must give ") << ScheduleOp::getMicrobatchType(type) << ", but gives " << getType();
+  return success();
+}
+
 //===----------------------------------------------------------------------===//
 // Fusion
 //===----------------------------------------------------------------------===//

@@ -17,7 +17,7 @@ static MeshAttr getMesh(ModuleOp module) {
 }
 
 Interpreter::Interpreter(ModuleOp module, Mode mode)
-    : module(module), mode(mode), ranks(getMesh(module)), symbols(module) {}
+    : Interpreter(module, mode, getMesh(module)) {}
 
 void Interpreter::round(Tensor &tensor) const {
   if (mode == Mode::Faithful || isa<IntegerType>(tensor.elementType))
@@ -172,6 +172,7 @@ Interpreter::Results Interpreter::runOp(Operation *op, ArrayRef<RankValues> oper
       .Case([&](StoreOp store) { return runStore(store, operands); })
       .Case([&](CallOp call) { return this->call(call, call.getCallee(), operands); })
       .Case([&](ScheduleOp schedule) { return runSchedule(schedule, operands, frame); })
+      .Case([&](MicrobatchOp microbatch) { return runMicrobatch(microbatch, operands.front()); })
       .Case([&](FusionOp fusion) { return runFusion(fusion, operands); })
       .Case([&](CollectiveOpInterface collective) { return runCollective(collective, operands.front()); })
       .Default([&](Operation *other) { return runPrimitive(other, operands); });

@@ -38,6 +38,8 @@ public:
                                       llvm::MutableArrayRef<TensorRef> results)>;
 
   explicit Interpreter(mlir::ModuleOp module, Mode mode = Mode::Exact);
+  /// On the ranks of `mesh`, whatever the module's attribute says.
+  Interpreter(mlir::ModuleOp module, Mode mode, graph::MeshAttr mesh) : module(module), mode(mode), ranks(mesh), symbols(module) {}
 
   /// Gives a variable a value, of its (whole) shape and element type.
   mlir::LogicalResult setVariable(llvm::StringRef name, Tensor value);
@@ -57,6 +59,8 @@ public:
   mlir::FailureOr<llvm::SmallVector<Tensor>> run(llvm::StringRef function, llvm::ArrayRef<Tensor> inputs);
 
 private:
+  friend class StagedInterpreter;
+
   /// The values of one function's SSA values; schedules see those of the function around them.
   using Frame = llvm::DenseMap<mlir::Value, RankValues>;
   using Results = mlir::FailureOr<llvm::SmallVector<RankValues>>;
@@ -79,6 +83,7 @@ private:
   // Structure.cpp: one per op that is neither a primitive nor a composite.
   Results runLoad(graph::LoadOp load);
   Results runStore(graph::StoreOp store, llvm::ArrayRef<RankValues> operands);
+  Results runMicrobatch(graph::MicrobatchOp microbatch, const RankValues &operand);
   Results runSchedule(graph::ScheduleOp schedule, llvm::ArrayRef<RankValues> operands, Frame &frame);
   Results runFusion(graph::FusionOp fusion, llvm::ArrayRef<RankValues> operands);
 

@@ -93,6 +93,21 @@ Interpreter::Results Interpreter::runStore(StoreOp store, ArrayRef<RankValues> o
   return SmallVector<RankValues>{};
 }
 
+/// One slice of the leading dimension.
+static RankValues takeMicrobatch(const RankValues &whole, RankedTensorType type, int64_t index) {
+  RankValues parts;
+  for (const TensorRef &part : whole) {
+    Tensor slice(type);
+    std::copy_n(part->values.begin() + index * slice.size(), slice.size(), slice.values.begin());
+    parts.push_back(std::make_shared<Tensor>(std::move(slice)));
+  }
+  return parts;
+}
+
+Interpreter::Results Interpreter::runMicrobatch(MicrobatchOp microbatch, const RankValues &operand) {
+  return SmallVector<RankValues>{takeMicrobatch(operand, microbatch.getType(), microbatch.getIndex())};
+}
+
 Interpreter::Results Interpreter::runSchedule(ScheduleOp schedule, ArrayRef<RankValues> operands, Frame &frame) {
   Block &body = schedule.getBody().front();
   // Per result, per rank.
@@ -106,14 +121,8 @@ Interpreter::Results Interpreter::runSchedule(ScheduleOp schedule, ArrayRef<Rank
   const int64_t microbatches = schedule.getMicrobatches();
   for (int64_t microbatch = 0; microbatch < microbatches; ++microbatch) {
     SmallVector<RankValues> slices;
-    for (auto [argument, operand] : llvm::zip_equal(body.getArguments(), operands)) {
-      RankValues &parts = slices.emplace_back();
-      for (const TensorRef &part : operand) {
-        Tensor slice(cast<RankedTensorType>(argument.getType()));
-        std::copy_n(part->values.begin() + microbatch * slice.size(), slice.size(), slice.values.begin());
-        parts.push_back(std::make_shared<Tensor>(std::move(slice)));
-      }
-    }
+    for (auto [argument, operand] : llvm::zip_equal(body.getArguments(), operands))
+      slices.push_back(takeMicrobatch(operand, cast<RankedTensorType>(argument.getType()), microbatch));
     Results yielded = runBlock(body, slices, frame);
     if (failed(yielded))
       return failure();

@@ -2,15 +2,18 @@
 
 #include "passes/placement/LogicalDims.h"
 
+#include "passes/stages/StageMap.h"
+
 using namespace mlir;
 using namespace primus;
 using namespace primus::placement;
 
 LogicalResult LogicalDims::verify(ModuleOp module) const {
   static constexpr StringLiteral placed[] = {"dp", "fsdp", "ep", "cp", "tp"};
-  for (StringAttr axis : getAllAxes())
-    if (!llvm::is_contained(placed, axis.getValue()))
-      return module.emitError() << "mesh axis " << axis << " has " << *mesh.getSize(axis)
+  for (auto [axis, size] : llvm::zip_equal(mesh.getNames(), mesh.getSizes()))
+    if (size > 1 && !llvm::is_contained(placed, axis.getValue()) &&
+        !(axis.getValue() == "pp" && module->hasAttr(stages::kPipelineAttr)))
+      return module.emitError() << "mesh axis " << axis << " has " << size
                                 << " ranks, but nothing is split over it: set its size to 1, or use one of "
                                 << llvm::join(ArrayRef<StringLiteral>(placed), ", ");
   return success();
@@ -19,7 +22,7 @@ LogicalResult LogicalDims::verify(ModuleOp module) const {
 Axes LogicalDims::getAllAxes() const {
   Axes axes;
   for (auto [name, size] : llvm::zip_equal(mesh.getNames(), mesh.getSizes()))
-    if (size > 1)
+    if (size > 1 && name.getValue() != "pp")
       axes.push_back(name);
   return axes;
 }

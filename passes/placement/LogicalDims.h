@@ -35,7 +35,7 @@ public:
   Layout shareState(const Layout &layout, llvm::ArrayRef<int64_t> shape) const;
   /// The axes that share state: those of fsdp, ep and cp that have several ranks.
   Axes getStateAxes() const { return getAxes({"fsdp", "ep", "cp"}); }
-  /// All axes that have several ranks.
+  /// All axes that have several ranks, but for pp: tensors of a stage are its ranks' own.
   Axes getAllAxes() const;
 
 private:

@@ -20,7 +20,8 @@ LogicalResult primus::forEachValue(ModuleOp module, llvm::function_ref<LogicalRe
 }
 
 static bool isStructural(Operation *op) {
-  return isa<graph::LoadOp, graph::StoreOp, graph::CallOp, graph::ScheduleOp>(op);
+  return isa<graph::LoadOp, graph::StoreOp, graph::CallOp, graph::ScheduleOp, graph::MicrobatchOp, graph::SendOp,
+             graph::ReceiveOp, graph::SumStagesOp>(op);
 }
 
 static LogicalResult verifyProgram(func::FuncOp program) {
