@@ -2,6 +2,8 @@
 
 #include "frontend/models/ModelBuilder.h"
 
+#include "frontend/models/Stages.h"
+
 #include "frontend/models/Blocks.h"
 #include "passes/Plan.h"
 
@@ -334,6 +336,8 @@ FailureOr<OwningOpRef<ModuleOp>> ModelBuilder::build() {
   if (model.head().logit_softcap() != 0)
     return emitError(module.getLoc(), "a softcap on the final logits is not supported by the loss yet; remove it from the model");
   setAttributes();
+  if (spec.parallelism().pipeline() > 1 && failed(setPipeline(module, spec, Plan::get(module)->microbatches)))
+    return failure();
 
   {
     LayerFunction f(module, "embedding", "forward", computeType);
