@@ -5,11 +5,19 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "tests/passes/LayoutDifferentialTest.cpp"
+#include "tests/passes/LayoutDifferential.h"
 
 #include "ir/interpreter/Stages.h"
 #include "passes/schedules/Schedules.h"
 #include "passes/stages/StageMap.h"
+
+#include <cstdlib>
+#include <random>
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::interpreter;
+using namespace primus::testing;
 
 namespace {
 
