@@ -52,8 +52,9 @@ def Overlap : Pass<"step-overlap", "::mlir::ModuleOp"> {
     that others (the gradients of weights) are left to run beside it. In a program, what is gathered for one layer starts with the layer before.
     What is reduced can wait: gathers take the link first, and reductions fall behind while the backward pass sends more than it computes, to catch
     up in the forward pass of the next microbatch. Never are two layers gathered ahead, nor are the gradients of more than `trail` + 1 layers waiting. The
-    links are taken to be as slow as makes communication as long as computing. Collectives that can start together travel together, up to `bucket` bytes. A loop over microbatches is unrolled if it then has at most `unroll` actions, so that the end of one round overlaps with the
-    beginning of the next one. A collective behind which nothing else can run stays a blocking one. Remarks (`overlap`, `overlap-missed`) say what came of it.
+    links are taken to be as slow as makes communication as long as computing. Collectives that can start together travel together, up to `bucket` bytes. A loop over microbatches that holds collectives is unrolled if it then has at most `unroll` actions, so that the end of one round overlaps with the
+    beginning of the next one. If collectives stand around it (parameters gathered once for all microbatches, gradients reduced once), its first and its last
+    round are taken out to run beside these. A collective behind which nothing else can run stays a blocking one. Remarks (`overlap`, `overlap-missed`) say what came of it.
 
     The order follows from the program alone, which is the same on all ranks. Hence all ranks start their collectives in the same order, and none waits
     for one that another has not started and will not start.

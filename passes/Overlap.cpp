@@ -3,6 +3,7 @@
 #include "passes/Passes.h"
 #include "passes/Remarks.h"
 #include "passes/step/ListScheduler.h"
+#include "passes/step/Lowering.h"
 
 #include "mlir/IR/IRMapping.h"
 
@@ -16,6 +17,9 @@ namespace primus {
 #define GEN_PASS_DEF_OVERLAP
 #include "passes/Passes.h.inc"
 } // namespace primus
+
+/// What is sent around a loop is worth copies of its body from this on.
+static constexpr int64_t kLeastPeelBytes = 65536;
 
 namespace {
 
@@ -150,31 +154,65 @@ static void remarkCollectives(FunctionOpInterface function, Block &block) {
   }
 }
 
+/// Puts a copy of a loop's body for one round where the builder is.
+static void buildRound(OpBuilder builder, LoopOp loop, int64_t round) {
+  IRMapping mapping;
+  for (Operation &op : loop.getBody().front().without_terminator()) {
+    auto slice = dyn_cast<MicrobatchOp>(op);
+    if (!slice) {
+      builder.clone(op, mapping);
+      continue;
+    }
+    auto type = cast<MemRefType>(slice.getType());
+    mapping.map(slice.getResult(), getView(builder, slice.getLoc(), slice.getSource(), type, round * getByteSize(type)));
+  }
+}
+
 /// Puts copies of a loop's body in its place, one per round.
 static void unrollLoop(LoopOp loop) {
-  OpBuilder builder(loop);
-  for (int64_t round = 0, count = loop.getCount(); round < count; ++round) {
-    IRMapping mapping;
-    for (Operation &op : loop.getBody().front().without_terminator()) {
-      auto slice = dyn_cast<MicrobatchOp>(op);
-      if (!slice) {
-        builder.clone(op, mapping);
-        continue;
-      }
-      int64_t offset = round * getByteSize(cast<MemRefType>(slice.getType()));
-      mapping.map(slice.getResult(), ViewOp::create(builder, slice.getLoc(), slice.getType(), slice.getSource(), builder.getI64IntegerAttr(offset)));
-    }
-  }
+  for (int64_t round = 0, count = loop.getCount(); round < count; ++round)
+    buildRound(OpBuilder(loop), loop, round);
   loop.erase();
 }
 
-/// Collectives do not pass the end of a round: a loop over them is unrolled, if it does not become too long.
+/// Takes the first and the last of three rounds or more out of a loop.
+static void peelLoop(LoopOp loop) {
+  OpBuilder before(loop), behind(loop->getContext());
+  behind.setInsertionPointAfter(loop);
+  int64_t count = loop.getCount();
+  buildRound(before, loop, 0);
+  buildRound(behind, loop, count - 1);
+  for (auto slice : loop.getBody().front().getOps<MicrobatchOp>()) {
+    auto source = cast<MemRefType>(slice.getSource().getType()), type = cast<MemRefType>(slice.getType());
+    SmallVector<int64_t> shape(source.getShape());
+    shape.front() = count - 2;
+    slice.getSourceMutable().assign(
+        getView(before, slice.getLoc(), slice.getSource(), MemRefType::get(shape, source.getElementType()), getByteSize(type)));
+  }
+  loop.setCount(count - 2);
+}
+
+static int64_t sumBytesSent(Block &block) {
+  int64_t bytes = 0;
+  for (auto collective : block.getOps<CollectiveOp>())
+    bytes += collective.getBytesSent();
+  return bytes;
+}
+
+/// Collectives pass neither the end of a round nor that of the loop: one with collectives in it is unrolled, if it does not become too long. Where much
+/// is sent around the loop, the first and the last round are taken out, to run beside that.
 void Overlap::unrollLoops(ProgramOp program) {
-  for (auto loop : llvm::make_early_inc_range(program.getBody().front().getOps<LoopOp>())) {
+  Block &block = program.getBody().front();
+  int64_t around = sumBytesSent(block);
+  for (auto loop : llvm::make_early_inc_range(block.getOps<LoopOp>())) {
     Block &body = loop.getBody().front();
-    int64_t actions = llvm::range_size(body) * loop.getCount();
-    if (!body.getOps<CollectiveOp>().empty() && actions <= unroll)
+    int64_t inside = sumBytesSent(body), count = loop.getCount();
+    bool isShort = llvm::range_size(body) * count <= unroll;
+    bool isAround = unroll > 0 && around >= kLeastPeelBytes && around >= inside / 8;
+    if (isShort && (inside > 0 || (isAround && count <= 2)))
       unrollLoop(loop);
+    else if (isAround && count > 2)
+      peelLoop(loop);
   }
 }
 

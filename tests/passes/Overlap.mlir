@@ -1,6 +1,7 @@
 // RUN: primus-opt %s --step-overlap="bucket=100 unroll=0" | FileCheck %s
 // RUN: primus-opt %s --step-overlap=bucket=100 | FileCheck %s --check-prefix=UNROLLED
 // RUN: primus-opt %s --step-overlap="bucket=100 trail=0" | FileCheck %s --check-prefix=TRAIL
+// RUN: primus-opt %s --step-overlap=bucket=100 | FileCheck %s --check-prefix=PEELED
 // RUN: primus-opt %s --step-overlap --step-plan-memory --verify-phase=phase=step
 
 module attributes {graph.mesh = #graph.mesh<"fsdp" = 2, "tp" = 2>} {
@@ -140,6 +141,40 @@ module attributes {graph.mesh = #graph.mesh<"fsdp" = 2, "tp" = 2>} {
     step.collective all_gather over ["fsdp"] %half1 to %w1 dims [0] : memref<8xf32> to memref<16xf32>
     step.call @forward(%x, %w1, %z) instance "layers.1" : memref<16xf32>, memref<16xf32>, memref<16xf32>
     step.call @aliased(%x, %x, %z) instance "end" : memref<16xf32>, memref<16xf32>, memref<16xf32>
+    step.return
+  }
+
+  step.function @round(%x: memref<16xf32>, %w: memref<65536xf32>, %sum: memref<65536xf32>) scratch 0 {
+    step.copy %w, %sum : memref<65536xf32>
+    step.launch @add(%x, %x) : memref<16xf32>, memref<16xf32>
+    step.return
+  }
+
+  // The first and the last of many rounds can run beside what stands around the loop.
+  // CHECK-LABEL: step.program @around(
+  // CHECK:         step.loop 5 {
+  // PEELED-LABEL: step.program @around(
+  // PEELED-SAME:    %[[X:.*]]: memref<5x16xf32>
+  // PEELED:         step.view %[[X]] at 0 : memref<5x16xf32> -> memref<16xf32>
+  // PEELED:         step.call @round(
+  // PEELED:         %[[REST:.*]] = step.view %[[X]] at 64 : memref<5x16xf32> -> memref<3x16xf32>
+  // PEELED:         step.loop 3 {
+  // PEELED:           step.microbatch %[[REST]] : memref<3x16xf32> -> memref<16xf32>
+  // PEELED:         }
+  // PEELED:         step.view %[[X]] at 256 : memref<5x16xf32> -> memref<16xf32>
+  // PEELED:         step.call @round(
+  // PEELED:         step.collective reduce_scatter
+  step.program @around(%x: memref<5x16xf32> {step.name = "x"}, %w: memref<32768xf32> {step.name = "w"}, %g: memref<32768xf32> {step.name = "g", step.output}) arena 0 {
+    %whole = step.buffer offset -1 "whole" : memref<65536xf32>
+    %sum = step.buffer offset -1 "sum" : memref<65536xf32>
+    step.collective all_gather over ["fsdp"] %w to %whole dims [0] : memref<32768xf32> to memref<65536xf32>
+    step.fill %sum : memref<65536xf32>
+    step.loop 5 {
+      %m = step.microbatch %x : memref<5x16xf32> -> memref<16xf32>
+      step.call @round(%m, %whole, %sum) instance "layers.0" : memref<16xf32>, memref<65536xf32>, memref<65536xf32>
+      step.return
+    }
+    step.collective reduce_scatter sum over ["fsdp"] %sum to %g dims [0] : memref<65536xf32> to memref<32768xf32>
     step.return
   }
 }
