@@ -262,6 +262,24 @@ TEST_F(LayoutDifferential, SeesSeededDefects) {
   }
 }
 
+/// Where the means of data ranks count alike, their number divides the gradients.
+TEST_F(LayoutDifferential, SeesAMissingDivisionByTheDataRanks) {
+  Variant variant{"F32", Recompute::None, /*perMicrobatchMean=*/true, kMesh.getMicro()};
+  StepResult expected = run(kModels[0], {}, "train", variant);
+  OwningOpRef<ModuleOp> module = build(kModels[0], kMesh, variant);
+  ASSERT_TRUE(module && succeeded(runPhases(*module, *findPhase("model"), *findPhase("placed")))) << messages;
+  FailureOr<StepResult> good = runStep(*module, kMesh);
+  ASSERT_TRUE(succeeded(good)) << messages;
+  EXPECT_LT(compare(*good, expected).first, 1e-9);
+  Operation *terminator = module->lookupSymbol<func::FuncOp>("normalise").front().getTerminator();
+  OpBuilder builder(terminator);
+  Value inverse = terminator->getOperand(1);
+  terminator->setOperand(1, graph::ConstantOp::create(builder, inverse.getLoc(), cast<RankedTensorType>(inverse.getType()), 1.0));
+  ASSERT_TRUE(succeeded(verify(*module))) << messages;
+  FailureOr<StepResult> bad = runStep(*module, kMesh);
+  EXPECT_TRUE(failed(bad) || compare(*bad, expected).first > 1e-6);
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, LayoutDifferentialOfModel, ::testing::ValuesIn(kModels),
                          [](const auto &info) { return std::string(info.param.name); });
 
