@@ -123,7 +123,7 @@ Parts KernelLowering::convertLayout(ArrayRef<Value> parts, const LaneLayout &fro
     return getLdsPointer(region + plan.getOffset(position) * bytes, base);
   };
 
-  startLds();
+  startLds(region);
   auto write = [&] {
     Value base = getBase(from);
     int64_t run = getRun(from, plan, bytes);

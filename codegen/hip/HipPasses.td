@@ -6,11 +6,11 @@
 include "mlir/Pass/PassBase.td"
 
 def LowerKernelsToAmdgpu : Pass<"lower-kernels-to-amdgpu", "::mlir::ModuleOp"> {
-  let summary = "turn tile programs into functions that one wave runs per program instance";
+  let summary = "turn tile programs into functions that a workgroup runs per program instance";
   let description = [{
     Each `kernel.func` becomes an `llvm.func` with the calling convention of GPU kernels, on the dialects arith, math,
-    vector, scf, llvm and rocdl. A tile is spread over the 64 lanes as codegen/hip/LaneLayout.h says. The grid is
-    launched as one line of workgroups of one wave.
+    vector, scf, llvm and rocdl. A tile is spread over the lanes of a workgroup as codegen/hip/LaneLayout.h says. The
+    grid is launched as one line of workgroups, of as many waves as `waves` says.
 
     ```mlir
     kernel.func @copy(%x: memref<128xf32>, %y: memref<128xf32>) grid [1] {

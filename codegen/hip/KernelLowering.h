@@ -90,10 +90,14 @@ private:
   // LowerShape.cpp
   LogicalResult lowerReduce(kernel::ReduceOp op);
   LogicalResult lowerBroadcast(kernel::BroadcastOp op);
+  /// The layout in which all users of a row or column broadcast it, if there is one: it is loaded in that layout.
+  std::optional<LaneLayout> findBroadcastLayout(Value tile);
   LogicalResult lowerIota(kernel::IotaOp op);
   LogicalResult lowerTranspose(kernel::TransposeOp op);
   /// The value of the lane whose number differs in one bit, of any type of up to 64 bits.
   Value exchange(Value scalar, unsigned bit);
+  /// The values of the two lanes whose numbers differ in one bit, in an order that both may see differently.
+  std::pair<Value, Value> getPair(Value scalar, unsigned bit);
   Value combine(kernel::ReduceKind kind, Value a, Value b);
   /// Replaces elements beyond the tile's shape by the neutral element.
   Parts neutralisePadding(kernel::ReduceOp op, const LaneLayout &layout, Parts parts);
@@ -139,9 +143,11 @@ private:
   Value getLdsPointer(int64_t offset, Value bytes = {});
   /// Waits until all waves are here and what they wrote to LDS can be read. Every user of a region puts one between its
   /// writes and its reads, and, since others may still read what it overwrites, one before the first write
-  /// (startLds does, where that may be).
+  /// (startLds does, where that may be for a region at `offset` or behind it).
   void ldsBarrier();
-  void startLds();
+  void startLds(int64_t offset = 0);
+  /// Whether what is built now may run more than once, or not at all.
+  bool isInRegion();
   LogicalResult finishLds();
 
   // Building blocks
@@ -166,8 +172,13 @@ private:
   LaneLayout getLayout(mlir::Type type) {
     return LaneLayout::get(mlir::cast<mlir::RankedTensorType>(type), shape);
   }
-  /// What the bits `bits` of the thread's number add to a coordinate, times `scale`; null: nothing. Bits of the wave's
-  /// number give a value that is the same in all lanes.
+  /// The layout of a tile: that of its type, unless `layouts` has another.
+  LaneLayout getLayout(Value tile) {
+    auto found = layouts.find(tile);
+    return found != layouts.end() ? found->second : getLayout(tile.getType());
+  }
+  /// What the bits from `firstBit` to before `endBit` of the thread's number add to a coordinate; null: nothing. Those
+  /// of the wave's number give a value that is the same in all lanes.
   Value getThreadCoordinate(const LaneLayout &layout, unsigned coordinate, unsigned firstBit, unsigned endBit);
   Value getLaneCoordinate(const LaneLayout &layout, unsigned coordinate) {
     return getThreadCoordinate(layout, coordinate, 0, kWaveBits);
@@ -190,6 +201,7 @@ private:
   llvm::DenseMap<Value, Parts> values;
   /// Right operands of dots that lie in LDS.
   llvm::DenseMap<mlir::Operation *, const StagedLoad *> staged;
+  llvm::DenseMap<Value, LaneLayout> layouts;
   IndexRanges ranges;
   /// The pointers of arguments. Their resources are the arguments' parts.
   llvm::DenseMap<Value, Value> pointers;
@@ -197,8 +209,8 @@ private:
   /// instance, as i32.
   Value lane, wave, instance;
   mlir::LLVM::GlobalOp lds;
-  int64_t ldsTop = 0, ldsSize = 0;
-  bool ldsUsed = false;
+  /// The end of what is allocated, the most that was, and the end of what has been written.
+  int64_t ldsTop = 0, ldsSize = 0, ldsUsed = 0;
 };
 
 /// Replaces every kernel of a module by an llvm.func, in the LLVM and ROCDL dialects, that a workgroup runs per program

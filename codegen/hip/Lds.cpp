@@ -49,12 +49,13 @@ void KernelLowering::ldsBarrier() {
   fence(LLVM::AtomicOrdering::acquire);
 }
 
-void KernelLowering::startLds() {
-  // The first to use LDS waits for nobody, unless it is in a loop, whose earlier iterations did.
-  bool inLoop = !isa<LLVM::LLVMFuncOp>(b.getBlock()->getParentOp());
-  if (ldsUsed || inLoop)
+bool KernelLowering::isInRegion() { return !isa<LLVM::LLVMFuncOp>(b.getBlock()->getParentOp()); }
+
+void KernelLowering::startLds(int64_t offset) {
+  // The first to use a region waits for nobody, unless it is in a loop, whose earlier iterations did.
+  if (offset < ldsUsed || isInRegion())
     ldsBarrier();
-  ldsUsed = true;
+  ldsUsed = std::max(ldsUsed, ldsTop);
 }
 
 LogicalResult KernelLowering::finishLds() {

@@ -44,6 +44,10 @@ LogicalResult KernelLowering::lowerElementwise(Operation &op) {
   bool onIndices = llvm::any_of(op.getOperandTypes(), llvm::IsaPred<IndexType>) || op.getResult(0).getType().isIndex();
   if (onIndices)
     return lowerIndexArithmetic(op);
+  if (auto found = layouts.find(op.getOperand(0)); found != layouts.end()) {
+    LaneLayout layout = found->second;
+    layouts[op.getResult(0)] = layout;
+  }
   Parts parts;
   for (auto [number, type] : llvm::enumerate(getPartTypes(op.getResult(0)))) {
     SmallVector<Value> operands;
@@ -175,7 +179,8 @@ FailureOr<Value> KernelLowering::lowerElement(Operation &op, ValueRange operands
   // exp and exp2 have exact expansions around v_exp_f32.
   if (isa<math::MathDialect>(op.getDialect()) && !isNativeMath(&op) && !isa<math::ExpOp, math::Exp2Op>(op)) {
     auto scale = [&](Value x, Value, Value integer) -> Value {
-      return LLVM::LoadExpOp::create(b, x.getType(), x, integer);
+      return LLVM::CallIntrinsicOp::create(b, x.getType(), b.getStringAttr("llvm.ldexp"), ValueRange{x, integer})
+          .getResult(0);
     };
     if (Value expanded = expandMathFunction(b, &op, operands, scale))
       return expanded;

@@ -1,8 +1,8 @@
 //===- LowerKernels.cpp - Functions, control flow and building blocks -----===//
 
+#include "codegen/hip/HoistLoads.h"
 #include "codegen/hip/KernelLowering.h"
 #include "codegen/hip/ResidentDot.h"
-
 #include "ir/kernel/TargetTraits.h"
 
 #include "mlir/Dialect/LLVMIR/ROCDLDialect.h"
@@ -25,7 +25,7 @@ SmallVector<Type> KernelLowering::getPartTypes(Value value) {
   auto tile = dyn_cast<RankedTensorType>(type);
   if (!tile)
     return {type};
-  LaneLayout layout = getLayout(tile);
+  LaneLayout layout = getLayout(value);
   return SmallVector<Type>(layout.getParts(), VectorType::get(layout.partSize, tile.getElementType()));
 }
 
@@ -112,6 +112,9 @@ LogicalResult KernelLowering::lower() {
   auto pointer = LLVM::LLVMPointerType::get(b.getContext(), 1);
   SmallVector<Type> arguments(kernel.getArgumentTypes().size(), pointer);
   auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), arguments);
+  // Dots have an order of their own.
+  if (!shape.hasDots)
+    hoistLoads(kernel);
   b.setInsertionPoint(kernel);
   auto function = LLVM::LLVMFuncOp::create(b, kernel.getName(), type);
   startFunction(function);

@@ -322,7 +322,9 @@ LogicalResult KernelLowering::lowerLoad(kernel::LoadOp op) {
   }
   if (failed(checkTypes(op)))
     return failure();
-  define(op, load(access, getLayout(op.getType())));
+  if (std::optional<LaneLayout> layout = findBroadcastLayout(op))
+    layouts[op.getResult()] = *layout;
+  define(op, load(access, getLayout(op.getResult())));
   return success();
 }
 

@@ -55,7 +55,7 @@ static Value moveWords(ImplicitLocOpBuilder &b, Value scalar, function_ref<Value
 
 Value KernelLowering::exchange(Value scalar, unsigned bit) {
   // DPP moves within groups of 4 and 16 lanes at no cost; ds_swizzle reaches all of 32 lanes, ds_bpermute all of the
-  // wave. Gfx950 also exchanges halves of rows and of waves.
+  // wave.
   Type word = b.getI32Type();
   return moveWords(b, scalar, [&](Value bits) -> Value {
     auto moveByDpp = [&](int64_t control) {
@@ -80,12 +80,33 @@ Value KernelLowering::exchange(Value scalar, unsigned bit) {
   });
 }
 
+std::pair<Value, Value> KernelLowering::getPair(Value scalar, unsigned bit) {
+  // Gfx950 exchanges rows of 16 lanes, or halves of the wave, between two registers: of equal ones, one then has the
+  // lower and the other the upper of each pair.
+  bool swaps = chip == "gfx950" && scalar.getType().getIntOrFloatBitWidth() == 32 && bit >= 4;
+  if (!swaps)
+    return {scalar, exchange(scalar, bit)};
+  Value bits = arith::BitcastOp::create(b, b.getI32Type(), scalar);
+  auto pair = LLVM::LLVMStructType::getLiteral(b.getContext(), {b.getI32Type(), b.getI32Type()});
+  Value both;
+  if (bit == 4)
+    both = ROCDL::Permlane16SwapOp::create(b, pair, bits, bits, /*fi=*/false, /*boundControl=*/false);
+  else
+    both = ROCDL::Permlane32SwapOp::create(b, pair, bits, bits, /*fi=*/false, /*boundControl=*/false);
+  auto get = [&](int64_t number) -> Value {
+    return arith::BitcastOp::create(b, scalar.getType(), LLVM::ExtractValueOp::create(b, both, number));
+  };
+  return {get(0), get(1)};
+}
+
 Value KernelLowering::combineLanes(kernel::ReduceKind kind, Value scalar, int64_t bits) {
   if (bits == kWaveLanes - 1)
     return combineWave(kind, scalar);
   for (unsigned bit = 0; bit < kWaveBits; ++bit)
-    if (bits >> bit & 1)
-      scalar = combine(kind, scalar, exchange(scalar, bit));
+    if (bits >> bit & 1) {
+      auto [lower, upper] = getPair(scalar, bit);
+      scalar = combine(kind, lower, upper);
+    }
   return scalar;
 }
 
@@ -125,7 +146,7 @@ Parts KernelLowering::combineWaves(kernel::ReduceKind kind, ArrayRef<Value> scal
   auto getAddress = [&](Value base, int64_t number) {
     return getLdsPointer(region + number * lanes * bytes, base);
   };
-  startLds();
+  startLds(region);
   auto write = [&] {
     Value base = add(mul(wave, perWave), laneOffset);
     for (auto [number, scalar] : llvm::enumerate(scalars))
@@ -156,7 +177,9 @@ Parts KernelLowering::combineWaves(kernel::ReduceKind kind, ArrayRef<Value> scal
     }
     results.push_back(uniform ? makeUniform(sum) : sum);
   }
-  releaseLds(region);
+  // A few bytes that are used once are kept, so that the next reduction need not wait.
+  if (!uniform || isInRegion())
+    releaseLds(region);
   return results;
 }
 
@@ -240,6 +263,36 @@ LogicalResult KernelLowering::lowerReduce(kernel::ReduceOp op) {
 // Broadcasts, indices, transposes
 //===----------------------------------------------------------------------===//
 
+/// The layout in which a broadcast takes its operand, and the coordinates of the operand's dimensions of size one.
+static std::pair<LaneLayout, SmallVector<unsigned>> getOperandLayout(RankedTensorType operand, LaneLayout result) {
+  SmallVector<unsigned> collapsed;
+  for (auto [dim, size] : llvm::enumerate(operand.getShape()))
+    if (size == 1) {
+      collapsed.push_back(getCoordinate(operand.getRank(), dim));
+      result = result.project(collapsed.back());
+    }
+  return {result, collapsed};
+}
+
+std::optional<LaneLayout> KernelLowering::findBroadcastLayout(Value tile) {
+  auto type = dyn_cast<RankedTensorType>(tile.getType());
+  if (!type || type.getRank() != 2 || !llvm::is_contained(type.getShape(), 1))
+    return std::nullopt;
+  std::optional<LaneLayout> common;
+  for (Operation *user : tile.getUsers()) {
+    std::optional<LaneLayout> wanted;
+    // Arithmetic on the tile alone leaves it where it is.
+    if (auto broadcast = dyn_cast<kernel::BroadcastOp>(user))
+      wanted = getOperandLayout(type, getLayout(broadcast.getType())).first;
+    else if (OpTrait::hasElementwiseMappableTraits(user) && user->getNumOperands() == 1)
+      wanted = findBroadcastLayout(user->getResult(0));
+    if (!wanted || (common && *common != *wanted))
+      return std::nullopt;
+    common = wanted;
+  }
+  return common;
+}
+
 LogicalResult KernelLowering::lowerBroadcast(kernel::BroadcastOp op) {
   LaneLayout target = getLayout(op.getType());
   auto sourceType = dyn_cast<RankedTensorType>(op.getOperand().getType());
@@ -254,14 +307,8 @@ LogicalResult KernelLowering::lowerBroadcast(kernel::BroadcastOp op) {
     return success();
   }
 
-  LaneLayout projected = target;
-  SmallVector<unsigned> collapsed;
-  for (auto [dim, size] : llvm::enumerate(sourceType.getShape()))
-    if (size == 1) {
-      collapsed.push_back(getCoordinate(sourceType.getRank(), dim));
-      projected = projected.project(collapsed.back());
-    }
-  Parts source = convertLayout(getParts(op.getOperand()), getLayout(sourceType), projected);
+  auto [projected, collapsed] = getOperandLayout(sourceType, target);
+  Parts source = convertLayout(getParts(op.getOperand()), getLayout(op.getOperand()), projected);
   Parts parts;
   for (int64_t part = 0; part < target.getParts(); ++part) {
     TilePosition position = target.registers[part * target.partSize];

@@ -40,6 +40,8 @@ struct TargetTraits {
   GpuChip chip = {};
   llvm::SmallVector<TileOverride> tiles;
 
+  bool isGpu() const { return name != "cpu"; }
+
   /// From LLVM feature names without signs, e.g. {"avx512f", "avx512bf16"}.
   static TargetTraits forCpu(llvm::ArrayRef<std::string> features);
   static TargetTraits get(mlir::ModuleOp module);

@@ -88,12 +88,17 @@ FailureOr<LoweredFusion> ColumnsFamily::lower(graph::FusionOp fusion, OpBuilder 
     return fusion.emitOpError("cannot be computed by columns: ") << reason;
   SmallVector<graph::ReduceOp> reductions = getReductions(ops);
 
-  // Enough blocks for some dozens of threads, none so short that the second kernel counts.
-  constexpr int64_t leastRows = 64, mostBlocks = 32;
+  // Enough blocks for some dozens of threads, or some thousand waves of a GPU, none so short that the second kernel counts.
+  constexpr int64_t threads = 32, waves = 2048;
+  Cut cut = traits.isGpu() ? Cut::exact(space->columns, 4 * traits.lanes)
+                           : Cut::of(space->columns, RowTiling::of(space->columns, ops.size(), traits).width, traits.lanes);
+  int64_t width = cut.chunks ? cut.width : cut.tail;
+  int64_t leastRows = traits.isGpu() ? 32 : 64;
+  int64_t mostBlocks = traits.isGpu() ? llvm::divideCeil(waves, llvm::divideCeil(space->columns, width)) : threads;
   int64_t rowsPerBlock = std::max<int64_t>(leastRows, llvm::divideCeil(space->rows, mostBlocks));
   int64_t blocks = llvm::divideCeil(space->rows, rowsPerBlock);
-  Cut cut = Cut::of(space->columns, chooseWidth(ops.size(), traits.lanes), traits.lanes);
-  int64_t width = cut.chunks ? cut.width : cut.tail;
+  // On a GPU, loads of several rows are on their way together.
+  int64_t unroll = !traits.isGpu() ? 1 : ops.size() <= 12 ? 8 : 4;
   int64_t columnBlocks = llvm::divideCeil(space->columns, width);
   bool inbounds = space->columns % width == 0;
 
@@ -131,12 +136,13 @@ FailureOr<LoweredFusion> ColumnsFamily::lower(graph::FusionOp fusion, OpBuilder 
   SmallVector<Value> initial;
   for (auto [reduce, element] : llvm::zip_equal(reductions, elements))
     initial.push_back(sum.neutral(getKind(reduce), getTileType({width}, element)));
-  RowEvaluator evaluator(sum);
-  SmallVector<Value> sums = sum.loop(begin, end, 1, initial, [&](Value row, ValueRange carried) {
+  // What one loop computes is not known in the other.
+  RowEvaluator evaluator(sum), restEvaluator(sum);
+  SmallVector<Value> sums = sum.unrolledLoop(begin, end, unroll, initial, [&](Value row, ValueRange carried, bool isRest) {
     SmallVector<Value> next;
     for (auto [reduce, accumulator] : llvm::zip_equal(reductions, carried)) {
       graph::ReduceOp op = reduce;
-      Value tile = evaluator.evaluate(op.getOperand(), {row, column, width, true, false, inbounds});
+      Value tile = (isRest ? restEvaluator : evaluator).evaluate(op.getOperand(), {row, column, width, true, false, inbounds});
       next.push_back(sum.combine(getKind(op), accumulator, sum.convert(tile, getElementTypeOrSelf(accumulator.getType()))));
     }
     return next;
@@ -155,7 +161,7 @@ FailureOr<LoweredFusion> ColumnsFamily::lower(graph::FusionOp fusion, OpBuilder 
     for (auto [reduce, element] : llvm::zip_equal(reductions, elements))
       initial.push_back(combine.neutral(getKind(reduce), getTileType({width}, element)));
     SmallVector<Value> totals =
-        combine.loop(combine.index(0), combine.index(blocks), 1, initial, [&](Value block, ValueRange carried) {
+        combine.unrolledLoop(combine.index(0), combine.index(blocks), traits.isGpu() ? 16 : 1, initial, [&](Value block, ValueRange carried, bool) {
           SmallVector<Value> next;
           for (auto [index, accumulator] : llvm::enumerate(carried)) {
             Value partial = combine.load(combine.temporary(index, lowered.temporaries[index]), {block, column}, {1}, {width}, inbounds);
@@ -168,7 +174,7 @@ FailureOr<LoweredFusion> ColumnsFamily::lower(graph::FusionOp fusion, OpBuilder 
   }
 
   for (unsigned input : readWithSums)
-    if (!evaluator.getUse(input).isRead)
+    if (!evaluator.getUse(input).isRead && !restEvaluator.getUse(input).isRead)
       for (unsigned output = 0; output < outputs.size(); ++output)
         addInplace(lowered, fusion, output, input);
   return lowered;

@@ -30,13 +30,15 @@ public:
 } // namespace
 
 /// Calls `body` with the first column and width of tiles that cover `columns` columns and no more.
-static void forEachPiece(TileBuilder &builder, int64_t columns, int64_t lanes, function_ref<void(Value, int64_t)> body) {
-  int64_t width = 4 * lanes, covered = columns / width * width;
+static void forEachPiece(TileBuilder &builder, int64_t columns, const kernel::TargetTraits &traits, function_ref<void(Value, int64_t)> body) {
+  int64_t width = (traits.isGpu() ? 16 : 4) * traits.lanes, covered = columns / width * width;
   if (covered > 0)
     builder.loop(builder.index(0), builder.index(covered), width, {}, [&](Value column, ValueRange) {
       body(column, width);
       return SmallVector<Value>();
     });
+  if (traits.isGpu() && covered < columns)
+    return body(builder.index(covered), columns - covered);
   for (int64_t piece = width / 2; piece > 0; piece /= 2)
     if ((columns - covered) & piece) {
       body(builder.index(covered), piece);
@@ -53,8 +55,15 @@ static int64_t chooseBlock(int64_t columns) {
   return columns;
 }
 
+/// Rows that an instance copies: on a GPU several, where they are short.
+static int64_t chooseRows(int64_t rows, int64_t columns, const kernel::TargetTraits &traits) {
+  constexpr int64_t elements = 4096;
+  return traits.isGpu() ? std::min<int64_t>(llvm::PowerOf2Ceil(rows), std::max<int64_t>(1, elements / llvm::PowerOf2Ceil(columns))) : 1;
+}
+
 /// One launch per input: each is a box of columns of [outer, dimension * inner].
-static LoweredFusion lowerConcat(graph::FusionOp fusion, graph::ConcatOp op, OpBuilder &moduleBuilder, StringRef name, int64_t lanes) {
+static LoweredFusion lowerConcat(graph::FusionOp fusion, graph::ConcatOp op, OpBuilder &moduleBuilder, StringRef name,
+                                 const kernel::TargetTraits &traits) {
   ArrayRef<int64_t> shape = op.getType().getShape();
   int64_t dim = op.getDim(), outer = 1, inner = 1;
   for (int64_t size : shape.take_front(dim))
@@ -66,12 +75,20 @@ static LoweredFusion lowerConcat(graph::FusionOp fusion, graph::ConcatOp op, OpB
   for (Value operand : op.getInputs()) {
     unsigned input = cast<BlockArgument>(operand).getArgNumber();
     int64_t columns = cast<RankedTensorType>(operand.getType()).getDimSize(dim) * inner, block = chooseBlock(columns);
-    TileBuilder builder(moduleBuilder, fusion, kernelName(name, lowered.launches.size()), {outer, columns / block});
-    Value row = builder.programId(0), first = builder.mulIndex(builder.programId(1), block);
+    int64_t rows = chooseRows(outer, block, traits);
+    TileBuilder builder(moduleBuilder, fusion, kernelName(name, lowered.launches.size()), {llvm::divideCeilSigned(outer, rows), columns / block});
+    // Along the dimension in which a tile is long.
+    if (traits.isGpu())
+      builder.setWaves(rows > 1 ? 4 : 1, rows > 1 ? 1 : 4);
+    Value row = builder.mulIndex(builder.programId(0), rows), first = builder.mulIndex(builder.programId(1), block);
     Value source = builder.input(input, {outer, columns}), target = builder.output(0, {outer, total});
-    forEachPiece(builder, block, lanes, [&](Value column, int64_t width) {
+    forEachPiece(builder, block, traits, [&](Value column, int64_t width) {
       Value from = builder.addIndex(first, column), to = builder.addIndex(from, builder.index(offset));
-      builder.store(builder.load(source, {row, from}, {1}, {width}, true), target, {row, to}, {1}, true);
+      SmallVector<int64_t> dims{0, 1}, tile{rows, width};
+      if (rows == 1)
+        dims = {1}, tile = {width};
+      bool inbounds = outer % rows == 0;
+      builder.store(builder.load(source, {row, from}, dims, tile, inbounds), target, {row, to}, dims, inbounds);
     });
     lowered.launches.push_back(builder.finish());
     offset += columns;
@@ -80,7 +97,8 @@ static LoweredFusion lowerConcat(graph::FusionOp fusion, graph::ConcatOp op, OpB
 }
 
 /// An instance writes one row of the result: zeros, the operand's row or zeros in its place, zeros.
-static LoweredFusion lowerPad(graph::FusionOp fusion, graph::PadOp op, OpBuilder &moduleBuilder, StringRef name, int64_t lanes) {
+static LoweredFusion lowerPad(graph::FusionOp fusion, graph::PadOp op, OpBuilder &moduleBuilder, StringRef name,
+                              const kernel::TargetTraits &traits) {
   ArrayRef<int64_t> from = cast<RankedTensorType>(op.getOperand().getType()).getShape(), to = op.getType().getShape();
   ArrayRef<int64_t> low = op.getLow();
   int64_t columns = to.back(), sourceColumns = from.back(), before = low.back();
@@ -108,13 +126,13 @@ static LoweredFusion lowerPad(graph::FusionOp fusion, graph::PadOp op, OpBuilder
   }
 
   auto zeros = [&](int64_t first, int64_t count) {
-    forEachPiece(builder, count, lanes, [&](Value column, int64_t width) {
+    forEachPiece(builder, count, traits, [&](Value column, int64_t width) {
       Value zero = builder.constant(getTileType({width}, op.getType().getElementType()), 0);
       builder.store(zero, target, {row, builder.addIndex(column, builder.index(first))}, {1}, true);
     });
   };
   zeros(0, before);
-  forEachPiece(builder, sourceColumns, lanes, [&](Value column, int64_t width) {
+  forEachPiece(builder, sourceColumns, traits, [&](Value column, int64_t width) {
     Value tile = builder.load(source, {sourceRow, column}, {1}, {width}, true);
     if (exists)
       tile = builder.select(exists, tile, builder.constant(tile.getType(), 0));
@@ -132,9 +150,9 @@ FailureOr<LoweredFusion> CopyFamily::lower(graph::FusionOp fusion, OpBuilder &bu
   if (!llvm::all_of(op.getOperands(), llvm::IsaPred<BlockArgument>))
     return fusion.emitOpError("of family 'copy' must hold one op on inputs");
   if (auto concat = dyn_cast<graph::ConcatOp>(op))
-    return lowerConcat(fusion, concat, builder, name, traits.lanes);
+    return lowerConcat(fusion, concat, builder, name, traits);
   if (auto pad = dyn_cast<graph::PadOp>(op); pad && pad.getType().getRank() > 0)
-    return lowerPad(fusion, pad, builder, name, traits.lanes);
+    return lowerPad(fusion, pad, builder, name, traits);
   return fusion.emitOpError("of family 'copy' must hold a graph.concat or graph.pad, but holds '") << op.getName() << "'";
 }
 

@@ -1,6 +1,7 @@
 //===- Rope.cpp - Rotary position embedding -------------------------------===//
 //
-// The family "rope": one graph.rope. An instance rotates all heads of one token, so that its row of the tables is loaded once.
+// The family "rope": one graph.rope. An instance rotates all heads of one token, so that its row of the tables is loaded once. On a GPU a tile
+// is some heads.
 //
 //===----------------------------------------------------------------------===//
 
@@ -59,38 +60,67 @@ FailureOr<LoweredFusion> RopeFamily::lower(graph::FusionOp fusion, OpBuilder &mo
     return {row, head, builder.index(second ? half + pair : pair)};
   };
   Value source = builder.input(number(op.getX()), seen), target = builder.output(0, seen);
-  auto overHeads = [&](function_ref<void(Value)> body) {
-    builder.loop(zero, builder.index(heads), 1, {}, [&](Value head, ValueRange) {
-      body(head);
-      return SmallVector<Value>();
-    });
+  // Tiles are [width], one head after the other, or [heads, width].
+  constexpr int64_t waves = 4;
+  int64_t together = 1;
+  if (traits.isGpu()) {
+    together = std::min(heads, std::max<int64_t>(1, 16 * waves * traits.lanes / half));
+    builder.setWaves(waves, 1);
+  }
+  auto getTile = [&](int64_t count, int64_t width) {
+    return traits.isGpu() ? SmallVector<int64_t>{count, width} : SmallVector<int64_t>{width};
+  };
+  SmallVector<int64_t> dims{2};
+  if (traits.isGpu())
+    dims = {1, 2};
+  // Calls `body` with the first head and the number of heads.
+  auto overHeads = [&](function_ref<void(Value, int64_t)> body) {
+    int64_t covered = heads / together * together;
+    if (covered == together)
+      body(zero, together);
+    else
+      builder.loop(zero, builder.index(covered), together, {}, [&](Value head, ValueRange) {
+        body(head, together);
+        return SmallVector<Value>();
+      });
+    if (covered < heads)
+      body(builder.index(covered), heads - covered);
+  };
+  auto forEachTile = [&](int64_t first, int64_t count, int64_t most, function_ref<void(int64_t, int64_t)> body) {
+    if (traits.isGpu() && count > 0)
+      body(first, count);
+    else
+      forEachPiece(first, count, most, body);
   };
 
-  forEachPiece(0, half, 2 * traits.lanes, [&](int64_t pair, int64_t width) {
+  forEachTile(0, half, 2 * traits.lanes, [&](int64_t pair, int64_t width) {
     auto table = [&](Value operand) {
-      return builder.load(builder.input(number(operand), {tokens, half}), {token, builder.index(pair)}, {1}, {width}, true);
+      Value memref = builder.input(number(operand), {tokens, half});
+      SmallVector<Value> at{token, builder.index(pair)};
+      return traits.isGpu() ? builder.load(memref, at, {0, 1}, {1, width}, true) : builder.load(memref, at, {1}, {width}, true);
     };
     Value cos = table(op.getCos()), sin = table(op.getSin());
     if (op.getInverse())
       sin = builder.neg(sin);
-    overHeads([&](Value head) {
+    overHeads([&](Value head, int64_t count) {
+      SmallVector<int64_t> tile = getTile(count, width);
       auto load = [&](bool second) {
-        return builder.convert(builder.load(source, position(head, pair, second), {2}, {width}, true), builder.getF32Type());
+        return builder.convert(builder.load(source, position(head, pair, second), dims, tile, true), builder.getF32Type());
       };
-      Value first = load(false), second = load(true);
-      Value y1 = builder.sub(builder.mul(first, cos), builder.mul(second, sin));
-      Value y2 = builder.add(builder.mul(second, cos), builder.mul(first, sin));
-      builder.store(builder.convert(y1, element), target, position(head, pair, false), {2}, true);
-      builder.store(builder.convert(y2, element), target, position(head, pair, true), {2}, true);
+      Value first = load(false), second = load(true), c = builder.broadcast(cos, tile), s = builder.broadcast(sin, tile);
+      Value y1 = builder.sub(builder.mul(first, c), builder.mul(second, s));
+      Value y2 = builder.add(builder.mul(second, c), builder.mul(first, s));
+      builder.store(builder.convert(y1, element), target, position(head, pair, false), dims, true);
+      builder.store(builder.convert(y2, element), target, position(head, pair, true), dims, true);
     });
   });
   // What is not rotated.
   if (2 * half < size) {
     Value from = builder.input(number(op.getX()), {instances, heads, size}), to = builder.output(0, {instances, heads, size});
-    forEachPiece(2 * half, size - 2 * half, 4 * traits.lanes, [&](int64_t first, int64_t width) {
-      overHeads([&](Value head) {
+    forEachTile(2 * half, size - 2 * half, 4 * traits.lanes, [&](int64_t first, int64_t width) {
+      overHeads([&](Value head, int64_t count) {
         SmallVector<Value> at{row, head, builder.index(first)};
-        builder.store(builder.load(from, at, {2}, {width}, true), to, at, {2}, true);
+        builder.store(builder.load(from, at, dims, getTile(count, width), true), to, at, dims, true);
       });
     });
   }

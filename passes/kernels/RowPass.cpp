@@ -6,11 +6,33 @@ using namespace mlir;
 using namespace primus;
 using namespace primus::kernels;
 
-int64_t kernels::chooseWidth(int64_t numOps, int64_t lanes) {
-  return numOps <= 12 ? 4 * lanes : numOps <= 40 ? 2 * lanes : lanes;
+RowTiling RowTiling::of(int64_t columns, int64_t numOps, const kernel::TargetTraits &traits) {
+  int64_t lanes = traits.lanes, few = numOps <= 12 ? 4 : numOps <= 40 ? 2 : 1;
+  if (!traits.isGpu()) {
+    constexpr int64_t shortTiles = 8;
+    return {few * lanes, shortTiles * lanes, 1, lanes, false};
+  }
+  // Four times as many registers as a CPU's lane has; twice that in a short row, whose values live in them.
+  constexpr int64_t mostWaves = 8;
+  int64_t perWave = 4 * few * lanes, waves = llvm::PowerOf2Ceil(llvm::divideCeil(columns, perWave));
+  waves = std::min(waves, mostWaves);
+  return {perWave * waves, 2 * perWave * waves, waves, lanes, true};
 }
 
-Blocks Blocks::of(int64_t elements, int64_t width) {
+bool RowTiling::leavesWaves(int64_t columns) const {
+  int64_t tail = cutRow(columns).tail;
+  return waves > 1 && tail > 0 && tail < lanes * waves;
+}
+
+Blocks Blocks::of(int64_t elements, const RowTiling &tiling, bool reduces) {
+  int64_t width = tiling.width;
+  if (tiling.isGpu) {
+    constexpr int64_t tilesPerSum = 16;
+    int64_t size = reduces ? width * tilesPerSum : width;
+    if (elements <= size)
+      return {elements, elements, 1, false};
+    return {elements, size, static_cast<int64_t>(llvm::divideCeil(elements, size)), elements % size == 0};
+  }
   constexpr int64_t least = 2048, most = 16384;
   if (elements <= most)
     return {elements, elements, 1, false};
@@ -121,21 +143,23 @@ SmallVector<Value> PassBuilder::buildCut(const RowPass &pass, Value row, const C
 }
 
 SmallVector<Value> PassBuilder::buildRow(const RowPass &pass, Value row) {
-  // A short row is one tile, whose values the next pass still has.
-  constexpr int64_t shortTiles = 8;
-  int64_t most = space.columns <= shortTiles * lanes ? shortTiles * lanes : width;
-  return buildCut(pass, row, Cut::of(space.columns, most, lanes));
+  return buildCut(pass, row, tiling.cutRow(space.columns));
 }
 
 SmallVector<Value> PassBuilder::buildBlock(const RowPass &pass, const Blocks &blocks) {
   Value row = builder.index(0);
+  int64_t width = tiling.width;
   if (blocks.count == 1)
-    return buildCut(pass, row, Cut::of(blocks.elements, width, lanes));
+    return buildCut(pass, row, tiling.cut(blocks.elements, width));
   Value begin = builder.mulIndex(builder.programId(0), blocks.size);
+  SmallVector<Value> scalars;
+  if (blocks.size == width) {
+    combine(pass, buildTile(pass, {row, begin, width, true, true, blocks.even}, getNeutral(pass, width)), scalars);
+    return scalars;
+  }
   Value end = builder.addIndex(begin, builder.index(blocks.size));
   if (!blocks.even)
     end = builder.minIndex(end, builder.index(blocks.elements));
-  SmallVector<Value> scalars;
   SmallVector<Value> sums = builder.loop(begin, end, width, getNeutral(pass, width), [&](Value column, ValueRange carried) {
     evaluator.setRowScope(builder.getBlock()->getParentOp());
     return buildTile(pass, {row, column, width, true, true, blocks.even}, carried);

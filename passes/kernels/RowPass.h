@@ -20,22 +20,42 @@ struct Space {
   int64_t rows, columns;
 };
 
+/// How a row is cut into tiles.
+struct RowTiling {
+  /// Of a row that is several tiles: wide tiles hide the latency of loads and additions; many live values would not fit in registers.
+  int64_t width;
+  /// The longest row that is one tile, whose values the next pass still has.
+  int64_t longest;
+  /// Waves of a GPU that share a row.
+  int64_t waves;
+  int64_t lanes;
+  bool isGpu;
+
+  /// For rows of that many columns in a kernel of that many ops.
+  static RowTiling of(int64_t columns, int64_t numOps, const kernel::TargetTraits &traits);
+  Cut cut(int64_t columns, int64_t most) const {
+    return isGpu ? Cut::exact(columns, most) : Cut::of(columns, most, lanes);
+  }
+  /// The tiles of a whole row.
+  Cut cutRow(int64_t columns) const { return cut(columns, columns <= longest ? longest : width); }
+  /// Whether a tile of a row leaves waves without elements of their own, which then hold copies.
+  bool leavesWaves(int64_t columns) const;
+};
+
 /// A sequence of elements in blocks, one per instance. Blocks depend on the number of elements only.
 struct Blocks {
   int64_t elements, size, count;
   /// Blocks are whole and consist of whole tiles, so that nothing is masked.
   bool even;
-  static Blocks of(int64_t elements, int64_t width);
+  /// Reductions are in few blocks, since another kernel combines what each of them has.
+  static Blocks of(int64_t elements, const RowTiling &tiling, bool reduces);
 };
-
-/// Columns of a tile for a kernel of that many ops: wide tiles hide the latency of loads and additions; many live values would not fit in registers.
-int64_t chooseWidth(int64_t numOps, int64_t lanes);
 
 /// Builds passes. Sums of narrow floats are formed in f32.
 class PassBuilder {
 public:
-  PassBuilder(TileBuilder &builder, RowEvaluator &evaluator, const Space &space, int64_t lanes, int64_t width)
-      : builder(builder), evaluator(evaluator), space(space), lanes(lanes), width(width) {}
+  PassBuilder(TileBuilder &builder, RowEvaluator &evaluator, const Space &space, const RowTiling &tiling)
+      : builder(builder), evaluator(evaluator), space(space), tiling(tiling) {}
 
   /// All columns of `row`; returns a scalar per reduction.
   llvm::SmallVector<Value> buildRow(const RowPass &pass, Value row);
@@ -54,7 +74,7 @@ private:
   TileBuilder &builder;
   RowEvaluator &evaluator;
   const Space space;
-  const int64_t lanes, width;
+  const RowTiling tiling;
 };
 
 /// The type in which values of a type are summed.

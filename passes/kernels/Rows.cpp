@@ -124,11 +124,12 @@ FailureOr<LoweredFusion> RowsFamily::lower(graph::FusionOp fusion, OpBuilder &mo
     return fusion.emitOpError("cannot be computed by rows: ") << reason;
 
   Passes passes(ops, outputs, *space);
-  int64_t width = chooseWidth(ops.size(), traits.lanes);
-  Blocks blocks = Blocks::of(space->columns, width);
+  RowTiling tiling = RowTiling::of(space->columns, ops.size(), traits);
+  Blocks blocks = Blocks::of(space->columns, tiling, /*reduces=*/false);
   TileBuilder builder(moduleBuilder, fusion, name, {space->flat ? blocks.count : space->rows});
+  builder.setWaves(1, tiling.waves);
   RowEvaluator evaluator(builder);
-  PassBuilder passBuilder(builder, evaluator, *space, traits.lanes, width);
+  PassBuilder passBuilder(builder, evaluator, *space, tiling);
 
   auto storeScalars = [&](ArrayRef<std::pair<unsigned, Value>> outputs, Value row, int64_t rows) {
     SmallVector<Value> values;
@@ -157,13 +158,15 @@ FailureOr<LoweredFusion> RowsFamily::lower(graph::FusionOp fusion, OpBuilder &mo
     storeScalars(passes.rowOutputs, row, space->rows);
   }
 
-  // An output may lie over what is read at the same element, no later than it is written.
+  // An output may lie over what is read at the same element, no later than it is written. Of waves that hold copies one may be ahead, and
+  // the sums of others would be of what it has written.
   LoweredFusion lowered;
+  bool mayShare = space->flat || !tiling.leavesWaves(space->columns);
   for (auto [number, pass] : llvm::enumerate(passes.passes))
     for (auto [output, value] : pass.outputs)
       for (unsigned input = 0; input < fusion.getInputs().size(); ++input) {
         InputUse use = evaluator.getUse(input);
-        if (use.lastPass <= number && (scalar || !use.elsewhere))
+        if (mayShare && use.lastPass <= number && (scalar || !use.elsewhere))
           addInplace(lowered, fusion, output, input);
       }
   lowered.launches.push_back(builder.finish());

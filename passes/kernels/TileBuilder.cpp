@@ -185,6 +185,26 @@ SmallVector<Value> TileBuilder::loop(Value begin, Value end, int64_t step, Value
   return SmallVector<Value>(loop.getResults());
 }
 
+SmallVector<Value> TileBuilder::unrolledLoop(Value begin, Value end, int64_t unroll, ValueRange carried,
+                                             function_ref<SmallVector<Value>(Value, ValueRange, bool)> body) {
+  auto one = [&](Value index, ValueRange state) { return body(index, state, /*isRest=*/true); };
+  std::optional<int64_t> first = getConstantIntValue(begin), last = getConstantIntValue(end);
+  if (unroll == 1 || (first && last && *last - *first < unroll))
+    return loop(begin, end, 1, carried, one);
+  Value middle;
+  if (first && last)
+    middle = index(*first + (*last - *first) / unroll * unroll);
+  else
+    middle = addIndex(begin, mulIndex(divIndex(arith::SubIOp::create(*this, end, begin), unroll), unroll));
+  SmallVector<Value> state = loop(begin, middle, unroll, carried, [&](Value start, ValueRange inner) {
+    SmallVector<Value> next(inner);
+    for (int64_t number = 0; number < unroll; ++number)
+      next = body(addIndex(start, index(number)), next, /*isRest=*/false);
+    return next;
+  });
+  return middle == end ? state : loop(middle, end, 1, state, one);
+}
+
 //===----------------------------------------------------------------------===//
 // Memory
 //===----------------------------------------------------------------------===//

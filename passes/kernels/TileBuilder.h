@@ -55,6 +55,12 @@ public:
   llvm::SmallVector<Value> loop(Value begin, Value end, int64_t step, mlir::ValueRange carried,
                                 llvm::function_ref<llvm::SmallVector<Value>(Value, mlir::ValueRange)> body);
 
+  /// The same one by one, but `unroll` bodies come in one iteration, so that what they load is on its way together. `body` is also told
+  /// whether it is built for one of those or for the rest, which are different loops.
+  llvm::SmallVector<Value>
+  unrolledLoop(Value begin, Value end, int64_t unroll, mlir::ValueRange carried,
+               llvm::function_ref<llvm::SmallVector<Value>(Value, mlir::ValueRange, bool isRest)> body);
+
   //===--------------------------------------------------------------------===//
   // Memory
   //===--------------------------------------------------------------------===//
@@ -128,6 +134,8 @@ struct Cut {
   int64_t width, chunks, tail;
   /// Tiles are at most `most` wide, multiples of `lanes` or, for short ranges, a power of two. The tail may overrun the range.
   static Cut of(int64_t columns, int64_t most, int64_t lanes);
+  /// Tiles are at most `most` wide, and none overruns the range: where tiles of any width are as good (GPUs).
+  static Cut exact(int64_t columns, int64_t most) { return {most, columns / most, columns % most}; }
   int64_t covered() const { return width * chunks; }
 };
 

@@ -78,6 +78,51 @@ std::optional<Plan> TotalFamily::getPlan(ArrayRef<Operation *> ops, ArrayRef<Val
   return plan;
 }
 
+/// The totals of `blocks` partial results of each reduction, one after the other: there are at most some thousand blocks.
+static SmallVector<Value> combineInOrder(TileBuilder &builder, ArrayRef<graph::ReduceOp> reductions, ArrayRef<MemRefType> partials) {
+  SmallVector<Value> initial;
+  for (auto [reduce, partial] : llvm::zip_equal(reductions, partials))
+    initial.push_back(builder.neutral(getKind(reduce), partial.getElementType()));
+  int64_t blocks = partials.front().getNumElements();
+  return builder.loop(builder.index(0), builder.index(blocks), 1, initial, [&](Value block, ValueRange carried) {
+    SmallVector<Value> next;
+    for (auto [index, total] : llvm::enumerate(carried)) {
+      Value partial = builder.loadScalar(builder.temporary(index, partials[index]), {block});
+      next.push_back(builder.combine(getKind(reductions[index]), total, partial));
+    }
+    return next;
+  });
+}
+
+/// The same by tiles, for GPUs, where a load after the other takes long.
+static SmallVector<Value> combineTiles(TileBuilder &builder, ArrayRef<graph::ReduceOp> reductions, ArrayRef<MemRefType> partials) {
+  constexpr int64_t waves = 4, perLane = 4, width = 64 * waves * perLane;
+  builder.setWaves(1, waves);
+  SmallVector<Value> totals;
+  int64_t blocks = partials.front().getNumElements();
+  Cut cut = Cut::exact(blocks, width);
+  for (auto [index, reduction] : llvm::enumerate(reductions)) {
+    Value memref = builder.temporary(index, partials[index]);
+    kernel::ReduceKind kind = getKind(reduction);
+    Value total;
+    auto addTile = [&](Value tile) {
+      Value scalar = builder.reduce(kind, tile, 0);
+      total = total ? builder.combine(kind, total, scalar) : scalar;
+    };
+    auto load = [&](Value first, int64_t size) { return builder.load(memref, {first}, {0}, {size}, /*inbounds=*/true); };
+    if (cut.chunks > 0) {
+      Value start = builder.neutral(kind, getTileType({width}, partials[index].getElementType()));
+      addTile(builder.loop(builder.index(0), builder.index(cut.covered()), width, start, [&](Value first, ValueRange carried) {
+        return SmallVector<Value>{builder.combine(kind, carried.front(), load(first, width))};
+      }).front());
+    }
+    if (cut.tail > 0)
+      addTile(load(builder.index(cut.covered()), cut.tail));
+    totals.push_back(total);
+  }
+  return totals;
+}
+
 FailureOr<LoweredFusion> TotalFamily::lower(graph::FusionOp fusion, OpBuilder &moduleBuilder, StringRef name,
                                             const kernel::TargetTraits &traits) const {
   SmallVector<Operation *> ops = getBodyOps(fusion);
@@ -86,8 +131,8 @@ FailureOr<LoweredFusion> TotalFamily::lower(graph::FusionOp fusion, OpBuilder &m
   if (!plan)
     return fusion.emitOpError("cannot be reduced to scalars: ") << reason;
   ArrayRef<graph::ReduceOp> reductions = plan->pass.reductions;
-  int64_t width = chooseWidth(ops.size(), traits.lanes);
-  Blocks blocks = Blocks::of(plan->elements, width);
+  RowTiling tiling = RowTiling::of(plan->elements, ops.size(), traits);
+  Blocks blocks = Blocks::of(plan->elements, tiling, /*reduces=*/true);
 
   LoweredFusion lowered;
   SmallVector<unsigned> readWithSums;
@@ -109,8 +154,9 @@ FailureOr<LoweredFusion> TotalFamily::lower(graph::FusionOp fusion, OpBuilder &m
   };
 
   TileBuilder sum(moduleBuilder, fusion, name, {blocks.count});
+  sum.setWaves(1, tiling.waves);
   RowEvaluator evaluator(sum);
-  PassBuilder passBuilder(sum, evaluator, Space{true, 1, plan->elements}, traits.lanes, width);
+  PassBuilder passBuilder(sum, evaluator, Space{true, 1, plan->elements}, tiling);
   SmallVector<Value> sums = passBuilder.buildBlock(plan->pass, blocks);
   if (blocks.count == 1) {
     finish(sum, sums);
@@ -123,20 +169,8 @@ FailureOr<LoweredFusion> TotalFamily::lower(graph::FusionOp fusion, OpBuilder &m
     lowered.launches.push_back(sum.finish());
 
     TileBuilder combine(moduleBuilder, fusion, kernelName(name, 1), {1});
-    Value zero = combine.index(0);
-    SmallVector<Value> initial;
-    for (auto [reduce, temporary] : llvm::zip_equal(reductions, lowered.temporaries))
-      initial.push_back(combine.neutral(getKind(reduce), temporary.getElementType()));
-    // In order: there are at most some thousand blocks.
-    SmallVector<Value> totals = combine.loop(zero, combine.index(blocks.count), 1, initial, [&](Value block, ValueRange carried) {
-      SmallVector<Value> next;
-      for (auto [index, total] : llvm::enumerate(carried)) {
-        Value partial = combine.loadScalar(combine.temporary(index, lowered.temporaries[index]), {block});
-        next.push_back(combine.combine(getKind(reductions[index]), total, partial));
-      }
-      return next;
-    });
-    finish(combine, totals);
+    finish(combine, traits.isGpu() ? combineTiles(combine, reductions, lowered.temporaries)
+                                   : combineInOrder(combine, reductions, lowered.temporaries));
     lowered.launches.push_back(combine.finish());
   }
 

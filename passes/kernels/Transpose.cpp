@@ -82,6 +82,8 @@ FailureOr<LoweredFusion> TransposeFamily::lower(graph::FusionOp fusion, OpBuilde
   TileBuilder builder(moduleBuilder, fusion, name,
                       {instances, static_cast<int64_t>(llvm::divideCeil(source[inner], side)),
                        static_cast<int64_t>(llvm::divideCeil(source[last], side))});
+  if (traits.isGpu())
+    builder.setWaves(4, 1);
   SmallVector<Value> from(rank), to(rank);
   Value linear = builder.programId(0);
   for (int64_t position : llvm::reverse(others)) {
