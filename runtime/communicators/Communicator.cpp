@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <functional>
@@ -47,6 +48,10 @@ Expected<LinkModel> LinkModel::fromEnvironment() {
   while (!rest.empty()) {
     std::string_view entry = rest.substr(0, rest.find(','));
     rest.remove_prefix(std::min(rest.size(), entry.size() + 1));
+    if (entry == "clock=processor") {
+      model.onProcessorTime = true;
+      continue;
+    }
     size_t equals = entry.find('=');
     std::string_view name = entry.substr(0, equals);
     double *target = name == "latency" ? &model.latencySeconds : name == "bandwidth" ? &model.bytesPerSecond : nullptr;
@@ -55,13 +60,28 @@ Expected<LinkModel> LinkModel::fromEnvironment() {
     auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (!target || code != std::errc() || end != text.data() + text.size() || !std::isfinite(value) || value < 0)
       return Error::configuration(
-          fmt::format("PRIMUS_LINK: '{}' is not latency=SECONDS or bandwidth=BYTES_PER_SECOND", entry));
+          fmt::format("PRIMUS_LINK: '{}' is not latency=SECONDS, bandwidth=BYTES_PER_SECOND or clock=processor", entry));
     *target = value;
   }
   return model;
 }
 
-void Communicator::occupyLink(Collective &collective) {
+/// Of the calling thread.
+static Communicator::Clock::duration getProcessorTime() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+Communicator::Clock::time_point Communicator::enter() {
+  if (left)
+    computed += getProcessorTime() - *left;
+  return options.link.onProcessorTime ? Clock::time_point(computed + waitedForLink) : Clock::now();
+}
+
+void Communicator::leave() { left = getProcessorTime(); }
+
+void Communicator::occupyLink(Collective &collective, Clock::time_point now) {
   int64_t bytes = options.link.isActive() ? collective.description.getSentBytes() : 0;
   collective.linkIsDone = {};
   if (bytes == 0)
@@ -69,8 +89,8 @@ void Communicator::occupyLink(Collective &collective) {
   double seconds = options.link.latencySeconds;
   if (options.link.bytesPerSecond > 0)
     seconds += static_cast<double>(bytes) / options.link.bytesPerSecond;
-  *collective.linkIsFree = std::max(*collective.linkIsFree, Clock::now()) +
-                           std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  *collective.linkIsFree =
+      std::max(*collective.linkIsFree, now) + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   collective.linkIsDone = *collective.linkIsFree;
 }
 
@@ -86,27 +106,34 @@ std::unique_ptr<Collective> Communicator::prepare(CollectiveDescription descript
 }
 
 void Communicator::start(Collective &collective) {
-  occupyLink(collective);
+  occupyLink(collective, enter());
   doStart(collective);
+  leave();
 }
 
 Error Communicator::wait(Collective &collective) {
   WaitScope scope(*this);
-  Clock::time_point start = Clock::now();
-  return finishWait(collective, start, doWait(collective, getDeadline()));
+  Clock::time_point start = Clock::now(), now = enter();
+  return finishWait(collective, start, now, doWait(collective, getDeadline()));
 }
 
 Error Communicator::run(Collective &collective) {
   WaitScope scope(*this);
-  Clock::time_point start = Clock::now();
-  occupyLink(collective);
-  return finishWait(collective, start, doRun(collective, getDeadline()));
+  Clock::time_point start = Clock::now(), now = enter();
+  occupyLink(collective, now);
+  return finishWait(collective, start, now, doRun(collective, getDeadline()));
 }
 
-Error Communicator::finishWait(Collective &collective, Clock::time_point start, Error error) {
-  if (!error)
-    std::this_thread::sleep_until(collective.linkIsDone);
-  waitSeconds += std::chrono::duration<double>(Clock::now() - start).count();
+Error Communicator::finishWait(Collective &collective, Clock::time_point start, Clock::time_point now, Error error) {
+  if (!options.link.onProcessorTime)
+    now = Clock::now();
+  if (!error && collective.linkIsDone > now) {
+    waitedForLink += collective.linkIsDone - now;
+    if (!options.link.onProcessorTime)
+      std::this_thread::sleep_until(collective.linkIsDone);
+  }
+  waitSeconds += toSeconds(Clock::now() - start);
+  leave();
   return error;
 }
 

@@ -16,6 +16,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,11 +59,15 @@ struct CollectiveDescription {
 struct LinkModel {
   double latencySeconds = 0;  ///< per collective
   double bytesPerSecond = 0; ///< 0: unlimited
+  /// Nothing is delayed: it is computed how long each rank would wait had it a processor of its own. Time is what the
+  /// rank's thread computes between its calls, and these waits.
+  bool onProcessorTime = false;
 
   bool isActive() const { return latencySeconds > 0 || bytesPerSecond > 0; }
 
   /// The model that the environment variable PRIMUS_LINK describes: "latency=50e-6,bandwidth=1e9", in seconds and bytes
-  /// per second, either of them left out or 0 for none. Inactive where it is not set.
+  /// per second, either of them left out or 0 for none; "clock=processor" for processor time. Inactive where it is not
+  /// set.
   static Expected<LinkModel> fromEnvironment();
 };
 
@@ -122,6 +127,10 @@ public:
 
   /// How long `wait` and `run` have taken so far.
   double getWaitSeconds() const { return waitSeconds; }
+  /// For how long of that nothing but the modelled link was waited for.
+  double getLinkSeconds() const { return toSeconds(waitedForLink); }
+  /// Processor time of the rank's thread between collectives, from the first one on.
+  double getComputeSeconds() const { return toSeconds(computed); }
 
   /// Tells the other ranks that this one cannot go on, so that they need not wait for the timeout. `message` is what went
   /// wrong. Takes a moment at most.
@@ -175,13 +184,21 @@ protected:
   bool isWaiting() const { return isInWait; }
 
 private:
-  void occupyLink(Collective &collective);
-  /// Does the rest of a wait that began at `start` and ended with `error`.
-  Error finishWait(Collective &collective, Clock::time_point start, Error error);
+  /// Counts what the thread has computed since its last collective; the present on the links' clock.
+  Clock::time_point enter();
+  /// What the thread does from here on is its own.
+  void leave();
+  void occupyLink(Collective &collective, Clock::time_point now);
+  /// Does the rest of a wait that began at `start`, on the links' clock at `now`, and ended with `error`.
+  Error finishWait(Collective &collective, Clock::time_point start, Clock::time_point now, Error error);
+  static double toSeconds(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
 
   CommunicatorOptions options;
   std::map<std::vector<int>, Clock::time_point> links;
   double waitSeconds = 0;
+  Clock::duration waitedForLink{}, computed{};
+  /// The thread's processor time when it left its last collective.
+  std::optional<Clock::duration> left;
   std::atomic<bool> isInWait = false;
 };
 

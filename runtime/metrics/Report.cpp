@@ -87,6 +87,8 @@ void runtime::addRunToReport(ordered_json &report, const std::string &communicat
     runs.push_back({{"rank", rank},
                     {"allocated_bytes", figures[rank].allocatedBytes},
                     {"communicator_bytes", figures[rank].communicatorBytes},
-                    {"wait_seconds", figures[rank].waitSeconds}});
+                    {"wait_seconds", figures[rank].waitSeconds},
+                    {"link_seconds", figures[rank].linkSeconds},
+                    {"compute_seconds", figures[rank].computeSeconds}});
   report["rank_runs"] = runs;
 }

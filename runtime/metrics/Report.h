@@ -21,7 +21,9 @@ nlohmann::ordered_json describeResources(const executable::Resources &resources)
 struct RankFigures {
   int64_t allocatedBytes = 0;    ///< for tensors
   int64_t communicatorBytes = 0; ///< for messages on their way
-  double waitSeconds = 0;        ///< for other ranks
+  double waitSeconds = 0;        ///< for other ranks and links
+  double linkSeconds = 0;        ///< for modelled links alone
+  double computeSeconds = 0;     ///< processor time between collectives
 };
 
 /// Adds allocated_bytes (of rank 0, as each rank has its own arena of this size), process_bytes (of this process), and, of

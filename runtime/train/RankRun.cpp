@@ -182,7 +182,8 @@ void RankRun::announce() const {
                data.training.getEnd() - data.training.getBegin(), tokensPerStep);
   const LinkModel &link = communicator.getOptions().link;
   if (link.isActive())
-    spdlog::warn("PRIMUS_LINK delays what ranks send: {:g} s and {:g} bytes/s", link.latencySeconds, link.bytesPerSecond);
+    spdlog::warn("PRIMUS_LINK delays what ranks send: {:g} s and {:g} bytes/s{}", link.latencySeconds, link.bytesPerSecond,
+                 link.onProcessorTime ? ", in processor time" : "");
 }
 
 Error RankRun::open() {
@@ -250,7 +251,8 @@ Error RankRun::report() {
   if (run.options.reportPath.empty())
     return Error::success();
   Communicator &tensors = executor->getTensorCommunicator();
-  RankFigures own = {executor->getAllocatedBytes(), tensors.getBufferBytes(), tensors.getWaitSeconds()};
+  RankFigures own = {executor->getAllocatedBytes(), tensors.getBufferBytes(), tensors.getWaitSeconds(), tensors.getLinkSeconds(),
+                     tensors.getComputeSeconds()};
   Expected<std::vector<std::string>> all =
       communicator.allGatherBytes({reinterpret_cast<const char *>(&own), sizeof(own)});
   if (!all)

@@ -4,6 +4,7 @@
 #include "runtime/communicators/Reduce.h"
 #include "tests/runtime/communicators/CollectiveCases.h"
 
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <functional>
@@ -143,13 +144,43 @@ TEST(LocalCommunicator, AModelledLinkDelaysButDoesNotBlock) {
     EXPECT_EQ(result, "");
 }
 
+TEST(LocalCommunicator, AModelledLinkInProcessorTimeDelaysNothing) {
+  CommunicatorOptions options;
+  options.link.latencySeconds = 10;
+  options.link.onProcessorTime = true;
+  double seconds = measureSeconds([&] {
+    for (const std::string &result : runRanks(2, options, [](Communicator &communicator) {
+           std::vector<float> values(16, 1);
+           std::unique_ptr<Collective> collective = communicator.prepare(makeAllReduce(communicator, values));
+           communicator.start(*collective);
+           // What is computed meanwhile is not waited for.
+           for (std::atomic<int> count = 0; count < 1'000'000;)
+             ++count;
+           (void)bool(communicator.wait(*collective));
+           double computed = communicator.getComputeSeconds(), waited = communicator.getLinkSeconds();
+           bool isRight = computed > 0 && std::abs(computed + waited - 10) < 1e-6;
+           (void)bool(communicator.run(*collective));
+           isRight &= std::abs(communicator.getLinkSeconds() - waited - 10) < 1e-6;
+           return isRight ? std::string() : std::to_string(computed) + " " + std::to_string(waited);
+         }))
+      EXPECT_EQ(result, "");
+  });
+  EXPECT_LT(seconds, 5);
+}
+
 TEST(LinkModel, ReadsTheEnvironment) {
   setenv("PRIMUS_LINK", "latency=50e-6,bandwidth=1e9", 1);
   Expected<LinkModel> model = LinkModel::fromEnvironment();
   ASSERT_TRUE(model);
   EXPECT_EQ(model->latencySeconds, 50e-6);
   EXPECT_EQ(model->bytesPerSecond, 1e9);
-  for (const char *wrong : {"latency", "latency=-1", "speed=1", "latency=1s", "latency=inf", "bandwidth=nan"}) {
+  EXPECT_FALSE(model->onProcessorTime);
+  setenv("PRIMUS_LINK", "clock=processor,latency=1", 1);
+  model = LinkModel::fromEnvironment();
+  ASSERT_TRUE(model);
+  EXPECT_TRUE(model->onProcessorTime);
+  EXPECT_EQ(model->latencySeconds, 1);
+  for (const char *wrong : {"latency", "latency=-1", "speed=1", "latency=1s", "latency=inf", "bandwidth=nan", "clock=wall"}) {
     setenv("PRIMUS_LINK", wrong, 1);
     Expected<LinkModel> refused = LinkModel::fromEnvironment();
     ASSERT_FALSE(refused) << wrong;
