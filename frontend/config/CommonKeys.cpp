@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <fstream>
 #include <limits>
 #include <mutex>
 
@@ -47,6 +48,29 @@ std::string indexedPrefix(const std::string &path) {
   std::error_code error;
   bool found = fs::exists(prefix.string() + ".bin", error) && fs::exists(prefix.string() + ".idx", error);
   return found ? prefix.string() : std::string();
+}
+
+/// Far above any table that a schedule needs.
+static constexpr uintmax_t mostTableBytes = uintmax_t(1) << 26;
+
+void mapScheduleTable(Mapping &m, const std::string &key) {
+  std::optional<Setting<std::string>> path = m.keys.tryText(key);
+  if (!path || path->value.empty() || m.spec.get().parallelism().pipeline() == 1)
+    return;
+  std::error_code code;
+  bool isFile = fs::is_regular_file(path->value, code);
+  if (!isFile || fs::file_size(path->value, code) > mostTableBytes) {
+    m.diagnostics.error(path->origin.location,
+                        fmt::format("'{}: {}' {}", key, path->value, isFile ? "is too large for a table" : "is no file"),
+                        "name a CSV file with a line for each pipeline rank");
+    return;
+  }
+  std::ifstream file(path->value, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!file || text.find_first_not_of(" \t\r\n") == std::string::npos)
+    m.diagnostics.error(path->origin.location, fmt::format("'{}: {}' can't be read or is empty", key, path->value));
+  else
+    m.spec.set("parallelism.schedule_table", path->with(std::move(text)));
 }
 
 /// The file's mapping; files of facts do not change while we run.

@@ -20,6 +20,9 @@ int64_t saturatingProduct(std::initializer_list<int64_t> factors);
 /// pair.
 std::string indexedPrefix(const std::string &path);
 
+/// Sets parallelism.schedule_table from the file that the key names, where there are several pipeline ranks.
+void mapScheduleTable(Mapping &mapping, const std::string &key);
+
 /// What a model's name stands for: the mapping in a file of our own configs folder ("models/torchtitan/llama3.yaml").
 /// An error at `at` if it can't be read.
 std::optional<Map> readModelFacts(const std::string &file, const Location &at, Diagnostics &diagnostics);

@@ -42,6 +42,10 @@ private:
 /// Whether the parallel sizes divide what they split.
 void verifyParallelism(SpecChecker &check);
 
+/// Whether layers can be cut into the stages of a pipeline and whether its schedule works. A warning where another cut were
+/// clearly better. The parallel sizes are in range.
+void verifyPipeline(SpecChecker &check);
+
 /// Errors for parallel sizes that nothing honours yet.
 void refuseUnsupportedAxes(SpecChecker &check);
 

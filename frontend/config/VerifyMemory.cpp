@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "frontend/config/PipelineStages.h"
 #include "frontend/config/SpecChecker.h"
 
 #include <fmt/format.h>
@@ -37,29 +38,24 @@ class RankParameters {
 public:
   RankParameters(const spec::Model &model, int64_t tensor) : model(model), tensor(tensor) {}
 
-  /// Of the rank of the fullest pipeline stage.
-  double ofFullestStage(int64_t stages, const std::vector<int64_t> &stageLayers) const {
+  /// Of the rank with the most. `stages` has the layers of each stage of the pipeline, `ranks` the rank of each.
+  double ofFullestRank(const std::vector<int64_t> &stages, const std::vector<int64_t> &ranks) const {
     std::vector<double> layers;
     for (const spec::LayerGroup &group : model.layers())
       layers.insert(layers.end(), static_cast<size_t>(group.count()), ofLayer(group.layer()));
     double width = static_cast<double>(model.width());
     double table = static_cast<double>(model.embedding().padded_vocabulary()) / static_cast<double>(tensor) * width;
-    double fullest = 0;
-    size_t begin = 0, even = (layers.size() + stages - 1) / stages;
-    for (int64_t stage = 0; stage < stages; ++stage) {
-      size_t count = stageLayers.empty() ? even : static_cast<size_t>(stageLayers[stage]);
-      size_t end = std::min(begin + count, layers.size());
-      double sum = std::accumulate(layers.begin() + begin, layers.begin() + end, 0.0);
-      bool isFirst = stage == 0, isLast = stage + 1 == stages;
-      if (isFirst)
-        sum += table + static_cast<double>(model.embedding().learned_positions()) * width;
-      // A tied head on another stage needs a copy of the table.
-      if (isLast && !(isFirst && model.head().tied()))
-        sum += table;
-      fullest = std::max(fullest, sum);
-      begin = end;
+    std::vector<double> sums(static_cast<size_t>(*std::max_element(ranks.begin(), ranks.end()) + 1));
+    auto next = layers.begin();
+    for (size_t stage = 0; stage < stages.size(); ++stage) {
+      sums[ranks[stage]] += std::accumulate(next, next + stages[stage], 0.0);
+      next += stages[stage];
     }
-    return fullest;
+    sums[ranks.front()] += table + static_cast<double>(model.embedding().learned_positions()) * width;
+    // A tied head on another rank needs a copy of the table.
+    if (ranks.front() != ranks.back() || !model.head().tied())
+      sums[ranks.back()] += table;
+    return *std::max_element(sums.begin(), sums.end());
   }
 
 private:
@@ -125,7 +121,7 @@ static std::string suggestSizes(SpecChecker &check, double memory) {
       if (batches % shard != 0 || !divides(spec.model(), tensor) || tensor * shard > bestRanks)
         continue;
       double bytes = bytesPerParameter(spec, /*zeroStage=*/3, shard * spec.parallelism().context()) *
-                     RankParameters(spec.model(), tensor).ofFullestStage(1, {});
+                     RankParameters(spec.model(), tensor).ofFullestRank({countLayers(spec.model())}, {0});
       if (bytes > 0.75 * memory)
         continue;
       bestRanks = tensor * shard;
@@ -143,11 +139,10 @@ void verifyMemory(SpecChecker &check) {
   double memory = static_cast<double>(spec.hardware().memory_bytes());
   if (memory <= 0 || !divides(spec.model(), spec.parallelism().tensor()))
     return;
-  std::vector<int64_t> given(spec.parallelism().stage_layers().begin(), spec.parallelism().stage_layers().end());
   int64_t sharing = countSharing(spec.parallelism());
   double bytes = bytesPerParameter(spec, spec.parallelism().zero_stage(), sharing) *
                  RankParameters(spec.model(), spec.parallelism().tensor())
-                     .ofFullestStage(spec.parallelism().pipeline(), given);
+                     .ofFullestRank(getStageLayers(spec), getStageRanks(spec.parallelism()));
   if (bytes <= memory)
     return;
   auto size = [&](const char *field, int64_t value) {

@@ -1,6 +1,7 @@
 //===- VerifyParallelism.cpp - Parallel sizes against what they split -----===//
 
 #include "frontend/config/CommonKeys.h"
+#include "frontend/config/Config.h"
 #include "frontend/config/SpecChecker.h"
 
 #include <fmt/format.h>
@@ -81,53 +82,6 @@ static void verifyContext(SpecChecker &check) {
   divider.finish();
 }
 
-static void verifyPipeline(SpecChecker &check) {
-  const spec::Parallelism &parallel = check.spec.parallelism();
-  int64_t layers = 0, stages = parallel.pipeline();
-  for (const spec::LayerGroup &group : check.spec.model().layers())
-    layers += group.count();
-  if (!parallel.stage_layers().empty()) {
-    bool inRange = true;
-    int64_t sum = 0;
-    for (int64_t count : parallel.stage_layers()) {
-      inRange &= count >= 0 && count <= layers;
-      sum += inRange ? count : 0;
-    }
-    if (!inRange || parallel.stage_layers_size() != stages || sum != layers)
-      check.error("parallelism.stage_layers",
-                  fmt::format("{} stages with {} layers in all are not the {} stages and {} layers of the model",
-                              parallel.stage_layers_size(), sum, stages, layers));
-    return;
-  }
-  Divider divider(check, "parallelism.pipeline", stages);
-  divider.add("model.layers[0].count", layers);
-  divider.finish();
-  if (layers % stages != 0 || parallel.virtual_stages() <= 1)
-    return;
-  std::string name = check.name("parallelism.virtual_stages");
-  if (stages == 1) {
-    check.error("parallelism.virtual_stages",
-                fmt::format("{} {} needs several pipeline stages, but {} is 1", name, parallel.virtual_stages(),
-                            check.name("parallelism.pipeline")),
-                fmt::format("set {}=1 ({})", name, check.place("parallelism.pipeline")));
-    return;
-  }
-  if (layers / stages % parallel.virtual_stages() != 0)
-    check.error("parallelism.virtual_stages",
-                fmt::format("the {} layers of a pipeline stage cannot be split into {} {}", layers / stages, name,
-                            parallel.virtual_stages()),
-                fmt::format("choose a divisor of {} ({})", layers / stages, check.place("parallelism.pipeline")));
-  const spec::Training &training = check.spec.training();
-  int64_t microbatches = training.global_batch_size() / (training.micro_batch_size() * parallel.data());
-  if (microbatches % stages != 0)
-    check.error("parallelism.virtual_stages",
-                fmt::format("{} microbatches are not a multiple of {} {}, which {} {} needs", microbatches,
-                            check.name("parallelism.pipeline"), stages, name, parallel.virtual_stages()),
-                fmt::format("set {}={} ({})", check.name("training.global_batch_size"),
-                            (microbatches / stages + 1) * stages * training.micro_batch_size() * parallel.data(),
-                            check.place("training.global_batch_size")));
-}
-
 static void verifyWorldSize(SpecChecker &check) {
   const spec::Parallelism &parallel = check.spec.parallelism();
   if (parallel.data() != parallel.replicate() * parallel.shard())
@@ -171,14 +125,18 @@ void verifyParallelism(SpecChecker &check) {
 }
 
 void refuseUnsupportedAxes(SpecChecker &check) {
-  const spec::Parallelism &parallel = check.spec.parallelism();
-  auto refuse = [&](const char *field, int64_t size, const char *missing) {
-    if (size > 1)
-      check.error(field, fmt::format("{} = {} is not supported: {}", check.name(field), size, missing),
-                  fmt::format("set {}=1", check.name(field)));
-  };
-  refuse("parallelism.pipeline", parallel.pipeline(), "pipeline stages");
-  refuse("parallelism.expert", parallel.expert(), "expert parallelism");
+  const char *field = "parallelism.expert";
+  if (int64_t size = check.spec.parallelism().expert(); size > 1)
+    check.error(field, fmt::format("{} = {} is not supported: expert parallelism", check.name(field), size),
+                fmt::format("set {}=1", check.name(field)));
+}
+
+void verifyRunnable(const spec::TrainingSpec &spec, Diagnostics &diagnostics) {
+  const char *field = "parallelism.pipeline";
+  SpecChecker check(spec, diagnostics);
+  if (int64_t size = spec.parallelism().pipeline(); size > 1)
+    check.error(field, fmt::format("{} = {}: pipeline stages do not run yet", check.name(field), size),
+                "the phases up to fused can be seen with --stop-after fused or --emit");
 }
 
 } // namespace primus::config

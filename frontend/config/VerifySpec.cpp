@@ -2,6 +2,7 @@
 
 #include "frontend/config/CommonKeys.h"
 #include "frontend/config/Config.h"
+#include "frontend/config/PipelineStages.h"
 #include "frontend/config/SpecChecker.h"
 
 #include <fmt/format.h>
@@ -100,9 +101,7 @@ private:
                         {"parallelism.data", spec.parallelism().data()}}))
       return;
     verifyBatch();
-    int64_t layers = 0;
-    for (const spec::LayerGroup &group : spec.model().layers())
-      layers += group.count();
+    int64_t layers = countLayers(spec.model());
     if (training.recompute_layers() > layers)
       error("training.recompute_layers",
             fmt::format("{} {} is more than the model's {} layers", name("training.recompute_layers"),

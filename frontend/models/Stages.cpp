@@ -2,6 +2,8 @@
 
 #include "frontend/models/Stages.h"
 
+#include "frontend/config/PipelineStages.h"
+
 #include "passes/schedules/Schedules.h"
 #include "passes/stages/StageMap.h"
 
@@ -10,20 +12,24 @@
 using namespace mlir;
 using namespace primus;
 
-/// How many layers each stage has, in the order of stages.
-static SmallVector<int64_t> getStageLayers(const spec::TrainingSpec &spec) {
-  const spec::Parallelism &parallel = spec.parallelism();
-  if (!parallel.stage_layers().empty())
-    return {parallel.stage_layers().begin(), parallel.stage_layers().end()};
-  int64_t layers = 0, stages = parallel.pipeline() * std::max<int64_t>(parallel.virtual_stages(), 1);
-  for (const spec::LayerGroup &group : spec.model().layers())
-    layers += group.count();
-  return SmallVector<int64_t>(stages, layers / stages);
+/// The schedule's table: the spec's own or that of the schedule that it names.
+static llvm::Expected<schedules::Table> makeTable(const spec::Parallelism &parallel, int64_t microbatches) {
+  if (!parallel.schedule_table().empty())
+    return schedules::parseCsv(parallel.schedule_table());
+  std::string name = config::getScheduleName(parallel);
+  const schedules::Schedule *schedule = schedules::findSchedule(name);
+  if (!schedule)
+    return llvm::createStringError("there is no pipeline schedule '%s'", name.c_str());
+  schedules::Request request;
+  request.ranks = static_cast<int32_t>(parallel.pipeline());
+  request.stagesPerRank = static_cast<int32_t>(config::countStagesPerRank(parallel));
+  request.microbatches = static_cast<int32_t>(microbatches);
+  return schedules::generate(*schedule, request);
 }
 
 LogicalResult models::setPipeline(ModuleOp module, const spec::TrainingSpec &spec, int64_t microbatches) {
   const spec::Parallelism &parallel = spec.parallelism();
-  SmallVector<int64_t> layers = getStageLayers(spec);
+  std::vector<int64_t> layers = config::getStageLayers(spec);
   Builder builder(module.getContext());
   SmallVector<Attribute> first;
   int64_t next = 0;
@@ -35,13 +41,7 @@ LogicalResult models::setPipeline(ModuleOp module, const spec::TrainingSpec &spe
     first.push_back(builder.getStringAttr(name));
     next += count;
   }
-  const schedules::Schedule &schedule =
-      *schedules::findSchedule(static_cast<int64_t>(layers.size()) > parallel.pipeline() ? "interleaved" : "1f1b");
-  schedules::Request request;
-  request.ranks = static_cast<int32_t>(parallel.pipeline());
-  request.stagesPerRank = static_cast<int32_t>(layers.size() / parallel.pipeline());
-  request.microbatches = static_cast<int32_t>(microbatches);
-  llvm::Expected<schedules::Table> table = schedules::generate(schedule, request);
+  llvm::Expected<schedules::Table> table = makeTable(parallel, microbatches);
   if (!table)
     return module.emitError() << llvm::toString(table.takeError());
   module->setAttr(stages::kPipelineAttr,

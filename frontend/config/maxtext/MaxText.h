@@ -22,5 +22,7 @@ bool mapModel(Mapping &mapping);
 void mapOptimizer(Mapping &mapping);
 /// Steps, batches, precision, rematerialisation, parallel sizes, data.
 void mapTraining(Mapping &mapping);
+/// Stages of a pipeline; gives the number of microbatches that pass through it at a time. Behind the parallel sizes.
+Setting<int64_t> mapPipeline(Mapping &mapping);
 
 } // namespace primus::config::maxtext

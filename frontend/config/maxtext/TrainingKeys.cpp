@@ -176,7 +176,8 @@ static void mapRemat(Mapping &m) {
                                                                    : "RECOMPUTE_SELECTIVE"));
 }
 
-/// A batch has per_device_batch_size sequences for each rank; ranks that share sequences hold those of all of them.
+/// A batch has per_device_batch_size sequences for each rank; ranks that share sequences hold those of all of them. A
+/// pipeline takes it in microbatches.
 static void mapBatch(Mapping &m, const ParallelSizes &sizes) {
   Setting<double> batch = m.keys.real("per_device_batch_size", 12);
   int64_t sharing = saturatingProduct(
@@ -191,7 +192,18 @@ static void mapBatch(Mapping &m, const ParallelSizes &sizes) {
   }
   Setting<int64_t> accumulation = m.keys.count("gradient_accumulation_steps", 1, 1);
   auto micro = static_cast<int64_t>(sequences);
-  m.spec.set("training.micro_batch_size", batch.with(micro));
+  Setting<int64_t> microbatches = mapPipeline(m);
+  if (micro % microbatches.value != 0)
+    m.diagnostics.error(batch.origin.location,
+                        fmt::format("the {} sequences of a data rank cannot be divided into {} microbatches of the pipeline", micro,
+                                    microbatches.value),
+                        fmt::format("set per_device_batch_size={}",
+                                    static_cast<double>((micro / microbatches.value + 1) * microbatches.value) /
+                                        static_cast<double>(sharing)));
+  m.spec.set("training.micro_batch_size",
+             microbatches.value == 1 ? batch.with(micro)
+                                     : derived(std::max<int64_t>(micro / microbatches.value, 1),
+                                               "sequences of a data rank / num_pipeline_microbatches", batch.origin));
   m.spec.set("training.global_batch_size",
              derived(saturatingProduct({micro, m.spec.get().parallelism().data(), accumulation.value}),
                      "per_device_batch_size * ranks * gradient_accumulation_steps",

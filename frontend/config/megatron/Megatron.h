@@ -28,7 +28,7 @@ void mapOptimizer(Mapping &mapping);
 void mapTraining(Mapping &mapping);
 /// Parallel sizes.
 void mapParallelism(Mapping &mapping);
-/// What each pipeline stage holds.
+/// What each pipeline stage holds, and the schedule. Behind the batch sizes, which it checks.
 void mapPipeline(Mapping &mapping);
 /// Checkpoints that are saved and loaded, and the steps at which a run ends early.
 void mapCheckpoint(Mapping &mapping);

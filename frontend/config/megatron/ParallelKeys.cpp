@@ -1,4 +1,4 @@
-//===- ParallelKeys.cpp - Parallel sizes and pipeline stages --------------===//
+//===- ParallelKeys.cpp - Parallel sizes ----------------------------------===//
 
 #include "frontend/config/ParallelSizes.h"
 #include "frontend/config/SpecChecker.h"
@@ -18,102 +18,6 @@ static Setting<int64_t> parallelSize(Mapping &m, const char *key) {
   m.diagnostics.error(size.origin.location,
                       fmt::format("'{}' must be at most {}, but is {}", key, mostRanks, size.value));
   return size.with(int64_t(1));
-}
-
-/// The same number in every stage that `fixed` leaves open (0); nothing where they do not come out even.
-static std::optional<std::vector<int64_t>> fillStages(std::vector<int64_t> fixed, int64_t layers) {
-  int64_t open = 0;
-  for (int64_t count : fixed) {
-    open += count == 0;
-    layers -= count;
-  }
-  if (layers < 0 || (open == 0 ? layers != 0 : layers % open != 0))
-    return std::nullopt;
-  for (int64_t &count : fixed)
-    if (count == 0)
-      count = layers / open;
-  return fixed;
-}
-
-static void uneven(Mapping &m, const Origin &origin, int64_t layers, const Setting<int64_t> &pipeline,
-                   const std::string &suggestion) {
-  m.diagnostics.error(origin.location,
-                      fmt::format("with '{}' the {} layers cannot be split over {} pipeline stages", origin.key,
-                                  layers, pipeline.value),
-                      suggestion);
-}
-
-/// The depth of the model, whichever key gave it.
-static int64_t countLayers(const Mapping &m) {
-  int64_t layers = 0;
-  for (const spec::LayerGroup &group : m.spec.get().model().layers())
-    layers += group.count();
-  return layers;
-}
-
-/// Stages that do not all have the same number of layers, in Megatron's ways of asking for them.
-static void mapStages(Mapping &m, const Setting<int64_t> &pipeline) {
-  int64_t layers = countLayers(m), stages = pipeline.value;
-  std::optional<Setting<int64_t>> first = m.keys.tryInteger("decoder_first_pipeline_num_layers");
-  std::optional<Setting<int64_t>> last = m.keys.tryInteger("decoder_last_pipeline_num_layers");
-  Setting<bool> embedding = m.keys.boolean("account_for_embedding_in_pipeline_split", false);
-  Setting<bool> loss = m.keys.boolean("account_for_loss_in_pipeline_split", false);
-  Setting<bool> padding = m.keys.boolean("allow_padding_num_layers", false);
-  if (stages == 1 || layers > mostLayers)
-    return;
-  std::vector<int64_t> counts(static_cast<size_t>(stages), 0);
-  if (first || last) {
-    counts.front() = first ? first->value : 0;
-    counts.back() = last ? last->value : 0;
-    const Setting<int64_t> &said = first ? *first : *last;
-    auto inRange = [&](const std::optional<Setting<int64_t>> &count) {
-      return !count || (count->value >= 1 && count->value < layers);
-    };
-    std::optional<std::vector<int64_t>> filled;
-    if (inRange(first) && inRange(last))
-      filled = fillStages(counts, layers);
-    if (!filled)
-      return uneven(m, said.origin, layers, pipeline,
-                    fmt::format("what they leave must divide by the other stages ({} pipeline stages from {})", stages,
-                                pipeline.origin.location.str()));
-    m.spec.set("parallelism.stage_layers", said.with(std::move(*filled)));
-  } else if (embedding.value || loss.value) {
-    const Setting<bool> &said = embedding.value ? embedding : loss;
-    int64_t places = layers + embedding.value + loss.value;
-    if (places % stages != 0)
-      return uneven(m, said.origin, layers, pipeline,
-                    fmt::format("with what counts as a layer they are {}; set {} to a divisor of that", places,
-                                pipeline.origin.key));
-    std::fill(counts.begin(), counts.end(), places / stages);
-    counts.front() -= embedding.value;
-    counts.back() -= loss.value;
-    m.spec.set("parallelism.stage_layers", said.with(std::move(counts)));
-  } else if (padding.value && layers % stages != 0) {
-    // Upstream rounds the number of layers up and leaves the last places empty.
-    int64_t most = (layers + stages - 1) / stages;
-    for (int64_t &count : counts) {
-      count = std::min(most, layers);
-      layers -= count;
-    }
-    m.spec.set("parallelism.stage_layers", padding.with(std::move(counts)));
-  }
-}
-
-/// The three keys say the same in different ways; the strongest is the one that upstream reads last.
-static void mapVirtualStages(Mapping &m, const Setting<int64_t> &pipeline) {
-  int64_t layers = countLayers(m);
-  std::optional<Setting<int64_t>> stages;
-  for (const char *key : {"virtual_pipeline_model_parallel_size", "num_virtual_stages_per_pipeline_rank"})
-    if (m.keys.isSet(key))
-      stages = m.keys.count(key, 1, 1);
-  if (m.keys.isSet("num_layers_per_virtual_pipeline_stage")) {
-    Setting<int64_t> each = m.keys.count("num_layers_per_virtual_pipeline_stage", 1, 1);
-    stages = derived(std::max<int64_t>(1, layers / pipeline.value / each.value),
-                     "num_layers_per_virtual_pipeline_stage (num_layers / pipeline_model_parallel_size / it)",
-                     each.origin);
-  }
-  if (stages)
-    m.spec.set("parallelism.virtual_stages", *stages);
 }
 
 /// What data ranks share. Each of the keys turns on one of Megatron's three ways to do it.
@@ -186,12 +90,6 @@ void mapParallelism(Mapping &m) {
              sequence.value && tensor.value == 1
                  ? derived(false, "sequence_parallel has no effect with one tensor rank", sequence.origin)
                  : sequence);
-}
-
-void mapPipeline(Mapping &m) {
-  Setting<int64_t> pipeline = parallelSize(m, "pipeline_model_parallel_size");
-  mapStages(m, pipeline);
-  mapVirtualStages(m, pipeline);
 }
 
 } // namespace primus::config::megatron

@@ -157,7 +157,7 @@ void mapTraining(Mapping &m) {
   m.spec.set("training.steps", m.keys.count("training.steps", 10000, 1));
   Setting<int64_t> local = m.keys.count("training.local_batch_size", 8, 1);
   Setting<int64_t> global = m.keys.count("training.global_batch_size", -1, -1);
-  m.spec.set("training.micro_batch_size", local);
+  m.spec.set("training.micro_batch_size", mapPipeline(m, local));
   m.spec.set("training.global_batch_size",
              global.value < 1 ? derived(saturatingProduct({local.value, m.spec.get().parallelism().data()}),
                                         "training.local_batch_size * data ranks", local.origin)

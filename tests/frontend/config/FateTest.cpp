@@ -44,6 +44,7 @@ protected:
     workspace.write("corpus/text.txt", "some text");
     workspace.write("tokens.bin", "");
     workspace.write("tokens.idx", "");
+    workspace.write("schedule.csv", "0F0,0F1,0B0,0B1\n1F0,1B0,1F1,1B1\n");
     ConfigRequest request;
     request.experiment = GetParam().experiment;
     Diagnostics diagnostics;

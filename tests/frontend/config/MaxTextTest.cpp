@@ -122,10 +122,6 @@ TEST(MaxText, Mistakes) {
             {"dataset_type=hf"},
             "command line: error: 'dataset_type: \"hf\"' is not supported: turning text into tokens while training; set "
             "dataset_type=synthetic"},
-           {"pipeline",
-            {"ici_pipeline_parallelism=8"},
-            "command line: error: ici_pipeline_parallelism = 8 is not supported: pipeline stages; set "
-            "ici_pipeline_parallelism=1"},
            {"axis",
             {"ici_tensor_parallelism=0"},
             "command line: error: 'ici_tensor_parallelism' must not be 0; write 1, or -1 for the ranks that are left"},

@@ -170,7 +170,7 @@ TEST(Megatron, TrainingAndOptimizer) {
               });
 }
 
-/// Read from the mapping itself: more than one rank is refused later.
+/// Read from the mapping itself: what the keys say, whether or not all rules are kept.
 TEST(Megatron, PipelineStages) {
   Workspace workspace;
   workspace.write("exp.yaml", experiment("      mock_data: true\n", "llama3.1_405B"));
@@ -189,8 +189,10 @@ TEST(Megatron, PipelineStages) {
        "0"},
       // As upstream's own 405B experiment has it.
       {{"pipeline_model_parallel_size=8", "allow_padding_num_layers=true"}, "[16, 16, 16, 16, 16, 16, 16, 14]", "0"},
-      {{"pipeline_model_parallel_size=6", "num_layers_per_virtual_pipeline_stage=7"}, "[]", "3"},
-      {{"pipeline_model_parallel_size=6", "num_virtual_stages_per_pipeline_rank=7"}, "[]", "7"},
+      {{"pipeline_model_parallel_size=6", "num_layers_per_virtual_pipeline_stage=7", "micro_batch_size=1", "global_batch_size=6"},
+       "[]", "3"},
+      {{"pipeline_model_parallel_size=6", "num_virtual_stages_per_pipeline_rank=7", "micro_batch_size=1", "global_batch_size=6"},
+       "[]", "7"},
   };
   for (const auto &c : cases) {
     ConfigRequest request;

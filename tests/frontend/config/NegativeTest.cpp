@@ -196,11 +196,6 @@ TEST(Negative, WhatIsNotSupportedIsNeverIgnored) {
        experiment(data),
        {"num_experts=8"},
        "command line: error: 'num_experts: 8' is not supported: mixture of experts; set num_experts=None"},
-      {"pipeline",
-       experiment(data),
-       {"pipeline_model_parallel_size=2"},
-       "command line: error: pipeline_model_parallel_size = 2 is not supported: pipeline stages; set "
-       "pipeline_model_parallel_size=1"},
       {"experts on ranks",
        experiment(data),
        {"expert_model_parallel_size=2"},
@@ -321,7 +316,7 @@ TEST(Negative, ParallelSizes) {
        experiment(data + "      pipeline_model_parallel_size: 3\n"),
        {},
        "exp.yaml:12:37: error: num_layers 8 is not a multiple of pipeline_model_parallel_size 3; set "
-       "pipeline_model_parallel_size=2 (num_layers stands at <own>/models/megatron/llama-tiny.yaml:5:13)"},
+       "pipeline_model_parallel_size=2, or pipeline_model_parallel_layout='Et*3|t*3|t*2L' (num_layers stands at <own>/models/megatron/llama-tiny.yaml:5:13)"},
       {"first and last stage",
        experiment(data),
        {"pipeline_model_parallel_size=4", "decoder_first_pipeline_num_layers=1"},
@@ -392,8 +387,7 @@ TEST(Negative, DivisibilityComesBeforeSupport) {
     errors.push_back(diagnostic.message);
   EXPECT_EQ(errors, (std::vector<std::string>{
                         "'fp8: \"hybrid\"' is not supported: FP8",
-                        "num_layers 8 is not a multiple of pipeline_model_parallel_size 3",
-                        "pipeline_model_parallel_size = 3 is not supported: pipeline stages"}));
+                        "num_layers 8 is not a multiple of pipeline_model_parallel_size 3"}));
 }
 
 TEST(Negative, Memory) {

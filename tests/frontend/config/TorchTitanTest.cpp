@@ -224,10 +224,6 @@ TEST(TorchTitan, Mistakes) {
             {"training.dtype=bfloat16"},
             "command line: error: 'training.dtype: \"bfloat16\"' is not supported: weights and optimizer state in bf16; "
             "set training.dtype=float32"},
-           {"pipeline",
-            {"parallelism.pipeline_parallel_degree=2"},
-            "command line: error: parallelism.pipeline_parallel_degree = 2 is not supported: pipeline stages; set "
-            "parallelism.pipeline_parallel_degree=1"},
            {"total steps",
             {"lr_scheduler.total_steps=5"},
             "command line: error: lr_scheduler.total_steps 5 ends before training.steps 10; set "

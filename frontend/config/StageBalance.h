@@ -1,0 +1,31 @@
+//===- StageBalance.h - Whether pipeline ranks have equal work ---*- C++ -*-===//
+
+#pragma once
+
+#include "frontend/config/TrainingSpec.pb.h"
+
+#include <string>
+#include <vector>
+
+namespace primus::config {
+
+/// What layers, the embedding in front of them and the head with its loss behind them cost: multiplications of a forward
+/// pass for each token. A backward pass takes twice as many of each.
+struct ModelWork {
+  explicit ModelWork(const spec::TrainingSpec &spec);
+
+  std::vector<double> layers;
+  double embedding, head;
+
+  /// Of the rank with the most, over the mean of all. `stages` has the layers of each stage, `ranks` the rank of each.
+  double getImbalance(const std::vector<int64_t> &stages, const std::vector<int64_t> &ranks) const;
+
+  /// Layers of each of `stages` stages, such that the most that a stage has is as little as can be. The first stage has the
+  /// embedding, the last the head; those may have no layer. Empty where there are too few layers.
+  std::vector<int64_t> divide(int64_t stages) const;
+};
+
+/// A layout of Megatron (pipeline_model_parallel_layout) with these layers in each stage: "Et*3(|t*4)*2|t*3L".
+std::string writeLayout(const std::vector<int64_t> &stages);
+
+} // namespace primus::config

@@ -1,0 +1,58 @@
+"""usage: pipelines.py EXPERIMENTS FOLDER."""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+experiments, folder = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+environment = dict(os.environ, PRIMUS_WORKSPACE=str(folder), PRIMUS_CACHE=str(folder / "cache"))
+
+
+def run(*arguments, code=0):
+    done = subprocess.run([str(argument) for argument in arguments], env=environment, text=True, capture_output=True)
+    assert done.returncode == code, (arguments, done.returncode, done.stderr)
+    return done.stdout if code == 0 else done.stderr
+
+
+small = ["train_iters=3", "micro_batch_size=1", "seq_length=32", "eval_iters=0", "num_layers=4"]
+megatron = [experiments / "llama-tiny.yaml", *small, "global_batch_size=4", "pipeline_model_parallel_size=2"]
+
+# Each graph phase goes back in, and what is printed from it is what was dumped.
+dump = folder / "dump"
+run("primus-compile", *megatron, "pipeline_model_parallel_layout=Et|ttt|L", "pipeline_model_parallel_size=3", "--dump", dump,
+    "--stop-after", "fused")
+files = {path.name[3:].split(".")[0]: path for path in sorted(dump.iterdir()) if path.name[:2].isdigit()}
+assert list(files) == ["config", "spec", "model", "train", "fp8", "sharded", "placed", "fused"], list(files)
+text = files["model"].read_text()
+assert 'stages = ["embedding", "layers.1", "head"]' in text, text[:2000]
+fused = files["fused"].read_text()
+for name in ("spec", "model", "train", "sharded", "placed"):
+    again = run("primus-compile", "--start-from", files[name], "--emit", "fused")
+    strip = lambda text: re.sub(r"^//.*\n", "", text, flags=re.M)
+    assert strip(again) == strip(fused), f"another program from {name}"
+
+# Tables and schedules of each flavour reach the module.
+table = folder / "table.csv"
+table.write_text("0F0,0F1,0B0,0B1\n1F0,1B0,1F1,1B1\n")
+for arguments, expected in [
+    (megatron, "0F0,0SEND_F0"),
+    ([*megatron, "global_batch_size=2", f"pipeline_schedule_table={table}"], '"0F0,0F1,0B0,0B1'),
+    ([*megatron, "patch_primus_pipeline=true", "pp_algorithm=zero-bubble"], "W0"),
+    ([*megatron, "patch_primus_pipeline=true", "pp_algorithm=zbv-formatted", "num_virtual_stages_per_pipeline_rank=2"], "3F0"),
+    ([experiments / "llama3-debugmodel.toml", "training.seq_len=32", "parallelism.pipeline_parallel_degree=2",
+      "parallelism.pipeline_parallel_schedule=Interleaved1F1B"], "3F0"),
+    ([experiments / "llama-tiny-maxtext.yaml", "max_target_length=32", "ici_pipeline_parallelism=2"], "2F0"),
+]:
+    text = run("primus-compile", *arguments, "--emit", "model")
+    found = re.search(r"graph\.pipeline = \{[^}]*\}", text)
+    assert found and expected in found.group(0), (arguments, found and found.group(0))
+    assert run("primus-compile", *arguments, "--emit", "placed").strip()
+
+# What goes on behind fused is refused, from wherever it comes, and nothing is written.
+for command in (["primus-compile", *megatron, "-o", folder / "x.primus"], ["primus-train", *megatron],
+                ["primus-compile", *megatron, "--emit", "step"], ["primus-compile", "--start-from", files["placed"]]):
+    said = run(*command, code=2)
+    assert re.search(r"error: pipeline_model_parallel_size = \d: pipeline stages do not run yet; .*--stop-after fused", said), said
+assert not (folder / "x.primus").exists()
+assert "parallelism.stage_layers" in run("primus-compile", *megatron, "decoder_first_pipeline_num_layers=1", "--explain")
