@@ -19,15 +19,17 @@ static double getRate(kernel::FuncOp kernel, const spec::Hardware &hardware) {
 }
 
 void cli::addPredictions(nlohmann::ordered_json &kernels, ModuleOp module, const spec::Hardware &hardware) {
-  if (hardware.memory_bandwidth() <= 0 || hardware.f32_flops() <= 0)
-    return;
   for (auto [entry, kernel] : llvm::zip_equal(kernels, module.getOps<kernel::FuncOp>())) {
-    // A family that has chosen its tiles by a model of their cost says what it found.
-    if (auto prediction = kernel->getAttrOfType<DictionaryAttr>("prediction")) {
-      entry["predicted_seconds"] = prediction.getAs<FloatAttr>("seconds").getValueAsDouble();
-      entry["bound"] = prediction.getAs<StringAttr>("bound").str();
+    auto prediction = kernel->getAttrOfType<DictionaryAttr>("prediction");
+    auto seconds = prediction ? prediction.getAs<FloatAttr>("seconds") : FloatAttr();
+    auto bound = prediction ? prediction.getAs<StringAttr>("bound") : StringAttr();
+    if (seconds && bound) {
+      entry["predicted_seconds"] = seconds.getValueAsDouble();
+      entry["bound"] = bound.str();
       continue;
     }
+    if (hardware.memory_bandwidth() <= 0 || hardware.f32_flops() <= 0)
+      continue;
     double rate = getRate(kernel, hardware);
     double compute = rate > 0 ? entry["flops"].get<double>() / rate : 0;
     double memory = entry["bytes"].get<double>() / hardware.memory_bandwidth();

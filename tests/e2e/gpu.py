@@ -46,7 +46,7 @@ for target in ["gfx942", "gfx950"]:
         assert [argument["offset"] for argument in description["arguments"]] == list(range(0, 8 * len(description["arguments"]), 8))
         assert kernel["spills"] == kernel["scratch_bytes"] == 0 and kernel["vector_registers"] > 0, kernel
         assert 1 <= kernel["waves_per_simd"] <= 8 and kernel["lds_bytes"] <= (64 if target == "gfx942" else 160) << 10, kernel
-        assert kernel["predicted_seconds"] > 0 and kernel["bound"] in ("compute", "memory"), kernel
+        assert kernel["predicted_seconds"] > 0 and kernel["bound"] in ("compute", "memory", "matrix", "lds", "cache", "latency"), kernel
 
     # A run of it is the processor's, but for rounding.
     metrics = train(executable, target)
@@ -54,6 +54,12 @@ for target in ["gfx942", "gfx950"]:
     for got, wanted in zip(metrics, expected):
         for key in ["loss", "grad_norm"]:
             assert abs(got[key] / wanted[key] - 1) < 1e-2, (target, key, got[key], wanted[key])
+
+# A table of the hardware overrides the model's choice of tiles.
+(folder / "hardware").mkdir()
+(folder / "hardware/mine.yaml").write_text("target: gfx942\nmatmul_tiles: [{tile: [64, 128], waves: [2, 4]}]\n")
+run("primus-compile", experiment, *keys, "hardware=mine", "--config-path", folder, "--target", "gfx942", "--dump", folder / "table")
+assert "waves [2, 4]" in (folder / "table/08-step.mlir").read_text()
 
 # What cannot be asked for.
 message = run("primus-compile", experiment, "--target", "gfx90a", code=2)

@@ -116,6 +116,20 @@ TEST_P(DeliberateDefects, AccumulatorsInAnotherOrder) {
   EXPECT_GT(count, 0u);
 }
 
+TEST_P(DeliberateDefects, DroppedBarriers) {
+  HarnessOptions options = getOptions(1.5e-2);
+  size_t count = 0;
+  options.changeCode = [&](llvm::Module &module) {
+    for (llvm::CallInst *call : findCalls(module, "llvm.amdgcn.s.barrier")) {
+      call->eraseFromParent();
+      ++count;
+    }
+  };
+  std::string failures = getFailures(attention, options);
+  EXPECT_NE(failures.find("s_barrier is missing"), std::string::npos) << failures;
+  EXPECT_GT(count, 0u);
+}
+
 /// Each token sees one key too many or too few.
 TEST_P(DeliberateDefects, MasksOffByOne) {
   HarnessOptions options = getOptions(1.5e-2);

@@ -182,7 +182,7 @@ std::vector<Tensor> CompiledFunction::run(ArrayRef<Tensor> inputs, unsigned orde
 std::vector<std::string> primus::test::getTestTargets() {
   const char *names = std::getenv("PRIMUS_TEST_TARGETS");
   SmallVector<StringRef> list;
-  StringRef(names ? names : "cpu").split(list, ',');
+  StringRef(names ? names : "cpu,gfx942,gfx950").split(list, ',');
   return std::vector<std::string>(list.begin(), list.end());
 }
 

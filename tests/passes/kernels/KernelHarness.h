@@ -27,7 +27,7 @@ Tensor readTensor(mlir::RankedTensorType type, const emulator::Buffer &buffer, i
 /// The largest difference, relative to the largest element; infinite where a number is missing.
 double getError(const Tensor &actual, const Tensor &expected);
 
-/// Names in the environment variable PRIMUS_TEST_TARGETS, separated by commas; without it cpu.
+/// Names in the environment variable PRIMUS_TEST_TARGETS, separated by commas; without it cpu, gfx942 and gfx950.
 std::vector<std::string> getTestTargets();
 
 struct HarnessOptions {
