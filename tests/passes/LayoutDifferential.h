@@ -30,9 +30,8 @@ struct Mesh {
   bool sequenceParallel = false;
   int64_t zero = 0;
   bool ring = false;
-  int64_t pipeline = 1;
 
-  int64_t getRanks() const { return replicate * shard * context * tensor * pipeline; }
+  int64_t getRanks() const { return replicate * shard * context * tensor; }
   int64_t getDataRanks() const { return replicate * shard; }
   int64_t getMicro() const { return std::max<int64_t>(1, kSequences / getDataRanks() / 2); }
   std::string describe() const {
@@ -117,7 +116,7 @@ protected:
                        std::to_string(mesh.getRanks()) + " data: " + std::to_string(mesh.getDataRanks()) +
                        " replicate: " + std::to_string(mesh.replicate) + " shard: " + std::to_string(mesh.shard) +
                        " tensor: " + std::to_string(mesh.tensor) + " context: " + std::to_string(mesh.context) +
-                       " pipeline: " + std::to_string(mesh.pipeline) + " expert: 1 zero_stage: " + std::to_string(mesh.zero) +
+                       " pipeline: 1 expert: 1 zero_stage: " + std::to_string(mesh.zero) +
                        (mesh.sequenceParallel ? " sequence_parallel: true" : "") +
                        (mesh.ring ? " context_exchange: RING" : "") + " }";
     spec::TrainingSpec spec;

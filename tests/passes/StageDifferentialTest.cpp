@@ -44,7 +44,7 @@ protected:
     return text.replace(count, 1, std::to_string(layers));
   }
 
-  /// Sets the attribute: stages of uneven lengths, by `random`.
+  /// Sets the attributes: stages of uneven lengths, by `random`.
   void setPipeline(ModuleOp module, const Pipeline &pipeline, int64_t layers, std::mt19937 &random) {
     std::vector<std::string> instances{"embedding"};
     for (int64_t layer = 0; layer < layers; ++layer)
@@ -61,6 +61,12 @@ protected:
     llvm::Expected<schedules::Table> table = schedules::generate(
         *pipeline.schedule, {int32_t(pipeline.ranks), int32_t(pipeline.stagesPerRank), int32_t(pipeline.getMicrobatches()), {}});
     ASSERT_TRUE(static_cast<bool>(table));
+    auto mesh = module->getAttrOfType<graph::MeshAttr>(graph::kMeshAttr);
+    SmallVector<int64_t> sizes(mesh.getSizes());
+    for (auto [name, size] : llvm::zip_equal(mesh.getNames(), sizes))
+      if (name.getValue() == "pp")
+        size = pipeline.ranks;
+    module->setAttr(graph::kMeshAttr, graph::MeshAttr::get(&context, mesh.getNames(), sizes));
     module->setAttr(stages::kPipelineAttr, b.getDictionaryAttr({b.getNamedAttr("stages", b.getArrayAttr(first)),
                                                                 b.getNamedAttr("table", b.getStringAttr(toCsv(*table)))}));
   }
@@ -68,8 +74,7 @@ protected:
   StepResult runPipeline(const Model &model, const Pipeline &pipeline, int64_t layers, const Variant &variant,
                          std::mt19937 &random) {
     StepResult step;
-    Mesh mesh = pipeline.mesh;
-    mesh.pipeline = pipeline.ranks;
+    const Mesh &mesh = pipeline.mesh;
     OwningOpRef<ModuleOp> module = build(model, mesh, variant);
     if (!module)
       return step;

@@ -34,7 +34,7 @@ protected:
     workspace.write("table.csv", kTable);
     workspace.write("two.csv", kTwoEach);
     workspace.write("early.csv", kTooEarly);
-    workspace.write("words.csv", "0F0,later\n");
+    workspace.write("words.csv", "0F0,F1\n");
     workspace.write("empty.csv", "\n");
   }
 
@@ -182,7 +182,7 @@ TEST_F(Pipeline, Mistakes) {
        "'pipeline_schedule_table: none.csv' is no file; name a CSV file with a line for each pipeline rank"},
       {"exp.yaml", {pp, "pipeline_schedule_table=empty.csv"}, "'pipeline_schedule_table: empty.csv' can't be read or is empty"},
       {"exp.yaml", {pp, "pipeline_schedule_table=words.csv"},
-       "the table of pipeline_schedule_table: line 1, cell 2: 'later' does not begin with the number of a stage"},
+       "the table of pipeline_schedule_table: line 1, cell 2: 'F1' does not begin with the number of a stage"},
       {"exp.yaml", {pp, "pipeline_schedule_table=table.csv"},
        "the table of pipeline_schedule_table has 2 microbatches, but a step has 8; set global_batch_size=2 (global_batch_size stands at "
        "exp.yaml:13:26)"},
