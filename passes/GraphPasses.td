@@ -294,6 +294,7 @@ def SplitStages : Pass<"graph-split-stages", "::mlir::ModuleOp"> {
     ```
     After, the program of the first rank:
     ```mlir
+    func.func private @a.forward(tensor<2xf32>) -> tensor<2xf32>
     func.func @train_step.0(%xs: tensor<1x2xf32>) -> tensor<f32> attributes {graph.stage = 0 : i64} {
       %x = graph.microbatch 0 of %xs : tensor<1x2xf32> -> tensor<2xf32>
       %y = graph.call @a.forward(%x) instance "a" : (tensor<2xf32>) -> tensor<2xf32>
