@@ -21,7 +21,7 @@ namespace primus::runtime {
 struct ProfileLabel {
   std::string name;
   const char *category = ""; ///< program, kernel, copy, fill, collective, wait
-  std::string instance;      ///< whose it is: layers.3
+  std::string instance = {}; ///< whose it is: layers.3
   int64_t flops = 0;
   int64_t bytes = 0;
   double boundSeconds = 0; ///< that it takes at least on the hardware it was compiled for

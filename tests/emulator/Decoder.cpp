@@ -57,7 +57,8 @@ Decoder::Decoder(Chip chip) : tools(std::make_unique<Tools>()), operations(chip)
 Decoder::~Decoder() = default;
 
 const Decoder &primus::emulator::getDecoder(Chip chip) {
-  static const Decoder gfx942(Chip::Gfx942), gfx950(Chip::Gfx950);
+  // Never destroyed: a GPU that was given up may still run a kernel when the process ends.
+  static const Decoder &gfx942 = *new Decoder(Chip::Gfx942), &gfx950 = *new Decoder(Chip::Gfx950);
   return chip == Chip::Gfx942 ? gfx942 : gfx950;
 }
 

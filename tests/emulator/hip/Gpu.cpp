@@ -226,8 +226,11 @@ Result Gpu::launch(const LoadedFunction &function, std::array<uint32_t, 3> grid,
     arguments.push_back(KernelArgument::value(value));
   LaunchOptions options;
   options.memory = memory;
+  Machine &machine = Machine::get();
+  ++machine.runningKernels;
   auto statistics = emulator::launch(*function.code, function.kernel->name, {grid[0], grid[1], grid[2]},
                                      {block[0], block[1], block[2]}, arguments, options);
+  --machine.runningKernels;
   if (statistics)
     return Result::Success;
   errs() << "emulated HIP: " << toString(statistics.takeError()) << "\n";
@@ -238,9 +241,20 @@ Result Gpu::launch(const LoadedFunction &function, std::array<uint32_t, 3> grid,
 // The process
 //===----------------------------------------------------------------------===//
 
+/// Queues of a lost device are given up with what is in them. No kernel of theirs may run while the process takes down what
+/// LLVM has built.
+static void stopAll() {
+  Machine &machine = Machine::get();
+  for (Gpu &gpu : machine.gpus)
+    gpu.setError(Result::Unknown);
+  while (machine.runningKernels > 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
 Machine::Machine() {
   for (int64_t i = 0; i < settings.devices; ++i)
     gpus.emplace_back(int(i), settings);
+  std::atexit(stopAll);
 }
 
 Machine &Machine::get() {

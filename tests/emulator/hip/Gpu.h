@@ -13,6 +13,7 @@
 #include "tests/emulator/Memory.h"
 #include "tests/emulator/hip/Settings.h"
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -124,6 +125,7 @@ public:
 
   Settings settings = Settings::read();
   std::deque<Gpu> gpus;
+  std::atomic<int> runningKernels = 0;
 
   void *allocatePinned(size_t bytes);
   bool releasePinned(void *pointer);

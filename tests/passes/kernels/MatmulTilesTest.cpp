@@ -20,6 +20,11 @@ struct Case {
   int m, n, k, rows, columns, wavesAlong, wavesAcross;
 };
 
+void PrintTo(const Case &c, std::ostream *out) {
+  *out << fmt::format("{} {} {}x{}x{} tile {}x{} waves {}x{}", c.spec, c.element, c.m, c.n, c.k, c.rows, c.columns,
+                      c.wavesAlong, c.wavesAcross);
+}
+
 class MatmulTiles : public testing::TestWithParam<Case> {};
 
 } // namespace

@@ -95,8 +95,7 @@ TEST_F(RcclTrain, ARankWhoseKernelHangsIsNamedByTheOthers) {
   EXPECT_TRUE(says("rank 1 did not come to an exchange between all ranks within 1 seconds")) << output;
 }
 
-// Disabled: now and then the process ends by a segmentation fault instead of exit code 3.
-TEST_F(RcclTrain, DISABLED_AFaultOnOneGpuEndsAllRanks) {
+TEST_F(RcclTrain, AFaultOnOneGpuEndsAllRanks) {
   EXPECT_EQ(train({"--timeout", "20"}, getEmulatedHip("devices=2,fault_device=1,fault_launch=4")), 3);
   EXPECT_TRUE(says("GPU 1 (emulated)") && says("hipErrorIllegalAddress")) << output;
 }
