@@ -118,29 +118,7 @@ bool test::fuzzSafetensors(std::string_view bytes) {
 std::string test::makeExecutableSeed() {
   // A function, a loop, a copy, a fill and collectives, without code: damage should land in the tables.
   ExecutableBuilder builder;
-  executable::TensorType vector = makeType(executable::F32, {24});
-  builder.addKernel("kernel", {2, 3}, {vector, vector});
-  executable::Function &function = builder.addFunction("f", 2, 128);
-  addLaunch(*function.mutable_actions(), 0, {inArgument(0), inScratch(0)});
-  addLaunch(*function.mutable_actions(), 0, {inScratch(0), inArgument(1)});
-  builder.addVariable("w", {24}, "constant", 2);
-  builder.addVariable("v", {24}, "zeros");
-  executable::Program &program = builder.addProgram("main");
-  int64_t x = builder.addInput(program, "x", executable::F32, {4, 24});
-  int64_t y = builder.addOutput(program, "y", executable::F32, {4, 24});
-  executable::Loop &loop = *program.add_actions()->mutable_loop();
-  loop.set_count(4);
-  executable::Call &call = *loop.add_body()->mutable_call();
-  *call.add_arguments() = inArena(x, 96);
-  *call.add_arguments() = inArena(y, 96);
-  *call.mutable_scratch() = inArena(builder.allocate(128));
-  executable::Copy &copy = *program.add_actions()->mutable_copy();
-  *copy.mutable_source() = inArena(y);
-  *copy.mutable_target() = inArena(x);
-  copy.set_bytes(96);
-  executable::Fill &fill = *program.add_actions()->mutable_fill();
-  *fill.mutable_target() = inArena(y);
-  fill.set_bytes(96);
+  addLoopProgram(builder, "kernel");
   // A second program, because damage in one of them should leave the other to be tried.
   addCollectives(builder);
   executable::Executable &executable = builder.finish();

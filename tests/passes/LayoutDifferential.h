@@ -169,12 +169,18 @@ protected:
 
   /// Fails where ranks that should have equal values do not.
   FailureOr<StepResult> runStep(ModuleOp module, const Mesh &mesh) {
-    StepResult step;
     Interpreter interpreter(module);
     FailureOr<Plan> plan = Plan::get(module);
     if (failed(plan) || failed(interpreter.initializeVariables(/*seed=*/3)))
       return failure();
-    auto results = interpreter.run("train_step", makeInputs(*plan, mesh));
+    return runStep(interpreter, module, *plan, mesh);
+  }
+
+  /// With either interpreter, whose variables are initialized.
+  template <typename AnyInterpreter>
+  FailureOr<StepResult> runStep(AnyInterpreter &interpreter, ModuleOp module, const Plan &plan, const Mesh &mesh) {
+    StepResult step;
+    auto results = interpreter.run("train_step", makeInputs(plan, mesh));
     if (failed(results))
       return failure();
     step.loss = (*results)[0].values[0];

@@ -87,29 +87,9 @@ protected:
     StagedInterpreter interpreter(*module);
     FailureOr<Plan> plan = Plan::get(*module);
     FailureOr<StepResult> result = failed(interpreter.initializeVariables(/*seed=*/3)) ? FailureOr<StepResult>(failure())
-                                                                                        : readStep(interpreter, *module, *plan, mesh);
+                                                                                        : runStep(interpreter, *module, *plan, mesh);
     EXPECT_TRUE(succeeded(result)) << messages;
     return succeeded(result) ? *result : step;
-  }
-
-  FailureOr<StepResult> readStep(StagedInterpreter &interpreter, ModuleOp module, const Plan &plan, const Mesh &mesh) {
-    StepResult step;
-    auto results = interpreter.run("train_step", makeInputs(plan, mesh));
-    if (failed(results))
-      return failure();
-    step.loss = (*results)[0].values[0];
-    step.gradNorm = (*results)[1].values[0];
-    for (auto variable : module.getOps<graph::VariableOp>()) {
-      if (variable.getRole() == graph::Role::Constant)
-        continue;
-      interpreter::TensorRef value = interpreter.getVariable(variable.getSymName());
-      if (!value) {
-        ADD_FAILURE() << variable.getSymName().str();
-        return failure();
-      }
-      step.variables[variable.getSymName().str()] = value->values;
-    }
-    return step;
   }
 };
 

@@ -183,6 +183,32 @@ void test::addWait(google::protobuf::RepeatedPtrField<executable::Action> &actio
   actions.Add()->mutable_wait()->set_ticket(ticket);
 }
 
+void test::addLoopProgram(ExecutableBuilder &builder, const std::string &kernel) {
+  executable::TensorType vector = makeType(executable::F32, {24});
+  int index = builder.addKernel(kernel, {24}, {vector, vector});
+  executable::Function &function = builder.addFunction("quadruple", 2, 128);
+  addLaunch(*function.mutable_actions(), index, {inArgument(0), inScratch(0)});
+  addLaunch(*function.mutable_actions(), index, {inScratch(0), inArgument(1)});
+  builder.addVariable("w", {24}, "ones");
+  builder.addVariable("v", {24}, "zeros");
+  executable::Program &program = builder.addProgram("main");
+  int64_t x = builder.addInput(program, "x", executable::F32, {4, 24});
+  int64_t y = builder.addOutput(program, "y", executable::F32, {4, 24});
+  executable::Loop &loop = *program.add_actions()->mutable_loop();
+  loop.set_count(4);
+  executable::Call &call = *loop.add_body()->mutable_call();
+  *call.add_arguments() = inArena(x, 96);
+  *call.add_arguments() = inArena(y, 96);
+  *call.mutable_scratch() = inArena(builder.allocate(128));
+  executable::Copy &copy = *program.add_actions()->mutable_copy();
+  *copy.mutable_source() = inArena(y);
+  *copy.mutable_target() = inArena(x);
+  copy.set_bytes(96);
+  executable::Fill &fill = *program.add_actions()->mutable_fill();
+  *fill.mutable_target() = inArena(y);
+  fill.set_bytes(96);
+}
+
 void test::addCollectives(ExecutableBuilder &builder) {
   setMesh(builder.result, {{"dp", 2}, {"tp", 2}});
   int64_t whole = builder.addVariable("whole", {8, 6}, "ones");

@@ -68,6 +68,10 @@ void addWait(google::protobuf::RepeatedPtrField<executable::Action> &actions, in
 /// flight, some of them in a loop and in a function.
 void addCollectives(ExecutableBuilder &builder);
 
+/// A function with scratch, which calls the kernel twice, and a program "main" with a loop of 4 calls on slices of its input
+/// and output, a copy and a fill. Two variables.
+void addLoopProgram(ExecutableBuilder &builder, const std::string &kernel);
+
 /// A bigram model over bytes in batches of 2 x 32, with the programs train_step, forward and sample. Loss falls.
 executable::Executable makeBigramExecutable(const std::string &target = "cpu");
 

@@ -13,32 +13,9 @@ using namespace primus::runtime;
 using namespace primus::test;
 using executable::Executable;
 
-/// A program with a loop of 4 calls on slices of x and y, and a function with scratch.
 static Executable makeLoopExecutable() {
   ExecutableBuilder builder;
-  executable::TensorType vector = makeType(executable::F32, {24});
-  int kernel = builder.addKernel("test_double", {24}, {vector, vector});
-  executable::Function &function = builder.addFunction("quadruple", 2, 128);
-  addLaunch(*function.mutable_actions(), kernel, {inArgument(0), inScratch(0)});
-  addLaunch(*function.mutable_actions(), kernel, {inScratch(0), inArgument(1)});
-  builder.addVariable("w", {24}, "ones");
-  builder.addVariable("v", {24}, "zeros");
-  executable::Program &program = builder.addProgram("main");
-  int64_t x = builder.addInput(program, "x", executable::F32, {4, 24});
-  int64_t y = builder.addOutput(program, "y", executable::F32, {4, 24});
-  executable::Loop &loop = *program.add_actions()->mutable_loop();
-  loop.set_count(4);
-  executable::Call &call = *loop.add_body()->mutable_call();
-  *call.add_arguments() = inArena(x, 96);
-  *call.add_arguments() = inArena(y, 96);
-  *call.mutable_scratch() = inArena(builder.allocate(128));
-  executable::Copy &copy = *program.add_actions()->mutable_copy();
-  *copy.mutable_source() = inArena(y);
-  *copy.mutable_target() = inArena(x);
-  copy.set_bytes(96);
-  executable::Fill &fill = *program.add_actions()->mutable_fill();
-  *fill.mutable_target() = inArena(y);
-  fill.set_bytes(96);
+  addLoopProgram(builder, "test_double");
   return builder.finish();
 }
 
