@@ -102,6 +102,10 @@ private:
 } // namespace
 
 RcclCommunicator::~RcclCommunicator() {
+  // Of a run that ends early: what waits for ranks that do not come any more would be waited for in vain.
+  for (const RcclCollective *collective : inFlight)
+    if (!context.isLost() && hip.EventQuery(collective->done) != hip::Success)
+      context.setLost();
   for (auto &[ranks, group] : groups)
     if (group.comm)
       (void)(context.isLost() ? library->CommAbort(group.comm) : library->CommDestroy(group.comm));

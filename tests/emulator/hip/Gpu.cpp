@@ -66,38 +66,38 @@ Result Queue::synchronize() {
 }
 
 void hip::Event::record(Queue &queue) {
-  std::lock_guard lock(mutex);
-  queue.add([this, number = ++recorded] {
+  std::lock_guard lock(state->mutex);
+  queue.add([state = state, number = ++state->recorded] {
     {
-      std::lock_guard lock(mutex);
-      done = number;
-      time = Clock::now();
+      std::lock_guard lock(state->mutex);
+      state->done = number;
+      state->time = Clock::now();
     }
-    changed.notify_all();
+    state->changed.notify_all();
     return Result::Success;
   });
 }
 
 void hip::Event::holdUp(Queue &queue) {
-  std::lock_guard lock(mutex);
-  queue.add([this, &queue, number = recorded] {
-    std::unique_lock lock(mutex);
+  std::lock_guard lock(state->mutex);
+  queue.add([state = state, &queue, number = state->recorded] {
+    std::unique_lock lock(state->mutex);
     // An error on the way is no reason to wait forever.
-    while (done < number && queue.getGpu().getError() == Result::Success)
-      changed.wait_for(lock, std::chrono::milliseconds(1));
+    while (state->done < number && queue.getGpu().getError() == Result::Success)
+      state->changed.wait_for(lock, std::chrono::milliseconds(1));
     return Result::Success;
   });
 }
 
 bool hip::Event::isDone() {
-  std::lock_guard lock(mutex);
-  return done == recorded;
+  std::lock_guard lock(state->mutex);
+  return state->done == state->recorded;
 }
 
 void hip::Event::synchronize(Gpu &gpu) {
-  std::unique_lock lock(mutex);
-  while (done < recorded && gpu.getError() == Result::Success)
-    changed.wait_for(lock, std::chrono::milliseconds(1));
+  std::unique_lock lock(state->mutex);
+  while (state->done < state->recorded && gpu.getError() == Result::Success)
+    state->changed.wait_for(lock, std::chrono::milliseconds(1));
 }
 
 //===----------------------------------------------------------------------===//

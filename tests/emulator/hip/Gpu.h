@@ -52,6 +52,7 @@ private:
   std::thread thread;
 };
 
+/// May go while queues still have to come to it.
 class Event {
 public:
   using Clock = std::chrono::steady_clock;
@@ -61,13 +62,16 @@ public:
   void holdUp(Queue &queue);
   bool isDone();
   void synchronize(Gpu &gpu);
-  Clock::time_point getTime() { return time; }
+  Clock::time_point getTime() { return state->time; }
 
 private:
-  std::mutex mutex;
-  std::condition_variable changed;
-  uint64_t recorded = 0, done = 0;
-  Clock::time_point time;
+  struct State {
+    std::mutex mutex;
+    std::condition_variable changed;
+    uint64_t recorded = 0, done = 0;
+    Clock::time_point time;
+  };
+  std::shared_ptr<State> state = std::make_shared<State>();
 };
 
 struct LoadedModule {

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstring>
 #include <fcntl.h>
+#include <set>
 #include <sys/mman.h>
 #include <thread>
 #include <unistd.h>
@@ -44,9 +45,11 @@ bool Meeting::run(std::vector<Exchange> exchanges) {
     if (aborted)
       return false;
     bool hasMoved = false;
+    // What goes to a peer goes in order, and so does what comes from it: the first of each has the slot to itself.
+    std::set<int> sendsTo, receivesFrom;
     for (Exchange &e : exchanges) {
       Slot &out = getSlot(rank, e.peer), &in = getSlot(e.peer, rank);
-      if (e.sourceBytes > 0 && out.bytes.load(std::memory_order_acquire) == 0) {
+      if (e.sourceBytes > 0 && sendsTo.insert(e.peer).second && out.bytes.load(std::memory_order_acquire) == 0) {
         size_t size = std::min(e.sourceBytes, slotBytes);
         std::memcpy(out.data, e.source, size);
         out.bytes.store(uint32_t(size), std::memory_order_release);
@@ -54,7 +57,8 @@ bool Meeting::run(std::vector<Exchange> exchanges) {
         e.sourceBytes -= size;
         hasMoved = true;
       }
-      size_t arrived = e.targetBytes > 0 ? in.bytes.load(std::memory_order_acquire) : 0;
+      bool receives = e.targetBytes > 0 && receivesFrom.insert(e.peer).second;
+      size_t arrived = receives ? in.bytes.load(std::memory_order_acquire) : 0;
       if (arrived > e.targetBytes)
         return false;
       if (arrived > 0) {

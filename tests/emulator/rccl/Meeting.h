@@ -38,7 +38,7 @@ public:
   int getRanks() const { return ranks; }
   int getRank() const { return rank; }
 
-  /// Exchanges with several peers, at most once with each, until all bytes have gone and come. False if it was aborted.
+  /// Exchanges with several peers, in order with each, until all bytes have gone and come. False if it was aborted.
   bool run(std::vector<Exchange> exchanges);
   /// Ends what runs, on this rank.
   void abort() { aborted = true; }
