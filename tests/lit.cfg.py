@@ -19,6 +19,7 @@ config.environment["PATH"] = os.pathsep.join(path)
 # Tests in a browser are unsupported, with this name as the reason, where it is not installed.
 if shutil.which("chromium"):
     config.available_features.add("chromium")
-config.substitutions.append(("%python", config.python))
+# A script that hangs ends with what it has started, and says where; the slowest take a minute on a busy machine.
+config.substitutions.append(("%python", f"timeout --signal=INT --kill-after=10 200 {config.python}"))
 config.substitutions.append(("%source_dir", config.primus_source_dir))
 config.substitutions.append(("%binary_dir", config.primus_binary_dir))

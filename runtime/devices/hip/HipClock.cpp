@@ -24,15 +24,16 @@ Error Clock::makeEvent(Event &event) {
 
 Error Clock::mark() {
   if (used == 0) {
-    // The queue is empty: the device comes to this mark at once.
     if (!origin)
       if (Error error = makeEvent(origin))
         return error;
+    // The queue is empty: the device comes to this mark at once. (Before it, not after the wait for it: no time is later than
+    // it was, so that what follows on the host does not seem to begin before the device's work has ended.)
+    originSeconds = std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
     if (Error error = context.check(context.getLibrary().EventRecord(origin, context.getStream()), "hipEventRecord", doing))
       return error;
     if (Error error = context.synchronize({}))
       return error;
-    originSeconds = std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
   }
   if (used == events.size()) {
     Event event = nullptr;
