@@ -196,7 +196,7 @@ struct RoundInProducer : OpRewritePattern<ConvertOp> {
       return !type || type.getWidth() <= 32;
     };
     auto result = dyn_cast<FloatType>(getTensorType(convert.getResult()).getElementType());
-    if (!getTensorType(convert.getOperand()).getElementType().isF32() || !result || result.getWidth() >= 32 ||
+    if (!getTensorType(convert.getOperand()).getElementType().isF32() || !result || result.getWidth() >= 32 || result.getWidth() < 16 ||
         !llvm::all_of(producer->getOperands(), isNarrow))
       return failure();
     OpBuilder::InsertionGuard guard(rewriter);

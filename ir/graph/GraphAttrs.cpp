@@ -85,6 +85,39 @@ void MeshAttr::print(AsmPrinter &printer) const {
 }
 
 //===----------------------------------------------------------------------===//
+// Fp8
+//===----------------------------------------------------------------------===//
+
+LogicalResult Fp8Attr::verify(function_ref<InFlightDiagnostic()> emitError, Fp8Recipe recipe, Fp8Format, Fp8Encoding encoding,
+                              Fp8Role, int64_t margin, int64_t history, Fp8History) {
+  if (recipe == Fp8Recipe::Mxfp8 && encoding == Fp8Encoding::Fnuz)
+    return emitError() << "mxfp8 is defined for the encoding ocp only";
+  if (history < 1)
+    return emitError() << "history must be at least one step, but is " << history;
+  // Beyond it a scale need not be a normal f32.
+  constexpr int64_t largestMargin = 64;
+  if (std::abs(margin) > largestMargin)
+    return emitError() << "margin must be between " << -largestMargin << " and " << largestMargin << ", but is " << margin;
+  return success();
+}
+
+Fp8Attr Fp8Attr::withRole(Fp8Role role) const {
+  return get(getContext(), getRecipe(), getFormat(), getEncoding(), role, getMargin(), getHistory(), getAlgorithm());
+}
+
+FloatType Fp8Attr::getLhsType() const {
+  bool isFnuz = getEncoding() == Fp8Encoding::Fnuz;
+  if (getRole() == Fp8Role::Forward || getFormat() == Fp8Format::E4M3)
+    return getRhsType();
+  return isFnuz ? FloatType(Float8E5M2FNUZType::get(getContext())) : Float8E5M2Type::get(getContext());
+}
+
+FloatType Fp8Attr::getRhsType() const {
+  bool isFnuz = getEncoding() == Fp8Encoding::Fnuz;
+  return isFnuz ? FloatType(Float8E4M3FNUZType::get(getContext())) : Float8E4M3FNType::get(getContext());
+}
+
+//===----------------------------------------------------------------------===//
 // Layout
 //===----------------------------------------------------------------------===//
 

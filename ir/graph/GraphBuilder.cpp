@@ -98,7 +98,8 @@ Value GraphBuilder::reduce(ReduceKind kind, Value x, ArrayRef<int64_t> dims) {
   return ReduceOp::create(builder, loc, withShape(type, shape, element), kind, x, dims);
 }
 
-Value GraphBuilder::matmul(StringRef spec, Value lhs, Value rhs, Type elementType) {
+/// The shape of a product.
+static SmallVector<int64_t> getProductShape(StringRef spec, Value lhs, Value rhs) {
   auto [operandSpecs, resultSpec] = spec.split("->");
   auto [lhsSpec, rhsSpec] = operandSpecs.split(',');
   SmallVector<int64_t> shape;
@@ -107,5 +108,24 @@ Value GraphBuilder::matmul(StringRef spec, Value lhs, Value rhs, Type elementTyp
     shape.push_back(dim != StringRef::npos ? getTensorType(lhs).getDimSize(dim)
                                            : getTensorType(rhs).getDimSize(rhsSpec.find(letter)));
   }
-  return MatmulOp::create(builder, loc, withShape(getTensorType(lhs), shape, elementType), spec, lhs, rhs);
+  return shape;
+}
+
+Value GraphBuilder::matmul(StringRef spec, Value lhs, Value rhs, Type elementType) {
+  RankedTensorType type = withShape(getTensorType(lhs), getProductShape(spec, lhs, rhs), elementType);
+  return MatmulOp::create(builder, loc, type, spec, lhs, rhs);
+}
+
+Value GraphBuilder::amax(Value x, ArrayRef<int64_t> shape) {
+  return AmaxOp::create(builder, loc, withShape(getTensorType(x), shape, getF32()), x);
+}
+
+Value GraphBuilder::quantize(Value x, Value scale, FloatType elementType) {
+  return QuantizeOp::create(builder, loc, getTensorType(x).clone(elementType), x, scale);
+}
+
+Value GraphBuilder::scaledMatmul(StringRef spec, Value lhs, Value lhsFactor, Value rhs, Value rhsFactor,
+                                 Type elementType) {
+  RankedTensorType type = withShape(getTensorType(lhs), getProductShape(spec, lhs, rhs), elementType);
+  return ScaledMatmulOp::create(builder, loc, type, spec, lhs, lhsFactor, rhs, rhsFactor);
 }

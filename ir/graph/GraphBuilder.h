@@ -88,6 +88,14 @@ public:
   /// The result's shape follows from the spec.
   mlir::Value matmul(llvm::StringRef spec, mlir::Value lhs, mlir::Value rhs, mlir::Type elementType);
 
+  /// The largest absolute values of the blocks into which `shape` divides `x`.
+  mlir::Value amax(mlir::Value x, llvm::ArrayRef<int64_t> shape);
+  /// `x` by the scales (f32) or factors (powers of two) of its blocks, as 8-bit floats.
+  mlir::Value quantize(mlir::Value x, mlir::Value scale, mlir::FloatType elementType);
+  /// The product, whose shape follows from the spec, of what quantised tensors stand for.
+  mlir::Value scaledMatmul(llvm::StringRef spec, mlir::Value lhs, mlir::Value lhsFactor, mlir::Value rhs,
+                           mlir::Value rhsFactor, mlir::Type elementType);
+
 private:
   template <typename OpT> mlir::Value unary(mlir::Value x) { return OpT::create(builder, loc, x.getType(), x); }
   template <typename OpT> mlir::Value binary(mlir::Value a, mlir::Value b) {

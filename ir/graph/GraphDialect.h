@@ -38,6 +38,8 @@ struct ShardingRule {
   /// `add` is linear in all of them at once, which `jointlyLinear` says: all are partial or none.
   llvm::SmallVector<int64_t> linear;
   bool jointlyLinear = false;
+  /// Reduced factors are maximised instead of summed.
+  bool maximum = false;
 };
 
 /// Cost of one op: floating-point operations (a multiply-add is two, a transcendental function one) and bytes read plus

@@ -71,9 +71,63 @@ def Graph_Role : Graph_Enum<"Role", "what a variable is for; the report groups m
 ]>;
 def Graph_RoleAttr : EnumAttr<Graph_Dialect, Graph_Role, "role">;
 
+def Graph_Fp8Recipe : Graph_Enum<"Fp8Recipe", "what shares a scale, and what the scale is computed from", [
+  I32EnumAttrCase<"Delayed", 0, "delayed">,       // a tensor; from the largest values of earlier steps
+  I32EnumAttrCase<"Tensorwise", 1, "tensorwise">, // a tensor; from its own values, as in all that follow
+  I32EnumAttrCase<"Rowwise", 2, "rowwise">,       // what one element of the product sums over
+  I32EnumAttrCase<"Blockwise", 3, "blockwise">,   // 128 of those, and 128 x 128 of a weight
+  I32EnumAttrCase<"Mxfp8", 4, "mxfp8">]>;         // 32 of those, powers of two
+def Graph_Fp8Format : Graph_Enum<"Fp8Format", "digits and range of quantised values", [
+  I32EnumAttrCase<"E4M3", 0, "e4m3">,
+  I32EnumAttrCase<"Hybrid", 1, "hybrid">]>; // e4m3, but e5m2 for gradients of activations
+def Graph_Fp8Encoding : Graph_Enum<"Fp8Encoding", "family of 8-bit formats", [
+  I32EnumAttrCase<"Ocp", 0, "ocp">,      // f8E4M3FN and f8E5M2
+  I32EnumAttrCase<"Fnuz", 1, "fnuz">]>;  // f8E4M3FNUZ and f8E5M2FNUZ, without infinities and a negative zero
+def Graph_Fp8Role : Graph_Enum<"Fp8Role", "which of a linear layer's three products", [
+  I32EnumAttrCase<"Forward", 0, "forward">,
+  I32EnumAttrCase<"Dgrad", 1, "dgrad">,   // of the output's gradient (the left operand) and the weight
+  I32EnumAttrCase<"Wgrad", 2, "wgrad">]>; // of the output's gradient (the left operand) and the input
+def Graph_Fp8History : Graph_Enum<"Fp8History", "which of the earlier steps' largest values count", [
+  I32EnumAttrCase<"Max", 0, "max">, I32EnumAttrCase<"MostRecent", 1, "most_recent">]>;
+
 //===----------------------------------------------------------------------===//
 // Attributes
 //===----------------------------------------------------------------------===//
+
+class Graph_DefaultEnum<EnumInfo enumInfo, string value> : EnumParameter<enumInfo> {
+  let defaultValue = enumInfo.className # "::" # value;
+}
+
+def Graph_Fp8Attr : AttrDef<Graph_Dialect, "Fp8"> {
+  let mnemonic = "fp8";
+  let summary = "how a product's operands are quantised to 8-bit floats";
+  let description = [{
+    On a `graph.matmul` of a linear layer, from the model's description on. The left operand of a forward product is the
+    activation, the right one the weight; autodiff gives the products of the gradients the same recipe and their role.
+    Scales are chosen so that the largest value of what shares one becomes the largest of its format, divided by
+    2^margin. `history` steps are remembered by `delayed`, of which `algorithm` says which count.
+
+    ```mlir
+    func.func private @f() attributes {a = #graph.fp8<recipe = tensorwise>, b = #graph.fp8<recipe = delayed, format = hybrid, encoding = fnuz, role = wgrad, margin = 1, history = 16, algorithm = most_recent>}
+    ```
+  }];
+  let parameters = (ins EnumParameter<Graph_Fp8Recipe>:$recipe,
+                        Graph_DefaultEnum<Graph_Fp8Format, "E4M3">:$format,
+                        Graph_DefaultEnum<Graph_Fp8Encoding, "Ocp">:$encoding,
+                        Graph_DefaultEnum<Graph_Fp8Role, "Forward">:$role,
+                        DefaultValuedParameter<"int64_t", "0">:$margin,
+                        DefaultValuedParameter<"int64_t", "1">:$history,
+                        Graph_DefaultEnum<Graph_Fp8History, "Max">:$algorithm);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// The same for another of the layer's products.
+    Fp8Attr withRole(::primus::graph::Fp8Role role) const;
+    /// The formats of the product's left and right operand.
+    ::mlir::FloatType getLhsType() const;
+    ::mlir::FloatType getRhsType() const;
+  }];
+}
 
 def Graph_MeshAttr : AttrDef<Graph_Dialect, "Mesh"> {
   let mnemonic = "mesh";

@@ -5,6 +5,7 @@
 
 include "ir/graph/GraphPrimitives.td"
 include "ir/graph/GraphComposites.td"
+include "ir/graph/GraphQuantization.td"
 include "ir/graph/GraphStructure.td"
 include "ir/graph/GraphCollectives.td"
 include "ir/graph/GraphStages.td"

@@ -42,8 +42,8 @@ class Graph_BinaryOp<string mnemonic, string math, string linear = "", list<Trai
   let summary = "elementwise " # math;
   let description = "Computes `" # math # "` for each pair of elements of equal shapes.\n\n```mlir\n%c = graph." #
                     mnemonic # " %a, %b : tensor<4x8xf32>\n```";
-  let arguments = (ins Graph_Tensor:$lhs, Graph_Tensor:$rhs);
-  let results = (outs Graph_Tensor:$result);
+  let arguments = (ins Graph_NumberTensor:$lhs, Graph_NumberTensor:$rhs);
+  let results = (outs Graph_NumberTensor:$result);
   let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($result)";
   let extraClassDefinition = "ShardingRule $cppClass::getShardingRule() { return elementwiseRule(*this" # linear #
                              "); }\nCost $cppClass::getCost() { return elementwiseCost(*this); }";
@@ -63,7 +63,7 @@ def Graph_CompareOp : Graph_PureOp<"compare", [Elementwise, SameTypeOperands]> {
     %m = graph.compare le %i, %j : tensor<4x8xi32> -> tensor<4x8xi1>
     ```
   }];
-  let arguments = (ins Graph_PredicateAttr:$predicate, Graph_Tensor:$lhs, Graph_Tensor:$rhs);
+  let arguments = (ins Graph_PredicateAttr:$predicate, Graph_NumberTensor:$lhs, Graph_NumberTensor:$rhs);
   let results = (outs Graph_Tensor:$result);
   let assemblyFormat = "custom<PlainEnum>($predicate) $lhs `,` $rhs attr-dict `:` type($lhs) `->` type($result)";
   let hasVerifier = 1;
@@ -86,7 +86,10 @@ def Graph_SelectOp : Graph_PureOp<"select", [Elementwise, AllTypesMatch<["onTrue
 def Graph_ConvertOp : Graph_PureOp<"convert", [Elementwise, DeclareOpInterfaceMethods<Differentiable>]> {
   let summary = "elementwise change of the number format, to nearest even";
   let description = [{
-    The only op that changes precision. Integers convert to floats; i1 gives 0 or 1. A conversion of the f32 result of a
+    The only op that changes precision, with those that are defined by it. Integers convert to floats; i1 gives 0 or 1.
+    Formats of 8 bits saturate: what lies beyond their largest value, infinities included, becomes it, and only what is
+    not a number stays so. f8E8M0FNU, whose values are the powers of two from 2^-127 on, gets the largest that is not
+    larger than the operand, or 2^-127. A conversion of the f32 result of a
     matmul, reduction or scatter that nobody else reads becomes that op's own rounding when canonicalised: these
     accumulate in f32 and round once, at the end, so the result is the same. (C1) floats do not convert to integers.
 
@@ -258,8 +261,8 @@ def Graph_ReduceOp : Graph_PureOp<"reduce", [DeclareOpInterfaceMethods<Different
     %y = graph.reduce sum %x dims [1] : tensor<4x8xf32> -> tensor<4xf32>
     ```
   }];
-  let arguments = (ins Graph_ReduceKindAttr:$kind, Graph_Tensor:$operand, DenseI64ArrayAttr:$dims);
-  let results = (outs Graph_Tensor:$result);
+  let arguments = (ins Graph_ReduceKindAttr:$kind, Graph_NumberTensor:$operand, DenseI64ArrayAttr:$dims);
+  let results = (outs Graph_NumberTensor:$result);
   let assemblyFormat = "custom<PlainEnum>($kind) $operand `dims` $dims attr-dict `:` type($operand) `->` type($result)";
   let hasVerifier = 1;
 }
@@ -271,16 +274,19 @@ def Graph_MatmulOp : Graph_PureOp<"matmul", [DeclareOpInterfaceMethods<Different
     are contracted. (C1) the spec matches the ranks; (C2) equal letters have equal sizes; (C3) each
     operand's letters are distinct, and the result's come from the operands; (C4) a letter that is
     missing in the result occurs in both operands. Accumulates in f32 (f64 for f64 operands); the result's element type
-    states the rounding at the end.
+    states the rounding at the end. `fp8` asks for a product of quantised operands, which phase `fp8` makes of it.
 
     ```mlir
     %y = graph.matmul "bsh,fh->bsf" %x, %w : (tensor<2x4x8xbf16>, tensor<6x8xbf16>) -> tensor<2x4x6xbf16>
+    %z = graph.matmul "bsh,fh->bsf" %x, %w {fp8 = #graph.fp8<recipe = tensorwise>} : (tensor<2x4x8xbf16>, tensor<6x8xbf16>) -> tensor<2x4x6xbf16>
     ```
   }];
-  let arguments = (ins StrAttr:$spec, Graph_FloatTensor:$lhs, Graph_FloatTensor:$rhs);
+  let arguments = (ins StrAttr:$spec, Graph_FloatTensor:$lhs, Graph_FloatTensor:$rhs, OptionalAttr<Graph_Fp8Attr>:$fp8);
   let results = (outs Graph_FloatTensor:$result);
   let assemblyFormat = "$spec $lhs `,` $rhs attr-dict `:` functional-type(operands, $result)";
   let hasVerifier = 1;
+  let builders = [OpBuilder<(ins "::mlir::Type":$type, "::llvm::StringRef":$spec, "::mlir::Value":$lhs, "::mlir::Value":$rhs),
+                            [{ build($_builder, $_state, type, spec, lhs, rhs, Fp8Attr()); }]>];
   let extraClassDeclaration = [{
     ::llvm::StringRef getLhsSpec() { return getSpec().split(',').first; }
     ::llvm::StringRef getRhsSpec() { return getSpec().split(',').second.split("->").first; }

@@ -167,8 +167,8 @@ def Graph_PackOp : Graph_Composite<"pack"> {
     %p = graph.pack %w width 32 group 1 {transposed} : tensor<1x48x64xf32> -> tensor<1x2x64x32x1xf32>
     ```
   }];
-  let arguments = (ins Graph_FloatTensor:$operand, I64Attr:$width, I64Attr:$group, UnitAttr:$transposed);
-  let results = (outs Graph_FloatTensor:$result);
+  let arguments = (ins Graph_StoredTensor:$operand, I64Attr:$width, I64Attr:$group, UnitAttr:$transposed);
+  let results = (outs Graph_StoredTensor:$result);
   let assemblyFormat = "$operand `width` $width `group` $group attr-dict `:` type($operand) `->` type($result)";
   let hasVerifier = 1;
 }

@@ -62,7 +62,9 @@ ShardingRule ReduceOp::getShardingRule() {
     result.push_back(operand[dim]);
   if (getKind() == ReduceKind::Sum)
     return makeRule(*this, {operand}, {result}, {0});
-  return makeRule(*this, {operand}, {result});
+  ShardingRule rule = makeRule(*this, {operand}, {result});
+  rule.maximum = true;
+  return rule;
 }
 
 Cost ReduceOp::getCost() { return makeCost(*this, countElements(getOperand())); }

@@ -85,6 +85,23 @@ static double roundToBF16(double value) {
   return llvm::bit_cast<double>(bits >> dropped << dropped);
 }
 
+/// Rounds to a format of eight bits. It saturates; powers of two are rounded down.
+static double roundToByte(double value, FloatType type) {
+  if (std::isnan(value))
+    return value;
+  const llvm::fltSemantics &semantics = type.getFloatSemantics();
+  bool isExponent = isa<Float8E8M0FNUType>(type);
+  if (isExponent && value < 0x1p-127)
+    return 0x1p-127;
+  double largest = APFloat::getLargest(semantics).convertToDouble();
+  if (std::abs(value) >= largest)
+    return std::copysign(largest, value);
+  APFloat narrow(value);
+  bool losesInfo;
+  narrow.convert(semantics, isExponent ? APFloat::rmTowardZero : APFloat::rmNearestTiesToEven, &losesInfo);
+  return narrow.convertToDouble();
+}
+
 /// Two's complement of `width` bits; i1 is 0 or 1.
 static double wrapInteger(double value, unsigned width) {
   double range = std::ldexp(1.0, width);
@@ -105,13 +122,8 @@ void Tensor::round() {
     for (double &value : values)
       value = roundToFormat(value, 10, -14, 65504.0);
   } else if (auto floatType = dyn_cast<FloatType>(elementType)) {
-    // Eight bits and less: formats differ in their largest value and in what lies beyond it.
-    for (double &value : values) {
-      APFloat narrow(value);
-      bool losesInfo;
-      narrow.convert(floatType.getFloatSemantics(), APFloat::rmNearestTiesToEven, &losesInfo);
-      value = narrow.convertToDouble();
-    }
+    for (double &value : values)
+      value = roundToByte(value, floatType);
   } else {
     unsigned width = elementType.getIntOrFloatBitWidth();
     for (double &value : values)

@@ -36,7 +36,7 @@ struct Tensor {
   }
   int64_t size() const { return static_cast<int64_t>(values.size()); }
 
-  /// Rounds each element to the nearest value of the element type, ties to even. Integers wrap around.
+  /// Rounds each element to the nearest value of the element type, as graph.convert does. Integers wrap around.
   void round();
   /// Prints nested lists, e.g. [[1, 2], [3, 4]], with nine significant digits (enough for f32).
   void print(llvm::raw_ostream &os) const;

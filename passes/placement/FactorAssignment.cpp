@@ -11,10 +11,10 @@ namespace {
 class Assignment {
 public:
   Assignment(const graph::ShardingRule &rule, graph::MeshAttr mesh, ArrayRef<OperandClaim> operands,
-             ArrayRef<std::optional<ResultPin>> pins, bool isMaximum)
+             ArrayRef<std::optional<ResultPin>> pins)
       : rule(rule), mesh(mesh), operands(operands), pins(pins), axes(rule.sizes.size()), decided(rule.sizes.size()),
         owners(rule.sizes.size(), -1) {
-    if (isMaximum)
+    if (rule.maximum)
       for (auto [factor, reduced] : llvm::enumerate(rule.reduced))
         decided[factor] = reduced;
   }
@@ -193,7 +193,6 @@ OpLayouts primus::placement::getLayouts(const graph::ShardingRule &rule, graph::
 std::variant<OpLayouts, Conflict> primus::placement::assignFactors(const graph::ShardingRule &rule,
                                                                    graph::MeshAttr mesh,
                                                                    ArrayRef<OperandClaim> operands,
-                                                                   ArrayRef<std::optional<ResultPin>> pins,
-                                                                   bool isMaximum) {
-  return Assignment(rule, mesh, operands, pins, isMaximum).run();
+                                                                   ArrayRef<std::optional<ResultPin>> pins) {
+  return Assignment(rule, mesh, operands, pins).run();
 }

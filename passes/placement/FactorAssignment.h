@@ -59,10 +59,10 @@ struct Conflict {
 ///      that already splits another factor ends a list.
 /// A list also ends where the factor's size does not divide. Splitting a reduced factor makes the results partial that
 /// lack it. Partial operands stay so as far as the rule is linear in them, also where a pin would not have it: the sum
-/// is then formed behind the op, once. `isMaximum`: reduced factors maximise instead of adding up, and are not split.
+/// is then formed behind the op, once. Factors that are maximised instead of summed are not split.
 std::variant<OpLayouts, Conflict> assignFactors(const graph::ShardingRule &rule, graph::MeshAttr mesh,
                                                 llvm::ArrayRef<OperandClaim> operands,
-                                                llvm::ArrayRef<std::optional<ResultPin>> pins, bool isMaximum = false);
+                                                llvm::ArrayRef<std::optional<ResultPin>> pins);
 
 /// The layouts of an op whose factors are split over `axes`; `partial`: the pending sums that pass through the op.
 /// `partialOperands`: the operands that carry them.

@@ -197,10 +197,8 @@ LogicalResult FunctionSharder::visit(Operation *op) {
   SmallVector<std::optional<ResultPin>> wanted;
   for (Value result : op->getResults())
     wanted.push_back(pinned.count(result) ? std::optional(pinned[result]) : std::nullopt);
-  auto reduce = dyn_cast<graph::ReduceOp>(op);
-  bool isMaximum = reduce && reduce.getKind() == graph::ReduceKind::Max;
 
-  auto assigned = assignFactors(rule, mesh, operands, wanted, isMaximum);
+  auto assigned = assignFactors(rule, mesh, operands, wanted);
   // Where a gradient stops being a pending sum, it takes its primal's layout.
   std::optional<Layout> primal = op->getNumResults() ? findPrimal(op->getResult(0)) : std::nullopt;
   auto *natural = std::get_if<OpLayouts>(&assigned);
@@ -210,7 +208,7 @@ LogicalResult FunctionSharder::visit(Operation *op) {
     });
     if (sums) {
       wanted[0] = {*primal, ResultPin::Exact};
-      assigned = assignFactors(rule, mesh, operands, wanted, isMaximum);
+      assigned = assignFactors(rule, mesh, operands, wanted);
     }
   }
   if (auto *conflict = std::get_if<Conflict>(&assigned))

@@ -6,6 +6,7 @@
 
 #include "tests/ir/interpreter/Run.h"
 
+using namespace mlir;
 using namespace primus::interpreter;
 using namespace primus::testing;
 
@@ -293,6 +294,67 @@ TEST_F(Decomposition, Pack) {
                                 5, 10, 0, 0, 0, 0, 0, 0, 15, 0, 0, 0, 0, 0, 0, 0};
   EXPECT_EQ(results[0].values, panels);
   EXPECT_EQ(results[1].values, panels);
+}
+
+/// Blocks of two rows and of all columns: scales that make the largest value 448, and what comes back.
+TEST_F(Decomposition, QuantizesInBlocks) {
+  constexpr int rows = 4, width = 6;
+  Tensor x = random({rows, width}, 0);
+  auto results = run(R"(
+  func.func @f(%x: tensor<4x6xf32>) -> (tensor<2x1xf32>, tensor<4x6xf8E4M3FN>, tensor<4x6xf32>) {
+    %a = graph.amax %x : tensor<4x6xf32> -> tensor<2x1xf32>
+    %top = graph.constant dense<448.0> : tensor<2x1xf32>
+    %s = graph.div %top, %a : tensor<2x1xf32>
+    %f = graph.div %a, %top : tensor<2x1xf32>
+    %q = graph.quantize %x, %s : tensor<4x6xf32>, tensor<2x1xf32> -> tensor<4x6xf8E4M3FN>
+    %y = graph.dequantize %q, %f : tensor<4x6xf8E4M3FN>, tensor<2x1xf32> -> tensor<4x6xf32>
+    return %a, %q, %y : tensor<2x1xf32>, tensor<4x6xf8E4M3FN>, tensor<4x6xf32>
+  })",
+                     {x}, Mode::Faithful);
+  ASSERT_EQ(results.size(), 3u);
+  for (int block = 0; block < 2; ++block) {
+    double largest = 0;
+    for (int i = 0; i < 2 * width; ++i)
+      largest = std::max(largest, std::abs(double(float(x.values[block * 2 * width + i]))));
+    EXPECT_EQ(results[0].values[block], largest);
+    for (int i = block * 2 * width; i < (block + 1) * 2 * width; ++i) {
+      double scaled = x.values[i] / largest * 448, q = results[1].values[i];
+      // Four digits, or the grid of the smallest ones.
+      double gap = std::ldexp(1.0, std::max(std::ilogb(scaled), -6) - 3);
+      EXPECT_LE(std::abs(q - scaled), gap * 0.50001) << i;
+      EXPECT_EQ(q, std::nearbyint(q / gap * 2) * gap / 2) << i;
+      EXPECT_NEAR(results[2].values[i], q * largest / 448, 1e-6);
+    }
+  }
+}
+
+/// Factors that are powers of two divide; what is too large saturates.
+TEST_F(Decomposition, QuantizesByPowersOfTwo) {
+  auto results = run(R"(
+  func.func @f(%x: tensor<1x4xf32>, %a: tensor<1x2xf32>) -> (tensor<1x4xf8E5M2>, tensor<1x2xf8E8M0FNU>) {
+    %f = graph.convert %a : tensor<1x2xf32> -> tensor<1x2xf8E8M0FNU>
+    %q = graph.quantize %x, %f : tensor<1x4xf32>, tensor<1x2xf8E8M0FNU> -> tensor<1x4xf8E5M2>
+    return %q, %f : tensor<1x4xf8E5M2>, tensor<1x2xf8E8M0FNU>
+  })",
+                     {tensor({1, 4}, {3, 1e9, -0.4, 0}), tensor({1, 2}, {3.5, 0.3})}, Mode::Faithful);
+  ASSERT_EQ(results.size(), 2u);
+  EXPECT_EQ(results[1].values, (std::vector<double>{2, 0.25}));
+  EXPECT_EQ(results[0].values, (std::vector<double>{1.5, 57344, -1.5, 0}));
+}
+
+TEST_F(Decomposition, ScaledMatmul) {
+  auto results = run(R"(
+  func.func @f(%x: tensor<2x4xf8E4M3FN>, %fx: tensor<2x2xf32>, %w: tensor<3x4xf8E5M2>, %fw: tensor<f32>) -> tensor<2x3xf32> {
+    %y = graph.scaled_matmul "mk,nk->mn" %x by %fx, %w by %fw
+      : (tensor<2x4xf8E4M3FN>, tensor<2x2xf32>, tensor<3x4xf8E5M2>, tensor<f32>) -> tensor<2x3xf32>
+    return %y : tensor<2x3xf32>
+  })",
+                     {tensor({2, 4}, {1, 2, 3, 4, -1, 0.5, 0, 8}, Float8E4M3FNType::get(&context)),
+                      tensor({2, 2}, {1, 10, 0.5, 100}),
+                      tensor({3, 4}, {1, 0, 0, 0, 0, 1, 0, 1, 2, 2, 2, 2}, Float8E5M2Type::get(&context)),
+                      tensor({}, {3})});
+  ASSERT_EQ(results.size(), 1u);
+  expectClose(results[0], {3, 126, 438, -1.5, 2400.75, 4798.5});
 }
 
 } // namespace

@@ -65,6 +65,16 @@ const OpCase kCases[] = {
     {"batched matmul", "%x: tensor<2x4x6xf32>, %w: tensor<2x6x8xf32>",
      "graph.matmul \"bij,bjk->bik\" %x, %w : (tensor<2x4x6xf32>, tensor<2x6x8xf32>) -> tensor<2x4x8xf32>",
      "tensor<2x4x8xf32>"},
+    {"amax", "%x: tensor<2x4x6xf32>", "graph.amax %x : tensor<2x4x6xf32> -> tensor<2x1x1xf32>", "tensor<2x1x1xf32>"},
+    {"quantize blocks", "%x: tensor<4x16xf32>, %s: tensor<4x4xf32>",
+     "graph.quantize %x, %s : tensor<4x16xf32>, tensor<4x4xf32> -> tensor<4x16xf8E4M3FN>", "tensor<4x16xf8E4M3FN>"},
+    {"dequantize", "%q: tensor<4x16xf8E4M3FN>, %s: tensor<4x1xf32>",
+     "graph.dequantize %q, %s : tensor<4x16xf8E4M3FN>, tensor<4x1xf32> -> tensor<4x16xf32>", "tensor<4x16xf32>"},
+    {"scaled_matmul",
+     "%x: tensor<2x4x8xf8E4M3FN>, %fx: tensor<2x1x2xf32>, %w: tensor<6x8xf8E4M3FN>, %fw: tensor<f32>",
+     "graph.scaled_matmul \"bsh,fh->bsf\" %x by %fx, %w by %fw : (tensor<2x4x8xf8E4M3FN>, tensor<2x1x2xf32>, "
+     "tensor<6x8xf8E4M3FN>, tensor<f32>) -> tensor<2x4x6xf32>",
+     "tensor<2x4x6xf32>"},
     {"gather", "%t: tensor<4x6xf32>, %i: tensor<2x4xi32>",
      "graph.gather %t, %i : (tensor<4x6xf32>, tensor<2x4xi32>) -> tensor<2x4x6xf32>", "tensor<2x4x6xf32>"},
     {"scatter", "%i: tensor<2x4xi32>, %u: tensor<2x4x6xf32>",
@@ -388,6 +398,10 @@ TEST_F(ShardingRuleTest, SplitsWhatCanBeSplit) {
     return *llvm::find_if(kCases, [&](const OpCase &opCase) { return opCase.name == name; });
   };
   EXPECT_EQ(describe(find("matmul")), "abc,dc->abd a=2 b=4 c+6 d=8");
+  EXPECT_EQ(describe(find("amax")), "abc->a.. a=2 b+4 c+6");
+  EXPECT_EQ(describe(find("quantize blocks")), "ab,ab->ab a=4 b=4");
+  EXPECT_EQ(describe(find("dequantize")), "ab,a.->ab a=4 b=16");
+  EXPECT_EQ(describe(find("scaled_matmul")), "abc,a.c,dc,->abd a=2 b=4 c+2 d=6");
   EXPECT_EQ(describe(find("attention")), "a.b.,a.b.,a.b.->a.b.,ab. a=2 b=2");
   EXPECT_EQ(describe(find("attention positions")), "abc.,a.c.,a.c.,b,.->abc.,acb a=2 b=4 c=2");
   EXPECT_EQ(describe(find("attention_grad positions")),

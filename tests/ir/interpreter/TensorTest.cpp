@@ -18,9 +18,10 @@ protected:
     one.round();
     return one.values[0];
   }
-  /// What LLVM's software floats make of it.
+  /// What LLVM's software floats make of it; formats of eight bits saturate.
   static double reference(FloatType type, double value) {
-    APFloat narrow(value);
+    double largest = APFloat::getLargest(type.getFloatSemantics()).convertToDouble();
+    APFloat narrow(type.getWidth() == 8 ? std::clamp(value, -largest, largest) : value);
     bool losesInfo;
     narrow.convert(type.getFloatSemantics(), APFloat::rmNearestTiesToEven, &losesInfo);
     return narrow.convertToDouble();
@@ -50,6 +51,14 @@ TEST_F(TensorTest, RoundsLikeSoftwareFloats) {
                          0x1p-149, 0x1p-24})
       check(value), check(-value);
   }
+}
+
+TEST_F(TensorTest, PowersOfTwoAreRoundedDown) {
+  Type type = Float8E8M0FNUType::get(&context);
+  for (auto [value, expected] : {std::pair{1.0, 1.0}, {1.75, 1.0}, {3.999, 2.0}, {0x1.fp-127, 0x1p-127}, {0x1p-130, 0x1p-127},
+                                 {0.0, 0x1p-127}, {0x1.8p127, 0x1p127}, {HUGE_VAL, 0x1p127}})
+    EXPECT_EQ(roundTo(type, value), expected) << value;
+  EXPECT_TRUE(std::isnan(roundTo(type, std::nan(""))));
 }
 
 TEST_F(TensorTest, IntegersWrapAround) {

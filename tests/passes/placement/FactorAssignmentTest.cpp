@@ -75,10 +75,10 @@ protected:
 
   /// "operand layouts -> result layouts", or what is in conflict.
   std::string assign(const graph::ShardingRule &rule, ArrayRef<OperandClaim> operands,
-                     std::optional<ResultPin> pin = std::nullopt, bool isMaximum = false) {
+                     std::optional<ResultPin> pin = std::nullopt) {
     SmallVector<std::optional<ResultPin>> pins(rule.results.size());
     pins[0] = pin;
-    auto assigned = assignFactors(rule, mesh, operands, pins, isMaximum);
+    auto assigned = assignFactors(rule, mesh, operands, pins);
     if (auto *conflict = std::get_if<Conflict>(&assigned))
       return "operands " + std::to_string(conflict->first) + " " + describe(conflict->firstAxes) + " and " +
              std::to_string(conflict->second) + " " + describe(conflict->secondAxes);
@@ -173,7 +173,8 @@ TEST_F(FactorAssignmentTest, ListsEndWhereSizesDoNotDivide) {
 TEST_F(FactorAssignmentTest, MaximaAreNotSplit) {
   graph::ShardingRule reduce = rule({"ab"}, {"a"}, {});
   EXPECT_EQ(assign(reduce, {value("cp tp")}), "[cp, tp] -> [cp] partial over tp");
-  EXPECT_EQ(assign(reduce, {value("cp tp")}, std::nullopt, /*isMaximum=*/true), "[cp, ()] -> [cp]");
+  reduce.maximum = true;
+  EXPECT_EQ(assign(reduce, {value("cp tp")}), "[cp, ()] -> [cp]");
 }
 
 } // namespace
