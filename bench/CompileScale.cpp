@@ -2,8 +2,9 @@
 //
 // The graph phases (model to fused) of Llama 3.1 405B at TP 8, PP 1, each run in a process of its own on one core. Counters: the seconds
 // of each phase with 126 layers and one data rank, `seconds` all of them, `peak_MiB` the process's peak; `depth_seconds` = t(126 layers)
-// - t(2 layers), to be at most 0.3; `ranks_ratio` = t(DP 2048) / t(DP 1), to be at most 1.1. Medians. And those of 16,384 ranks: TP 8, PP 16
-// with 7 layers in the first and last stage, DP 128, 16 microbatches: `seconds` to be at most 2, `peak_MiB` at most 1,024.
+// - t(2 layers), to be at most 0.3; `ranks_ratio` = t(DP 2048) / t(DP 1), to be at most 1.1. Medians. And those of 16,384 ranks: TP 8 with
+// sequence parallelism, PP 16 with 7 layers on the first and the last rank, DP 128, 16 microbatches, of one stage a rank (1f1b, zero-bubble) and two
+// (interleaved): `seconds` to be at most 2, `peak_MiB` at most 1,024.
 //
 //===----------------------------------------------------------------------===//
 
@@ -126,15 +127,18 @@ void setPhaseCounters(benchmark::State &state, const Measured &measured) {
 }
 
 /// 16,384 ranks in a pipeline.
-void compilePipeline(benchmark::State &state) {
+void compilePipeline(benchmark::State &state, const std::string &schedule, int64_t stagesPerRank) {
   std::optional<spec::TrainingSpec> spec = makeSpec(126, 128, /*microbatches=*/16);
   if (!spec)
     return state.SkipWithError("the experiment has no spec");
   spec::Parallelism &parallel = *spec->mutable_parallelism();
   parallel.set_pipeline(16);
   parallel.set_world_size(16384);
-  for (int64_t stage = 0; stage < 16; ++stage)
-    parallel.add_stage_layers(stage == 0 || stage == 15 ? 7 : 8);
+  parallel.set_schedule(schedule);
+  parallel.set_virtual_stages(stagesPerRank);
+  int64_t stages = 16 * stagesPerRank;
+  for (int64_t stage = 0; stage < stages; ++stage)
+    parallel.add_stage_layers(8 / stagesPerRank - (stage == 0 || stage + 1 == stages));
   std::vector<Measured> runs;
   for (auto _ : state) {
     runs.push_back(compileApart(*spec));
@@ -166,7 +170,9 @@ void compileScale(benchmark::State &state) {
   state.counters["ranks_ratio"] = wide.total() / base.total();
 }
 
-BENCHMARK(compilePipeline)->Name("compile_scale/llama3.1_405B/tp8_pp16_dp128")->Iterations(5)->Unit(benchmark::kSecond);
+BENCHMARK_CAPTURE(compilePipeline, one_stage, "1f1b", 1)->Name("compile_scale/llama3.1_405B/tp8_pp16_dp128")->Iterations(5)->Unit(benchmark::kSecond);
+BENCHMARK_CAPTURE(compilePipeline, interleaved, "interleaved", 2)->Name("compile_scale/llama3.1_405B/tp8_pp16x2_dp128")->Iterations(5)->Unit(benchmark::kSecond);
+BENCHMARK_CAPTURE(compilePipeline, zero_bubble, "zero-bubble", 1)->Name("compile_scale/llama3.1_405B/tp8_pp16_dp128_zero_bubble")->Iterations(5)->Unit(benchmark::kSecond);
 BENCHMARK(compileScale)->Name("compile_scale/llama3.1_405B/tp8")->Iterations(5)->Unit(benchmark::kSecond);
 
 } // namespace

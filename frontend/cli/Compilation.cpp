@@ -9,6 +9,7 @@
 #include "frontend/cli/RunDescription.h"
 #include "frontend/dump/Dump.h"
 #include "frontend/dump/ModuleText.h"
+#include "frontend/dump/RankFigures.h"
 #include "frontend/dump/Reproducer.h"
 #include "passes/Passes.h"
 #include "passes/Pipeline.h"
@@ -170,6 +171,15 @@ void cli::printDiagnostic(Diagnostic &diagnostic) {
     printAlone(note);
 }
 
+void Compilation::measure(const Phase &phase, ModuleOp present) {
+  figures.push_back(PhaseFigures::of(present, phase.name));
+  figures.back().seconds = seconds.back().second;
+  if (nlohmann::ordered_json found = describeRanks(present); !found.is_null())
+    ranks = std::move(found);
+  if (std::optional<PipelineFigures> found = PipelineFigures::of(present, phase.name, spec))
+    pipeline = std::move(found);
+}
+
 LogicalResult Compilation::runPasses(unsigned from, unsigned to) {
   // A dump remembers what its passes were, so that it goes on as it began; an executable depends on what they did alone.
   std::vector<std::string> disabled = options.disabledPasses;
@@ -185,8 +195,7 @@ LogicalResult Compilation::runPasses(unsigned from, unsigned to) {
   auto observePhase = [&](const Phase &phase, ModuleOp present) {
     lap(phase.name);
     present->setAttr("primus.phase", StringAttr::get(context.get(), phase.name));
-    figures.push_back(PhaseFigures::of(present, phase.name));
-    figures.back().seconds = seconds.back().second;
+    measure(phase, present);
     unsigned index = *findPhase(phase.name);
     if (wants(index))
       observe(index, figures.back().describe(figures.size() > 1 ? &figures.end()[-2] : nullptr) + printModule(present));
@@ -362,6 +371,8 @@ nlohmann::ordered_json Compilation::makeReport() const {
     report = runtime::makeReport(result);
   else
     report = {{"parameters", result.parameters()}, {"flops_per_step", result.flops_per_step()}};
+  if (!complete && !ranks.is_null())
+    report["ranks"] = ranks;
   const spec::Parallelism &parallel = spec.parallelism();
   int64_t data = std::max<int64_t>(parallel.data(), 1);
   if (complete)
@@ -380,6 +391,8 @@ nlohmann::ordered_json Compilation::makeReport() const {
                            {"gradient_accumulation",
                             spec.training().global_batch_size() /
                                 std::max<int64_t>(spec.training().micro_batch_size() * data, 1)}};
+  if (pipeline)
+    report["pipeline"] = pipeline->toJson();
   auto &times = report["compile_seconds"] = nlohmann::ordered_json::object();
   for (const auto &[phase, value] : seconds)
     times[phase] = value;
@@ -406,10 +419,19 @@ int Compilation::finish() {
   return dumpFailed || passDump.failed ? kFailure : kDone;
 }
 
+bool Compilation::writePipeline() {
+  if (options.dump.empty() || !pipeline)
+    return true;
+  bool written = writeFile(options.dump + "/pipeline.csv", schedules::toCsv(pipeline->table));
+  return writeFile(options.dump + "/pipeline.txt", pipeline->toText()) && written;
+}
+
 bool Compilation::writePage() {
   if (options.dump.empty() || page.isEmpty())
     return true;
   page.setFacts(spec, options);
+  if (pipeline)
+    page.setPipeline(pipeline->toPage());
   return writeFile(options.dump + "/index.html", page.render(makeReport()));
 }
 
@@ -434,5 +456,6 @@ int Compilation::run() {
   }
   // Also after a failure the page shows how far it came.
   dumpFailed |= !writePage();
+  dumpFailed |= !writePipeline();
   return status == kDone ? finish() : status;
 }

@@ -7,8 +7,10 @@
 #include "frontend/dump/HtmlPage.h"
 #include "frontend/dump/PassDump.h"
 #include "frontend/dump/PhaseFigures.h"
+#include "frontend/dump/PipelineFigures.h"
 #include "frontend/dump/RemarkLog.h"
 #include "frontend/models/ModelBuilder.h"
+#include "passes/Pipeline.h"
 #include "runtime/executable/Executable.pb.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -38,7 +40,8 @@ public:
   const spec::TrainingSpec &getSpec() const { return spec; }
   /// The module in the last phase that ran; null before the first IR phase.
   mlir::ModuleOp getModule() const { return module ? *module : mlir::ModuleOp(); }
-  /// What --report prints: parameters, FLOPs, memory, kernels and the figures of each phase; without an executable the phases alone.
+  /// What --report prints: parameters, FLOPs, memory, kernels, the pipeline's time and the figures of each phase. Without an executable there are
+  /// no kernels, and memory is estimated, from phase `placed` on.
   nlohmann::ordered_json makeReport() const;
 
 private:
@@ -50,6 +53,10 @@ private:
   mlir::LogicalResult runPasses(unsigned from, unsigned to);
   mlir::LogicalResult compileKernels(codegen::CompileOptions &codegenOptions);
   int finish();
+  /// Called after each IR phase: notes its figures.
+  void measure(const Phase &phase, mlir::ModuleOp present);
+  /// DIR/pipeline.csv and DIR/pipeline.txt of a dump.
+  bool writePipeline();
   /// Called after each phase with its text: dumps it, or prints it for --emit.
   void observe(unsigned phase, const std::string &text);
   bool wants(unsigned phase) const;
@@ -75,6 +82,9 @@ private:
   std::chrono::steady_clock::time_point lapStart = std::chrono::steady_clock::now();
   /// Of the IR phases so far.
   std::vector<PhaseFigures> figures;
+  /// Of the last phase that says them.
+  nlohmann::ordered_json ranks;
+  std::optional<PipelineFigures> pipeline;
 };
 
 /// Folder of compiled kernels and executables: $PRIMUS_CACHE, else primus in the user's cache folder.

@@ -10,15 +10,23 @@
 
 namespace primus::config {
 
-/// Of one token. A causal token sees half of the others on average.
+/// Attention's scores and their sums of values, of one token. A causal token sees half of the others on average.
+static double getAttentionWork(const spec::Layer &layer, double tokens) {
+  if (!layer.has_attention())
+    return 0;
+  const spec::Attention &attention = layer.attention();
+  double seen = attention.window() > 0 ? std::min(static_cast<double>(attention.window()), tokens / 2) : tokens / 2;
+  return 2 * static_cast<double>(attention.heads()) * static_cast<double>(attention.head_size()) * seen;
+}
+
+/// Of one token.
 static double getWork(const spec::Layer &layer, double width, double tokens) {
-  double work = 0;
+  double work = getAttentionWork(layer, tokens);
   if (layer.has_attention()) {
     const spec::Attention &attention = layer.attention();
     double queries = static_cast<double>(attention.heads()) * static_cast<double>(attention.head_size());
     double keys = static_cast<double>(attention.groups()) * static_cast<double>(attention.head_size());
-    double seen = attention.window() > 0 ? std::min(static_cast<double>(attention.window()), tokens / 2) : tokens / 2;
-    work += 2 * width * (queries + keys) + 2 * queries * seen;
+    work += 2 * width * (queries + keys);
   }
   if (layer.has_feed_forward())
     work += (layer.feed_forward().kind() == spec::GATED ? 3 : 2) * width * static_cast<double>(layer.feed_forward().width());
@@ -27,10 +35,13 @@ static double getWork(const spec::Layer &layer, double width, double tokens) {
 
 ModelWork::ModelWork(const spec::TrainingSpec &spec) {
   const spec::Model &model = spec.model();
-  double width = static_cast<double>(model.width());
-  for (const spec::LayerGroup &group : model.layers())
-    layers.insert(layers.end(), static_cast<size_t>(group.count()),
-                  getWork(group.layer(), width, static_cast<double>(spec.training().sequence_length())));
+  double width = static_cast<double>(model.width()), tokens = static_cast<double>(spec.training().sequence_length());
+  for (const spec::LayerGroup &group : model.layers()) {
+    layers.insert(layers.end(), static_cast<size_t>(group.count()), getWork(group.layer(), width, tokens));
+    attention.insert(attention.end(), static_cast<size_t>(group.count()), getAttentionWork(group.layer(), tokens));
+  }
+  if (spec.training().recompute() == spec::RECOMPUTE_FULL)
+    recomputed = spec.training().recompute_layers() > 0 ? spec.training().recompute_layers() : static_cast<int64_t>(layers.size());
   // A row is looked up.
   embedding = width;
   head = static_cast<double>(model.embedding().padded_vocabulary()) * width;
@@ -38,15 +49,32 @@ ModelWork::ModelWork(const spec::TrainingSpec &spec) {
 
 double ModelWork::getImbalance(const std::vector<int64_t> &stages, const std::vector<int64_t> &ranks) const {
   std::vector<double> work(static_cast<size_t>(*std::max_element(ranks.begin(), ranks.end()) + 1));
-  auto next = layers.begin();
-  for (size_t stage = 0; stage < stages.size(); ++stage) {
-    work[ranks[stage]] += std::accumulate(next, next + stages[stage], 0.0);
-    next += stages[stage];
-  }
+  size_t layer = 0;
+  for (size_t stage = 0; stage < stages.size(); ++stage)
+    for (int64_t each = 0; each < stages[stage]; ++each)
+      work[ranks[stage]] += getStepWork(layer++);
   work[ranks.front()] += embedding;
   work[ranks.back()] += head;
   double sum = std::accumulate(work.begin(), work.end(), 0.0);
   return *std::max_element(work.begin(), work.end()) * static_cast<double>(work.size()) / sum;
+}
+
+std::vector<schedules::StageSeconds> ModelWork::getCosts(const std::vector<int64_t> &stages) const {
+  std::vector<schedules::StageSeconds> costs;
+  size_t layer = 0;
+  for (int64_t count : stages) {
+    schedules::StageSeconds cost{0, 0, 0};
+    for (int64_t end = static_cast<int64_t>(layer) + count; static_cast<int64_t>(layer) < end; ++layer) {
+      cost.forward += layers[layer];
+      cost.inputGradient += layers[layer] + attention[layer] + (static_cast<int64_t>(layer) < recomputed ? layers[layer] : 0);
+      cost.weightGradient += layers[layer] - attention[layer];
+    }
+    costs.push_back(cost);
+  }
+  costs.front().forward += embedding;
+  costs.front().weightGradient += embedding;
+  costs.back().forward += 3 * head;
+  return costs;
 }
 
 namespace {
@@ -56,7 +84,8 @@ class Division {
 public:
   Division(const ModelWork &work, int64_t stages)
       : work(work), stages(stages), count(static_cast<int64_t>(work.layers.size())), sums(work.layers.size() + 1) {
-    std::partial_sum(work.layers.begin(), work.layers.end(), sums.begin() + 1);
+    for (size_t layer = 0; layer < work.layers.size(); ++layer)
+      sums[layer + 1] = sums[layer] + work.getStepWork(layer);
   }
 
   std::vector<int64_t> divide() {

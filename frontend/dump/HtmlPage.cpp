@@ -123,7 +123,8 @@ std::string HtmlPage::render(const Json &report) const {
                                       {"phases", phases},
                                       {"texts", texts},
                                       {"memory", memory},
-                                      {"kernels", kernels}});
+                                      {"kernels", kernels},
+                                      {"pipeline", pipeline}});
   // The page's template marks where things go; what goes in is not searched again.
   std::string page;
   for (llvm::StringRef rest = assets::page; !rest.empty();) {

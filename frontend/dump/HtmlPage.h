@@ -25,6 +25,9 @@ public:
   /// Facts of the experiment, for the page's head.
   void setFacts(const spec::TrainingSpec &spec, const CompileOptions &options);
 
+  /// PipelineFigures::toPage.
+  void setPipeline(nlohmann::ordered_json figures) { pipeline = std::move(figures); }
+
   bool isEmpty() const { return phases.empty(); }
   /// The page; `report` is what --report prints.
   std::string render(const nlohmann::ordered_json &report) const;
@@ -33,7 +36,7 @@ private:
   /// Number of the text, which is kept once.
   unsigned addLines(nlohmann::ordered_json lines);
 
-  nlohmann::ordered_json phases = nlohmann::ordered_json::array(), texts = nlohmann::ordered_json::array(), facts, memory, kernels;
+  nlohmann::ordered_json phases = nlohmann::ordered_json::array(), texts = nlohmann::ordered_json::array(), facts, memory, kernels, pipeline;
   std::map<std::string, unsigned> knownTexts;
   int64_t flopsPerStep = 0;
 };

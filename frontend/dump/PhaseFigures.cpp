@@ -2,12 +2,12 @@
 
 #include "frontend/dump/PhaseFigures.h"
 
+#include "frontend/dump/Costs.h"
 #include "ir/graph/GraphDialect.h"
 #include "ir/kernel/KernelDialect.h"
 #include "ir/step/StepDialect.h"
 #include "passes/Pipeline.h"
 #include "passes/Program.h"
-#include "passes/step/KernelFigures.h"
 
 #include "llvm/ADT/DenseMap.h"
 
@@ -17,34 +17,7 @@ using namespace mlir;
 using namespace primus;
 using namespace primus::cli;
 
-/// Bytes of a tensor or buffer; zero for other types. An i1 takes a byte.
-static int64_t getBytes(Type type) {
-  auto shaped = dyn_cast<ShapedType>(type);
-  return shaped ? shaped.getNumElements() * std::max<int64_t>(shaped.getElementTypeBitWidth() / 8, 1) : 0;
-}
-
-static int64_t sumBytes(TypeRange types) {
-  int64_t bytes = 0;
-  for (Type type : types)
-    bytes += getBytes(type);
-  return bytes;
-}
-
 namespace {
-
-/// Costs of running functions, each function counted once and then remembered.
-class CostCounter {
-public:
-  explicit CostCounter(ModuleOp module) : symbols(module) {}
-  graph::Cost count(Block &block);
-
-private:
-  graph::Cost count(Operation &op);
-  graph::Cost countCall(StringRef callee);
-
-  SymbolTable symbols;
-  DenseMap<Operation *, graph::Cost> known;
-};
 
 /// Estimates memory before it is planned. Values live from their op to their last reader; views and what fusions compute inline take none.
 class PeakEstimate {
@@ -61,61 +34,6 @@ private:
 };
 
 } // namespace
-
-//===----------------------------------------------------------------------===//
-// Costs
-//===----------------------------------------------------------------------===//
-
-graph::Cost CostCounter::countCall(StringRef callee) {
-  Operation *function = symbols.lookup(callee);
-  if (!function || function->getNumRegions() == 0 || function->getRegion(0).empty())
-    return {};
-  if (auto found = known.find(function); found != known.end())
-    return found->second;
-  graph::Cost cost = count(function->getRegion(0).front());
-  known[function] = cost;
-  return cost;
-}
-
-graph::Cost CostCounter::count(Operation &op) {
-  auto repeat = [&](Region &body, int64_t times) {
-    graph::Cost cost = count(body.front());
-    return graph::Cost{cost.flops * times, cost.bytes * times};
-  };
-  if (auto call = dyn_cast<graph::CallOp>(op))
-    return countCall(call.getCallee());
-  if (auto call = dyn_cast<step::CallOp>(op))
-    return countCall(call.getCallee());
-  if (auto schedule = dyn_cast<graph::ScheduleOp>(op))
-    return repeat(schedule.getBody(), schedule.getMicrobatches());
-  if (auto loop = dyn_cast<step::LoopOp>(op))
-    return repeat(loop.getBody(), loop.getCount());
-  if (auto fusion = dyn_cast<graph::FusionOp>(op))
-    return {count(fusion.getBody().front()).flops, sumBytes(op.getOperandTypes()) + sumBytes(op.getResultTypes())};
-  if (auto launch = dyn_cast<step::LaunchOp>(op)) {
-    auto kernel = symbols.lookup<kernel::FuncOp>(launch.getKernel());
-    auto figure = [&](StringRef name, int64_t otherwise) {
-      auto attribute = kernel ? kernel->getAttrOfType<IntegerAttr>(name) : IntegerAttr();
-      return attribute ? attribute.getInt() : otherwise;
-    };
-    return {figure(step::kFlopsAttr, 0), figure(step::kBytesAttr, sumBytes(op.getOperandTypes()))};
-  }
-  if (isa<step::CopyOp, step::FillOp>(op))
-    return {0, sumBytes(op.getOperandTypes())};
-  if (auto costed = dyn_cast<graph::Costed>(op))
-    return costed.getCost();
-  return {};
-}
-
-graph::Cost CostCounter::count(Block &block) {
-  graph::Cost sum;
-  for (Operation &op : block) {
-    graph::Cost cost = count(op);
-    sum.flops += cost.flops;
-    sum.bytes += cost.bytes;
-  }
-  return sum;
-}
 
 //===----------------------------------------------------------------------===//
 // Memory
@@ -179,10 +97,28 @@ int64_t PeakEstimate::measure(Block &block) {
   return peak;
 }
 
-static int64_t estimatePeak(ModuleOp module, func::FuncOp program) {
+/// Which variables a program of several reads or writes; the only one has them all.
+static bool hasVariable(func::FuncOp program, const llvm::StringSet<> &used, graph::VariableOp variable) {
+  return !program || !program->hasAttr(graph::kStageAttr) || used.contains(variable.getSymName());
+}
+
+llvm::StringSet<> cli::getVariables(func::FuncOp program) {
+  llvm::StringSet<> used;
+  program.walk([&](Operation *op) {
+    if (auto load = dyn_cast<graph::LoadOp>(op))
+      used.insert(load.getVariable());
+    else if (auto store = dyn_cast<graph::StoreOp>(op))
+      used.insert(store.getVariable());
+  });
+  return used;
+}
+
+int64_t cli::estimatePeak(ModuleOp module, func::FuncOp program) {
   int64_t bytes = 0;
+  llvm::StringSet<> used = program ? getVariables(program) : llvm::StringSet<>();
   for (auto variable : module.getOps<graph::VariableOp>())
-    bytes += getBytes(variable.getTensorType());
+    if (hasVariable(program, used, variable))
+      bytes += getBytes(variable.getTensorType());
   if (!program)
     return bytes;
   return bytes + sumBytes(program.getArgumentTypes()) + sumBytes(program.getResultTypes()) +
@@ -192,6 +128,19 @@ static int64_t estimatePeak(ModuleOp module, func::FuncOp program) {
 //===----------------------------------------------------------------------===//
 // Figures
 //===----------------------------------------------------------------------===//
+
+SmallVector<Operation *> cli::getStepPrograms(ModuleOp module) {
+  SmallVector<Operation *> programs;
+  for (Operation &op : *module.getBody()) {
+    auto name = op.getAttrOfType<StringAttr>(SymbolTable::getSymbolAttrName());
+    if (!name || !isa<func::FuncOp, step::ProgramOp>(op))
+      continue;
+    StringRef rest = name.getValue();
+    if (rest.consume_front(kTrainStepProgram) && (rest.empty() || op.hasAttr(graph::kStageAttr)))
+      programs.push_back(&op);
+  }
+  return programs;
+}
 
 PhaseFigures PhaseFigures::of(ModuleOp module, StringRef phase) {
   PhaseFigures figures;
@@ -207,22 +156,32 @@ PhaseFigures PhaseFigures::of(ModuleOp module, StringRef phase) {
     }
   });
 
-  Operation *program = module.lookupSymbol(kTrainStepProgram);
-  if (!program)
-    program = module.lookupSymbol(kForwardProgram);
-  if (program && program->getNumRegions() == 1 && !program->getRegion(0).empty()) {
-    graph::Cost cost = CostCounter(module).count(program->getRegion(0).front());
-    figures.flops = cost.flops;
-    figures.bytes = cost.bytes;
+  // The step, or the forward pass where there is none yet; of a pipeline, the figures of the rank with most of each.
+  SmallVector<Operation *> programs = getStepPrograms(module);
+  if (Operation *forward = module.lookupSymbol(kForwardProgram); forward && programs.empty())
+    programs.push_back(forward);
+  CostCounter counter(module);
+  for (Operation *program : programs) {
+    if (program->getNumRegions() != 1 || program->getRegion(0).empty())
+      continue;
+    RunCost cost = counter.count(program->getRegion(0).front());
+    figures.flops = std::max(figures.flops, cost.flops);
+    figures.bytes = std::max(figures.bytes, cost.bytes);
+    if (auto function = dyn_cast<func::FuncOp>(program); function && !figures.peakIsPlanned)
+      figures.peakBytes = std::max(figures.peakBytes, estimatePeak(module, function));
   }
-  if (!figures.peakIsPlanned)
-    figures.peakBytes = estimatePeak(module, dyn_cast_or_null<func::FuncOp>(program));
+  if (programs.empty() && !figures.peakIsPlanned)
+    figures.peakBytes = estimatePeak(module, {});
   return figures;
+}
+
+nlohmann::ordered_json cli::describeCount(double value) {
+  return value < 0x1p63 ? nlohmann::ordered_json(static_cast<int64_t>(value)) : nlohmann::ordered_json(value);
 }
 
 nlohmann::ordered_json PhaseFigures::toJson() const {
   return {{"name", name},   {"ops", ops},     {"kinds", kinds},          {"functions", functions},        {"kernels", kernels},
-          {"flops", flops}, {"bytes", bytes}, {"peak_bytes", peakBytes}, {"peak_planned", peakIsPlanned}, {"seconds", seconds}};
+          {"flops", describeCount(flops)}, {"bytes", describeCount(bytes)}, {"peak_bytes", peakBytes}, {"peak_planned", peakIsPlanned}, {"seconds", seconds}};
 }
 
 /// "1.23 G", with a unit behind it.
@@ -237,17 +196,17 @@ static std::string scale(double value, const char *unit, double base) {
   return fmt::format("{:.{}f} {}{}", value, power ? 2 : 0, (base == 1000 ? decimal : binary)[power], unit);
 }
 
-static std::string scaleFlops(int64_t value) { return scale(static_cast<double>(value), "FLOP", 1000); }
-std::string cli::formatBytes(int64_t value) { return scale(static_cast<double>(value), "B", 1024); }
-static std::string scaleCount(int64_t value) { return std::to_string(value); }
+static std::string scaleFlops(double value) { return scale(value, "FLOP", 1000); }
+std::string cli::formatBytes(double value) { return scale(value, "B", 1024); }
+static std::string printCount(double value) { return fmt::format("{:.0f}", value); }
 
 /// "5 (+2)".
-static std::string withChange(std::string (*print)(int64_t), int64_t value, std::optional<int64_t> before) {
+static std::string withChange(std::string (*print)(double), double value, std::optional<double> before) {
   std::string text = print(value);
   if (!before)
     return text;
-  int64_t change = value - *before;
-  return fmt::format("{} ({})", text, change ? fmt::format("{}{}", change > 0 ? "+" : "-", print(std::abs(change))) : "unchanged");
+  double change = value - *before;
+  return fmt::format("{} ({})", text, change != 0 ? fmt::format("{}{}", change > 0 ? "+" : "-", print(std::abs(change))) : "unchanged");
 }
 
 /// A list as comment lines.
@@ -266,17 +225,17 @@ static std::string wrap(const std::string &title, ArrayRef<std::string> entries)
 
 std::string PhaseFigures::describe(const PhaseFigures *before) const {
   const Phase &phase = getPhases()[*findPhase(name)];
-  auto line = [&](const char *title, std::string (*print)(int64_t), int64_t PhaseFigures::*member, const char *note) {
-    std::optional<int64_t> previous = before ? std::optional(before->*member) : std::nullopt;
-    return fmt::format("//   {:<12} {}{}\n", title, withChange(print, this->*member, previous), note);
+  auto line = [&](const char *title, std::string (*print)(double), auto member, const char *note) {
+    std::optional<double> previous = before ? std::optional<double>(before->*member) : std::nullopt;
+    return fmt::format("//   {:<12} {}{}\n", title, withChange(print, static_cast<double>(this->*member), previous), note);
   };
   std::string text = fmt::format("// Phase {}, {}: {}.\n", *findPhase(name), name, phase.summary.str());
   if (before)
     text += fmt::format("// In parentheses: the change against phase {}.\n", before->name);
-  text += line("ops", scaleCount, &PhaseFigures::ops, "");
-  text += line("functions", scaleCount, &PhaseFigures::functions, "");
+  text += line("ops", printCount, &PhaseFigures::ops, "");
+  text += line("functions", printCount, &PhaseFigures::functions, "");
   if (kernels)
-    text += line("kernels", scaleCount, &PhaseFigures::kernels, "");
+    text += line("kernels", printCount, &PhaseFigures::kernels, "");
   const char *scope = name == "model" ? " by one forward pass" : " by one step";
   text += line("FLOPs", scaleFlops, &PhaseFigures::flops, scope);
   text += line("bytes moved", formatBytes, &PhaseFigures::bytes, scope);
@@ -286,7 +245,7 @@ std::string PhaseFigures::describe(const PhaseFigures *before) const {
   for (const auto &[kind, number] : kinds) {
     auto entry = before ? before->kinds.find(kind) : kinds.end();
     int64_t previous = before ? (entry == before->kinds.end() ? 0 : entry->second) : number;
-    present.push_back(kind + " " + (previous == number ? std::to_string(number) : withChange(scaleCount, number, previous)));
+    present.push_back(kind + " " + (previous == number ? std::to_string(number) : withChange(printCount, static_cast<double>(number), static_cast<double>(previous))));
   }
   text += wrap("Ops by kind", present);
   if (before)

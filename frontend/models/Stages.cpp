@@ -3,6 +3,7 @@
 #include "frontend/models/Stages.h"
 
 #include "frontend/config/PipelineStages.h"
+#include "frontend/config/StageBalance.h"
 
 #include "passes/schedules/Schedules.h"
 #include "passes/stages/StageMap.h"
@@ -13,7 +14,8 @@ using namespace mlir;
 using namespace primus;
 
 /// The schedule's table: the spec's own or that of the schedule that it names.
-static llvm::Expected<schedules::Table> makeTable(const spec::Parallelism &parallel, int64_t microbatches) {
+static llvm::Expected<schedules::Table> makeTable(const spec::TrainingSpec &spec, int64_t microbatches) {
+  const spec::Parallelism &parallel = spec.parallelism();
   if (!parallel.schedule_table().empty())
     return schedules::parseCsv(parallel.schedule_table());
   std::string name = config::getScheduleName(parallel);
@@ -24,11 +26,11 @@ static llvm::Expected<schedules::Table> makeTable(const spec::Parallelism &paral
   request.ranks = static_cast<int32_t>(parallel.pipeline());
   request.stagesPerRank = static_cast<int32_t>(config::countStagesPerRank(parallel));
   request.microbatches = static_cast<int32_t>(microbatches);
+  request.costs = config::ModelWork(spec).getCosts(config::getStageLayers(spec));
   return schedules::generate(*schedule, request);
 }
 
 LogicalResult models::setPipeline(ModuleOp module, const spec::TrainingSpec &spec, int64_t microbatches) {
-  const spec::Parallelism &parallel = spec.parallelism();
   std::vector<int64_t> layers = config::getStageLayers(spec);
   Builder builder(module.getContext());
   SmallVector<Attribute> first;
@@ -41,7 +43,7 @@ LogicalResult models::setPipeline(ModuleOp module, const spec::TrainingSpec &spe
     first.push_back(builder.getStringAttr(name));
     next += count;
   }
-  llvm::Expected<schedules::Table> table = makeTable(parallel, microbatches);
+  llvm::Expected<schedules::Table> table = makeTable(spec, microbatches);
   if (!table)
     return module.emitError() << llvm::toString(table.takeError());
   module->setAttr(stages::kPipelineAttr,

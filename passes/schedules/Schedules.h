@@ -12,7 +12,7 @@ namespace primus::schedules {
 
 struct Request {
   int32_t ranks = 1, stagesPerRank = 1, microbatches = 1;
-  /// How long each stage takes, for schedules that decide by it.
+  /// How long each stage takes, for schedules that decide by it; of stages that are missing, as long as any other.
   std::vector<StageSeconds> costs;
 };
 

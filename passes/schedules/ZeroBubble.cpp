@@ -39,5 +39,6 @@ Rows schedules::generateZeroBubble(const Request &request, const Table &places) 
   Rows rows;
   for (int32_t rank = 0; rank < request.ranks; ++rank)
     rows.push_back(getRow(rank, request));
-  return rows;
+  // In the same memory, stages of unequal length may have a better order than that which suits equal ones.
+  return chooseFastest(request, places, {std::move(rows), generateGreedily(request, places, request.ranks)});
 }

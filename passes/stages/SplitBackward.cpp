@@ -3,6 +3,8 @@
 #include "passes/stages/SplitBackward.h"
 
 #include "passes/LayerFunction.h"
+#include "passes/Remarks.h"
+#include "passes/autodiff/MinCut.h"
 
 #include "mlir/Analysis/SliceAnalysis.h"
 #include "mlir/IR/IRMapping.h"
@@ -23,11 +25,16 @@ public:
 private:
   /// Whether a result belongs to a parameter: its accumulator or its gradient.
   bool isOfParameter(unsigned result);
+  /// Decides which ops compute the gradients of parameters, `weightValues`, besides those that only these need. `slice`
+  /// has what the gradients of activations need. Sets `inWeight`, and `handed`, what such ops use of the others.
+  void cut(const llvm::SetVector<Operation *> &slice, ArrayRef<Value> weightValues);
   /// A function of `ops`, which are in order, that takes `operands` and gives `values`.
   func::FuncOp build(StringRef suffix, ArrayRef<Operation *> ops, ArrayRef<Value> operands, ArrayRef<Value> values);
 
   func::FuncOp whole;
   Operation *terminator;
+  llvm::SmallPtrSet<Operation *, 32> inWeight;
+  SmallVector<Value> handed;
 };
 
 } // namespace
@@ -40,6 +47,74 @@ bool Splitter::isOfParameter(unsigned result) {
     if (getArgOf(whole, index) == of && *getArgKind(whole, index) == ArgKind::Parameter)
       return true;
   return false;
+}
+
+/// What is cheap enough to be computed twice, or to let the stage before wait for.
+static bool isCheap(Operation *op) {
+  return op->hasTrait<OpTrait::Elementwise>() ||
+         isa<graph::ConstantOp, graph::IotaOp, graph::BroadcastOp, graph::ReshapeOp, graph::TransposeOp, graph::SliceOp>(op);
+}
+
+static int64_t getBytes(Value value) {
+  auto tensor = cast<RankedTensorType>(value.getType());
+  return llvm::divideCeil(tensor.getNumElements() * tensor.getElementTypeBitWidth(), 8);
+}
+
+void Splitter::cut(const llvm::SetVector<Operation *> &slice, ArrayRef<Value> weightValues) {
+  // Ops on the side of the sink compute gradients of weights. A value is an edge whose capacity is its size: cutting it
+  // means to keep it until then. What is cheap may be computed a second time there; or, if it makes less of what it
+  // uses (a sum over tokens), with the gradients of activations. Both cost a byte, so that neither is done for nothing.
+  constexpr unsigned source = FlowNetwork::source, sink = FlowNetwork::sink;
+  FlowNetwork network;
+  llvm::DenseMap<Operation *, unsigned> ops;
+  llvm::DenseMap<Value, unsigned> values;
+  auto addValue = [&](unsigned from, Value value, int64_t capacity) {
+    values[value] = network.addNode();
+    network.addEdge(from, values[value], capacity);
+  };
+  llvm::SmallDenseSet<Value> accumulators;
+  for (BlockArgument argument : whole.getArguments()) {
+    ArgKind kind = *getArgKind(whole, argument.getArgNumber());
+    if (kind == ArgKind::Accumulator)
+      accumulators.insert(argument);
+    else if (kind != ArgKind::Parameter && kind != ArgKind::Constant) // those are there in any case
+      addValue(source, argument, getBytes(argument));
+  }
+  for (Operation &op : whole.front().without_terminator()) {
+    unsigned node = ops[&op] = network.addNode();
+    bool isCheapOp = isCheap(&op);
+    if (slice.contains(&op)) {
+      if (!isa<graph::ConstantOp>(op))
+        network.addEdge(source, node, isCheapOp ? 1 : FlowNetwork::unlimited);
+    } else {
+      bool isMovable = (isCheapOp || isa<graph::ReduceOp>(op)) &&
+                       llvm::none_of(op.getOperands(), [&](Value operand) { return accumulators.contains(operand); });
+      network.addEdge(node, sink, isMovable ? 1 : FlowNetwork::unlimited);
+    }
+    for (Value operand : op.getOperands()) {
+      if (auto value = values.find(operand); value != values.end())
+        network.addEdge(value->second, node, FlowNetwork::unlimited);
+      // What is computed with the gradients of activations needs its operands there.
+      if (Operation *producer = operand.getDefiningOp(); producer && !slice.contains(producer))
+        network.addEdge(node, ops.lookup(producer), FlowNetwork::unlimited);
+    }
+    for (Value result : op.getResults())
+      addValue(node, result, getBytes(result));
+  }
+  for (Value value : weightValues)
+    if (auto found = values.find(value); found != values.end())
+      network.addEdge(found->second, sink, FlowNetwork::unlimited);
+
+  SmallVector<bool> onSinkSide = network.cutNearestToSink();
+  for (Operation &op : whole.front().without_terminator()) {
+    if (onSinkSide[ops[&op]]) {
+      inWeight.insert(&op);
+      continue;
+    }
+    for (Value result : op.getResults())
+      if (onSinkSide[values[result]])
+        handed.push_back(result);
+  }
 }
 
 func::FuncOp Splitter::build(StringRef suffix, ArrayRef<Operation *> ops, ArrayRef<Value> operands, ArrayRef<Value> values) {
@@ -99,25 +174,23 @@ BackwardHalves Splitter::run() {
     options.inclusive = true;
     (void)getBackwardSlice(value, &slice, options);
   }
+  if (inputValues.empty())
+    for (Operation &op : whole.front().without_terminator())
+      inWeight.insert(&op);
+  else
+    cut(slice, weightValues);
   SmallVector<Operation *> inputOps, weightOps;
-  llvm::SmallSetVector<Value, 8> handed;
   SmallVector<Value> inputOperands, weightOperands;
-  for (Operation &op : whole.front().without_terminator())
-    (slice.contains(&op) ? inputOps : weightOps).push_back(&op);
-  auto hand = [&](Value value) {
-    Operation *op = value.getDefiningOp();
-    if (op && slice.contains(op) && !isa<graph::ConstantOp>(op))
-      handed.insert(value);
-  };
-  for (Operation *op : weightOps)
-    llvm::for_each(op->getOperands(), hand);
-  llvm::for_each(weightValues, hand);
-  // Constants are made again.
-  SmallVector<Operation *> constants;
-  for (Operation *op : inputOps)
-    if (isa<graph::ConstantOp>(op))
-      constants.push_back(op);
-  weightOps.insert(weightOps.begin(), constants.begin(), constants.end());
+  for (Operation &op : whole.front().without_terminator()) {
+    if (inWeight.contains(&op))
+      weightOps.push_back(&op);
+    if (slice.contains(&op) || !inWeight.contains(&op))
+      inputOps.push_back(&op);
+  }
+  for (Value value : handed)
+    remarkPassed(kResidualRemark, whole, value.getLoc(), getBytes(value), [&] {
+      return describe(value) + " is kept from the gradients of activations until those of weights";
+    });
   llvm::append_range(inputValues, handed);
 
   auto isUsed = [&](BlockArgument argument, ArrayRef<Operation *> ops, ArrayRef<Value> values) {

@@ -19,7 +19,8 @@ struct BackwardHalves {
 };
 
 /// Divides a function by the backward slice of its gradients of activations. What of that slice the rest uses as well is
-/// handed over as residuals. The functions are named `<backward>_input` and `<backward>_weight` and stand behind the
+/// handed over as residuals, or computed again: such that what has to be kept from one half to the other, the function's
+/// own arguments included, is least (a minimum cut). The functions are named `<backward>_input` and `<backward>_weight` and stand behind the
 /// whole one, which stays.
 BackwardHalves splitBackward(mlir::func::FuncOp backward);
 

@@ -128,6 +128,19 @@ assert seen["marks"] == 1, seen
 wanted = {"view": "phases", "left": "step", "right": "fused", "search": "rope", "function": "block.backward", "at": str(seen["call"]), "variables": "no"}
 assert wanted.items() <= seen["state"].items() and seen["state"]["value"], seen
 
+# A pipeline: a cell for each action, those of the critical path marked, and a row for each stage.
+staged = folder / "pipeline"
+run("primus-compile", experiment, *keys, "global_batch_size=4", "num_layers=4", "pipeline_model_parallel_size=2", "patch_primus_pipeline=true",
+    "pp_algorithm=zero-bubble", "--stop-after", "fused", "--dump", staged)
+times = json.loads((staged / "report.json").read_text())["pipeline"]
+page = Page(staged, view="pipeline")
+actions = [element["attributes"]["data-action"] for element in page.find("g", "cell")]
+assert sorted(actions) == sorted(f"{stage}{kind}{microbatch}" for stage in range(2) for kind in "FIW" for microbatch in range(4)), actions
+critical = [element["attributes"]["data-action"] for element in page.find("g", "critical")]
+assert sorted(critical) == sorted(times["critical_path"]["first"]), critical
+assert f"{round(100 * times['bubble'])} %" in page.one("section", id="pipeline-cards")["text"]
+assert "layers.2" in page.one("table", id="stage-table")["text"]
+
 # What exists of a dump that stops early or starts late is shown.
 for arguments, phases, tabs in [
         ((experiment, *keys, "--stop-after", "train"), ["config", "spec", "model", "train"], ["Overview", "Phases"]),

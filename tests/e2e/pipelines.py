@@ -1,4 +1,5 @@
 """usage: pipelines.py EXPERIMENTS FOLDER."""
+import json
 import os
 import pathlib
 import re
@@ -31,6 +32,20 @@ for name in ("spec", "model", "train", "sharded", "placed"):
     again = run("primus-compile", "--start-from", files[name], "--emit", "fused")
     strip = lambda text: re.sub(r"^//.*\n", "", text, flags=re.M)
     assert strip(again) == strip(fused), f"another program from {name}"
+
+# What a person sees of it: the table, which goes back in as a schedule of one's own, the time it takes, and each rank's share.
+report = json.loads((dump / "report.json").read_text())
+assert [(rank["stage"], rank["count"]) for rank in report["ranks"]] == [(0, 1), (1, 1), (2, 1)]
+assert sum(rank["parameter_bytes"] for rank in report["ranks"]) >= 4 * report["parameters"]
+times = report["pipeline"]
+assert times["schedule"] == "1f1b" and times["unit"] == "operations" and 0 < times["bubble"] < 1, times
+assert times["critical_path"]["first"][0] == "0F0" and [stage["first"] for stage in times["stage_times"]] == ["embedding", "layers.1", "head"]
+drawn = (dump / "pipeline.txt").read_text()
+assert "Schedule 1f1b: 3 ranks, 3 stages, 4 microbatches." in drawn and re.search(r"^ +1F0.* 1B3$", drawn, flags=re.M), drawn
+again = json.loads(run("primus-compile", *megatron, "pipeline_model_parallel_layout=Et|ttt|L", "pipeline_model_parallel_size=3",
+                       f"pipeline_schedule_table={dump / 'pipeline.csv'}", "hardware=mi300x", "--stop-after", "placed", "--report", "-"))
+assert again["pipeline"]["schedule"] == "table" and again["pipeline"]["unit"] == "seconds", again["pipeline"]
+assert [rank["communication"] for rank in again["ranks"]] == [rank["communication"] for rank in report["ranks"]]
 
 # Tables and schedules of each flavour reach the module.
 table = folder / "table.csv"

@@ -107,3 +107,72 @@ module attributes {graph.placed} {
     return %sum : tensor<f32>
   }
 }
+
+// -----
+
+// What is kept between the halves is least. %h is computed again from %x, which the product needs in any case, instead of
+// being kept beside it; the sum over tokens is formed at once, so that %big, of which nothing else needs anything, is not.
+#plan = {microbatches = 1 : i64, micro_batch_size = 1 : i64, sequence_length = 8 : i64, recompute = "none", recompute_layers = 0 : i64, per_microbatch_mean = false, clip = 0.0, beta1 = 0.9, beta2 = 0.95, epsilon = 1.0e-08, weight_decay = 0.1}
+module attributes {graph.placed, graph.plan = #plan, graph.mesh = #graph.mesh<"pp" = 2>,
+                   graph.pipeline = {stages = ["a", "b"], table = "0F0,0I0,0W0\n1F0,1B0\n"}} {
+  graph.variable @a.w : tensor<2x2xf32> role parameter init #graph.init<"ones">
+  graph.variable @a.w.grad : tensor<2x2xf32> role gradient init #graph.init<"zeros">
+  graph.variable @a.b.grad : tensor<2xf32> role gradient init #graph.init<"zeros">
+
+  // CHECK-LABEL: func.func private @a.backward_input(
+  // CHECK:         %[[BIG:.*]] = graph.mul %{{.*}}, %{{.*}} : tensor<8x2xf32>
+  // CHECK:         %[[DX:.*]] = graph.mul
+  // CHECK:         %[[DB:.*]] = graph.reduce sum %[[BIG]]
+  // CHECK:         return %[[DX]], %[[DB]] :
+  // CHECK-LABEL: func.func private @a.backward_weight(
+  // CHECK-SAME:    %[[X:[^:]*]]: tensor<8x2xf32> {{{.*}}"activation"
+  // CHECK-SAME:    %[[KEPT:[^:]*]]: tensor<2xf32> {{{.*}}"residual"
+  // CHECK:         %[[H:.*]] = graph.exp %[[X]]
+  // CHECK:         graph.matmul "sf,sh->fh" %[[H]], %[[X]]
+  // CHECK:         graph.add %{{.*}}, %[[KEPT]]
+  func.func private @a.forward(%x: tensor<8x2xf32> {graph.arg = "activation", graph.name = "x"}, %w: tensor<2x2xf32> {graph.arg = "parameter", graph.name = "w"})
+      -> tensor<8x2xf32> attributes {graph.layer = {layer = "a", part = "forward"}, graph.backward = @a.backward} {
+    %y = graph.matmul "sh,fh->sf" %x, %w : (tensor<8x2xf32>, tensor<2x2xf32>) -> tensor<8x2xf32>
+    return %y : tensor<8x2xf32>
+  }
+  func.func private @a.backward(%dy: tensor<8x2xf32> {graph.arg = "cotangent", graph.name = "dy", graph.of = 0 : i64},
+                                %x: tensor<8x2xf32> {graph.arg = "activation", graph.name = "x", graph.of = 0 : i64},
+                                %sum: tensor<2x2xf32> {graph.arg = "accumulator", graph.name = "w.grad", graph.of = 1 : i64},
+                                %sumB: tensor<2xf32> {graph.arg = "accumulator", graph.name = "b.grad", graph.of = 1 : i64})
+      -> (tensor<8x2xf32> {graph.of = 0 : i64}, tensor<2x2xf32> {graph.inplace = 2 : i64, graph.of = 1 : i64},
+          tensor<2xf32> {graph.inplace = 3 : i64, graph.of = 1 : i64})
+      attributes {graph.layer = {layer = "a", part = "backward"}} {
+    %h = graph.exp %x : tensor<8x2xf32>
+    %big = graph.mul %dy, %h : tensor<8x2xf32>
+    %dx = graph.mul %big, %h : tensor<8x2xf32>
+    %dw = graph.matmul "sf,sh->fh" %h, %x : (tensor<8x2xf32>, tensor<8x2xf32>) -> tensor<2x2xf32>
+    %next = graph.add %sum, %dw : tensor<2x2xf32>
+    %db = graph.reduce sum %big dims [0] : tensor<8x2xf32> -> tensor<2xf32>
+    %nextB = graph.add %sumB, %db : tensor<2xf32>
+    return %dx, %next, %nextB : tensor<8x2xf32>, tensor<2x2xf32>, tensor<2xf32>
+  }
+  func.func private @b.forward_backward(%y: tensor<8x2xf32> {graph.arg = "activation", graph.name = "y"}) -> (tensor<f32>, tensor<8x2xf32> {graph.of = 0 : i64})
+      attributes {graph.layer = {layer = "b", part = "forward_backward"}} {
+    %l = graph.reduce sum %y dims [0, 1] : tensor<8x2xf32> -> tensor<f32>
+    %dy = graph.constant dense<1.0> : tensor<8x2xf32>
+    return %l, %dy : tensor<f32>, tensor<8x2xf32>
+  }
+  func.func @train_step(%xs: tensor<1x8x2xf32>) -> tensor<f32> {
+    %w = graph.load @a.w : tensor<2x2xf32>
+    %zero = graph.constant dense<0.0> : tensor<2x2xf32>
+    %zeroB = graph.constant dense<0.0> : tensor<2xf32>
+    graph.store %zero, @a.w.grad : tensor<2x2xf32>
+    graph.store %zeroB, @a.b.grad : tensor<2xf32>
+    %loss = graph.schedule microbatches 1 (%x = %xs) : (tensor<1x8x2xf32>) -> tensor<f32> {
+      %y = graph.call @a.forward(%x, %w) instance "a" : (tensor<8x2xf32>, tensor<2x2xf32>) -> tensor<8x2xf32>
+      %l:2 = graph.call @b.forward_backward(%y) instance "b" : (tensor<8x2xf32>) -> (tensor<f32>, tensor<8x2xf32>)
+      %sum = graph.load @a.w.grad : tensor<2x2xf32>
+      %sumB = graph.load @a.b.grad : tensor<2xf32>
+      %d:3 = graph.call @a.backward(%l#1, %x, %sum, %sumB) instance "a" : (tensor<8x2xf32>, tensor<8x2xf32>, tensor<2x2xf32>, tensor<2xf32>) -> (tensor<8x2xf32>, tensor<2x2xf32>, tensor<2xf32>)
+      graph.store %d#1, @a.w.grad : tensor<2x2xf32>
+      graph.store %d#2, @a.b.grad : tensor<2xf32>
+      graph.yield %l#0 : tensor<f32>
+    }
+    return %loss : tensor<f32>
+  }
+}

@@ -15,6 +15,7 @@ function loadData() {
 
 const hasMemory = () => data.memory !== null;
 const hasKernels = () => data.kernels !== null;
+const hasPipeline = () => data.pipeline !== null;
 
 /** Texts of a section: parts, each a string or {repeats, first, last, text}. */
 const partsOf = section => data.texts[section.text];

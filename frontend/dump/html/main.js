@@ -3,6 +3,7 @@
 const views = [
   { name: "overview", title: "Overview", show: showOverview, exists: () => true },
   { name: "phases", title: "Phases", show: showPhases, exists: () => data.phases.some(phase => phase.sections.length) },
+  { name: "pipeline", title: "Pipeline", show: showPipeline, exists: hasPipeline },
   { name: "memory", title: "Memory", show: showMemory, exists: hasMemory },
   { name: "kernels", title: "Kernels", show: showKernels, exists: hasKernels },
 ];

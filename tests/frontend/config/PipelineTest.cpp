@@ -254,6 +254,32 @@ TEST_F(Pipeline, UnevenStages) {
   EXPECT_TRUE(even.diagnostics.empty()) << even.diagnostics.str();
 }
 
+/// A backward pass that computes the forward pass again is longer, and a head's share of the step smaller: even stages have
+/// fewer layers beside it without.
+TEST(StageBalance, CountsWhatIsComputedAgain) {
+  primus::spec::TrainingSpec spec;
+  ModelWork work(spec);
+  work.layers.assign(8, 3);
+  work.attention.assign(8, 1);
+  work.head = 8;
+  EXPECT_DOUBLE_EQ(work.getImbalance({4, 4}, {0, 1}), 20 / 16.0);
+  EXPECT_EQ(work.divide(2), (std::vector<int64_t>{5, 3}));
+  work.recomputed = 8;
+  EXPECT_DOUBLE_EQ(work.getImbalance({4, 4}, {0, 1}), 24 / 20.0);
+  EXPECT_DOUBLE_EQ(work.getImbalance({5, 3}, {0, 1}), 1);
+  // What schedules decide by: scores of attention have no weights, and the head computes all in its forward pass.
+  work.recomputed = 1;
+  work.embedding = 0.5;
+  std::vector<primus::schedules::StageSeconds> costs = work.getCosts({5, 3});
+  ASSERT_EQ(costs.size(), 2u);
+  EXPECT_DOUBLE_EQ(costs[0].forward, 15.5);
+  EXPECT_DOUBLE_EQ(costs[0].inputGradient, 5 * 4 + 3);
+  EXPECT_DOUBLE_EQ(costs[0].weightGradient, 10.5);
+  EXPECT_DOUBLE_EQ(costs[1].forward, 9 + 24);
+  EXPECT_DOUBLE_EQ(costs[1].inputGradient, 12);
+  EXPECT_DOUBLE_EQ(costs[1].weightGradient, 6);
+}
+
 TEST_F(Pipeline, KeysThatNeedAnotherKeyWarn) {
   for (auto [key, needed] : {std::pair{"pp_algorithm=zero-bubble", "patch_primus_pipeline"}, {"enable_zero_bubble=true", "patch_zero_bubble"}}) {
     Outcome outcome = run("exp.yaml", {"pipeline_model_parallel_size=2", key});

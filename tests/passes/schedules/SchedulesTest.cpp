@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 using namespace primus::schedules;
 
 namespace {
@@ -47,6 +49,30 @@ TEST(Schedules, UnevenStagesPassTheCheck) {
         request.costs.push_back({1.0 + stage % 3, 1.5, 0.5 * (1 + stage % 2)});
       EXPECT_TRUE(static_cast<bool>(generate(*findSchedule(name), request)));
     }
+}
+
+TEST(Schedules, UnevenStagesAreNoSlowerForBeingKnown) {
+  std::mt19937 random(3);
+  int faster = 0;
+  for (int round = 0; round < 60; ++round) {
+    const Schedule &schedule = *findSchedule(round % 2 ? "zbv" : "zero-bubble");
+    Request request{2 + int32_t(random() % 5), round % 2 ? 2 : 1 + int32_t(random() % 2), 2 + int32_t(random() % 12), {}};
+    Table blind = llvm::cantFail(generate(schedule, request));
+    auto draw = [&] { return 0.2 + static_cast<double>(random() % 100) / 50; };
+    for (int32_t stage = 0; stage < blind.stages; ++stage)
+      request.costs.push_back({draw(), draw(), draw()});
+    Table table = llvm::cantFail(generate(schedule, request));
+    double seconds = simulate(table, request.costs).seconds, before = simulate(blind, request.costs).seconds;
+    EXPECT_LE(seconds, before * (1 + 1e-9)) << "round " << round;
+    faster += seconds < 0.99 * before;
+    std::vector<int64_t> kept = getInFlight(table), keptBefore = getInFlight(blind);
+    EXPECT_LE(*std::max_element(kept.begin(), kept.end()),
+              std::max<int64_t>(*std::max_element(keptBefore.begin(), keptBefore.end()),
+                                schedule.isV ? 2 * request.ranks
+                                             : request.stagesPerRank > 1 ? (request.stagesPerRank + 1) * request.ranks - 1 : request.ranks))
+        << "round " << round;
+  }
+  EXPECT_GT(faster, 10);
 }
 
 TEST(Schedules, BubblesAreThoseOfThePapers) {
