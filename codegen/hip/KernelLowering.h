@@ -17,6 +17,8 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 
+#include <memory>
+
 namespace primus::codegen::hip {
 
 using mlir::LogicalResult;
@@ -80,9 +82,11 @@ private:
 
   // LowerMemory.cpp
   LogicalResult lowerLoad(kernel::LoadOp op);
-  LogicalResult lowerStore(kernel::StoreOp op);
+  /// Tiles of one shape into different buffers, part by part.
+  void lowerStores(llvm::ArrayRef<kernel::StoreOp> ops);
   Parts load(const TileAccess &access, const LaneLayout &layout);
-  void store(llvm::ArrayRef<Value> parts, const TileAccess &access, const LaneLayout &layout);
+  struct TileStore;
+  void storePart(llvm::ArrayRef<std::unique_ptr<TileStore>> stores, size_t number);
   /// A resource for `bytes` bytes from `pointer` on.
   Value makeResource(Value pointer, int64_t bytes);
   class Addresses;

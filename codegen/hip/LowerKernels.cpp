@@ -92,6 +92,7 @@ static void sinkToUsers(Block &block) {
     // An output may share its buffer with an input whose same elements were read for it.
     return isMemoryEffectFree(&op) || isa<ROCDL::RawPtrBufferLoadOp>(op);
   };
+  auto isStore = [](Operation *op) { return isa_and_nonnull<ROCDL::RawPtrBufferStoreOp>(op); };
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
     if (op.getNumRegions() != 0 || isa<ROCDL::SBarrierOp>(op))
       return;
@@ -101,6 +102,9 @@ static void sinkToUsers(Block &block) {
     for (Operation *user : op.getUsers())
       if (user->getBlock() == &block && (!first || user->isBeforeInBlock(first)))
         first = user;
+    // Stores of one part of several outputs stay together: the first of them may overwrite what another's value is read from.
+    while (first && isStore(first) && isStore(first->getPrevNode()))
+      first = first->getPrevNode();
     if (first)
       op.moveBefore(first);
   }
@@ -129,12 +133,34 @@ LogicalResult KernelLowering::lower() {
   return failure();
 }
 
+/// A store at `first`, and those right behind it that store tiles of the same shape into other buffers.
+static SmallVector<kernel::StoreOp> getStores(Block::iterator first, Block::iterator end) {
+  SmallVector<kernel::StoreOp> stores;
+  for (auto op = first; op != end; ++op) {
+    auto store = dyn_cast<kernel::StoreOp>(*op);
+    bool isAlike = store && llvm::all_of(stores, [&](kernel::StoreOp other) {
+      auto type = dyn_cast<ShapedType>(store.getValue().getType()), old = dyn_cast<ShapedType>(other.getValue().getType());
+      return type && old && type.getShape() == old.getShape() && store.getMemref() != other.getMemref();
+    });
+    if (!isAlike)
+      break;
+    stores.push_back(store);
+  }
+  return stores;
+}
+
 LogicalResult KernelLowering::lowerBlock(Block &block) {
-  for (Operation &op : block) {
-    b.setLoc(op.getLoc());
+  for (auto op = block.begin(); op != block.end();) {
+    b.setLoc(op->getLoc());
+    if (SmallVector<kernel::StoreOp> stores = getStores(op, block.end()); !stores.empty()) {
+      lowerStores(stores);
+      op = std::next(stores.back()->getIterator());
+      continue;
+    }
     // What a dot reads is no tile in registers.
-    if ((!isa<kernel::LoadOp>(op) && failed(checkTypes(&op))) || failed(lowerOp(op)))
+    if ((!isa<kernel::LoadOp>(*op) && failed(checkTypes(&*op))) || failed(lowerOp(*op)))
       return failure();
+    ++op;
   }
   return success();
 }
@@ -143,7 +169,6 @@ LogicalResult KernelLowering::lowerOp(Operation &op) {
   return TypeSwitch<Operation *, LogicalResult>(&op)
       .Case([&](kernel::ProgramIdOp op) { return lowerProgramId(op); })
       .Case([&](kernel::LoadOp op) { return lowerLoad(op); })
-      .Case([&](kernel::StoreOp op) { return lowerStore(op); })
       .Case([&](kernel::DotOp op) { return lowerDot(op); })
       .Case([&](kernel::ReduceOp op) { return lowerReduce(op); })
       .Case([&](kernel::BroadcastOp op) { return lowerBroadcast(op); })

@@ -273,24 +273,6 @@ Parts KernelLowering::load(const TileAccess &access, const LaneLayout &layout) {
   return parts;
 }
 
-void KernelLowering::store(ArrayRef<Value> parts, const TileAccess &access, const LaneLayout &layout) {
-  Addresses addresses(*this, access, layout);
-  addresses.only = isFirstCopy(layout.getCopyBits());
-  Type element = access.memref.getType().getElementType();
-  int64_t run = addresses.getRun();
-  for (auto [number, part] : llvm::enumerate(parts)) {
-    for (int64_t first = 0; first < layout.partSize; first += run) {
-      Value bits = slice(part, first, run);
-      if (isTruth(element))
-        bits = arith::ExtUIOp::create(b, VectorType::get(run, b.getI8Type()), bits);
-      bits = LLVM::BitcastOp::create(b, getTransferType(b, run * getElementBytes(element)), bits);
-      Addresses::Place place = addresses.getPlace(layout.registers[number * layout.partSize + first]);
-      ROCDL::RawPtrBufferStoreOp::create(b, bits, addresses.getResource(), place.lane, place.uniform, i32(0),
-                                         ArrayAttr(), ArrayAttr(), ArrayAttr());
-    }
-  }
-}
-
 template <typename Op> static TileAccess getAccess(Op op, Type tile) {
   TileAccess access{cast<TypedValue<MemRefType>>(op.getMemref()), op.getIndices(), op.getDims(), {}, op.getInbounds()};
   if (auto type = dyn_cast<RankedTensorType>(tile))
@@ -328,11 +310,54 @@ LogicalResult KernelLowering::lowerLoad(kernel::LoadOp op) {
   return success();
 }
 
-LogicalResult KernelLowering::lowerStore(kernel::StoreOp op) {
-  TileAccess access = getAccess(op, op.getValue().getType());
-  if (access.dims.empty())
-    store(fromElements(getScalar(op.getValue())), access, getScalarLayout(shape));
-  else
-    store(getParts(op.getValue()), access, getLayout(op.getValue().getType()));
-  return success();
+/// A store with what its parts need in common.
+struct KernelLowering::TileStore {
+  TileStore(KernelLowering &lowering, kernel::StoreOp op)
+      : access(getAccess(op, op.getValue().getType())),
+        layout(access.dims.empty() ? getScalarLayout(lowering.shape) : lowering.getLayout(op.getValue().getType())),
+        parts(lowering.getParts(op.getValue())), addresses(lowering, access, layout) {
+    if (access.dims.empty())
+      parts.front() = lowering.fromElements(parts.front());
+    addresses.only = lowering.isFirstCopy(layout.getCopyBits());
+  }
+  TileStore(const TileStore &) = delete;
+
+  TileAccess access;
+  LaneLayout layout;
+  Parts parts;
+  Addresses addresses;
+};
+
+void KernelLowering::storePart(ArrayRef<std::unique_ptr<TileStore>> stores, size_t number) {
+  struct Run {
+    Value bits, resource;
+    Addresses::Place place;
+  };
+  SmallVector<Run> runs;
+  for (const std::unique_ptr<TileStore> &store : stores) {
+    const LaneLayout &layout = store->layout;
+    Type element = store->access.memref.getType().getElementType();
+    int64_t run = store->addresses.getRun();
+    for (int64_t first = 0; first < layout.partSize; first += run) {
+      Value bits = slice(store->parts[number], first, run);
+      if (isTruth(element))
+        bits = arith::ExtUIOp::create(b, VectorType::get(run, b.getI8Type()), bits);
+      bits = LLVM::BitcastOp::create(b, getTransferType(b, run * getElementBytes(element)), bits);
+      runs.push_back({bits, store->addresses.getResource(),
+                      store->addresses.getPlace(layout.registers[number * layout.partSize + first])});
+    }
+  }
+  // With nothing between them: see sinkToUsers.
+  Value flags = i32(0);
+  for (const Run &run : runs)
+    ROCDL::RawPtrBufferStoreOp::create(b, run.bits, run.resource, run.place.lane, run.place.uniform, flags,
+                                       ArrayAttr(), ArrayAttr(), ArrayAttr());
+}
+
+void KernelLowering::lowerStores(ArrayRef<kernel::StoreOp> ops) {
+  SmallVector<std::unique_ptr<TileStore>> stores;
+  for (kernel::StoreOp op : ops)
+    stores.push_back(std::make_unique<TileStore>(*this, op));
+  for (size_t number = 0; number < stores.front()->parts.size(); ++number)
+    storePart(stores, number);
 }

@@ -87,8 +87,11 @@ static int runCompiler(int argc, const char *const *argv) {
   int code = compilation.run();
   if (code == kDone && compilation.hasExecutable() && options.report != "-") {
     const executable::Executable &executable = compilation.getExecutable();
-    fmt::print(stderr, "{}: {} parameters, {} kernels, peak {:.1f} MiB\n", compilation.getSpec().model().name(),
-               executable.parameters(), executable.kernels_size(), static_cast<double>(executable.memory().arena()) / (1 << 20));
+    auto spills = [](const executable::Kernel &kernel) { return kernel.resources().spills() != 0 || kernel.resources().scratch_bytes() != 0; };
+    int64_t spilling = llvm::count_if(executable.kernels(), spills);
+    fmt::print(stderr, "{}: {} parameters, {} kernels{}, peak {:.1f} MiB\n", compilation.getSpec().model().name(), executable.parameters(),
+               executable.kernels_size(), spilling ? fmt::format(" ({} short of registers)", spilling) : "",
+               static_cast<double>(executable.memory().arena()) / (1 << 20));
   }
   return code;
 }

@@ -12,6 +12,11 @@ using namespace primus::fusion;
 static constexpr int64_t kSmallBytes = 4096;
 /// More would not fit in registers.
 static constexpr size_t kMostNodes = 64;
+/// Two kernels of which each moves more than `kLargeBytes` gain nothing from a launch less, and from what both touch only if it is one part
+/// in `kLeastShare`: pieces of a loss, say, that have their labels in common. Apart they need less memory and fewer registers at a time.
+static constexpr int64_t kLargeBytes = 1 << 20, kLeastShare = 64;
+/// Inputs and outputs of a kernel that grew: each takes four of the hundred scalar registers of an AMD GPU, and its share of the caches.
+static constexpr size_t kMostBuffers = 12;
 
 int64_t fusion::getBytes(Value value) {
   auto type = cast<RankedTensorType>(value.getType());
@@ -281,10 +286,26 @@ bool Grouping::reaches(unsigned from, unsigned to) const {
   return false;
 }
 
+static bool hasTooManyBuffers(const Kernel &kernel) { return kernel.inputs.size() + kernel.outputs.size() > kMostBuffers; }
+
 bool Grouping::makesCycle(unsigned a, unsigned b) const { return reaches(a, b) || reaches(b, a); }
+
+int64_t Grouping::getMovedBytes(const Group &group) const {
+  Kernel kernel = getKernel(group);
+  int64_t bytes = 0;
+  for (Value input : kernel.inputs)
+    bytes += getBytes(input);
+  for (Value output : kernel.outputs)
+    bytes += getBytes(output);
+  return bytes;
+}
 
 bool Grouping::tryMerge(const Merge &merge, std::string &reason) {
   const Group &a = groups[merge.a], &b = groups[merge.b];
+  if (int64_t least = std::min(getMovedBytes(a), getMovedBytes(b)); least > kLargeBytes && merge.bytes * kLeastShare < least) {
+    reason = "it would save too little of what each of them moves";
+    return false;
+  }
   if (a.nodes.size() + b.nodes.size() > kMostNodes) {
     reason = "the kernel would have too many ops";
     return false;
@@ -296,10 +317,12 @@ bool Grouping::tryMerge(const Merge &merge, std::string &reason) {
   Group united = unite(a, b);
   // The kernel's outputs depend on what the other groups read, so that both must have given way.
   Group first = std::exchange(groups[merge.a], united), second = std::exchange(groups[merge.b], Group());
-  if (!findFamily(getKernel(united), reason)) {
+  Kernel kernel = getKernel(united);
+  bool isTooLarge = hasTooManyBuffers(kernel);
+  if (isTooLarge || !findFamily(kernel, reason)) {
     groups[merge.a] = first;
     groups[merge.b] = second;
-    reason.clear();
+    reason = isTooLarge ? "the kernel would have too many inputs and outputs" : "";
     return false;
   }
   for (Operation *op : united.nodes)
@@ -379,7 +402,7 @@ bool Grouping::recompute(Value value) {
         group.copies.push_back(copy);
     Kernel before = getKernel(groups[reader]), after = getKernel(group);
     std::string reason;
-    if (!findFamily(after, reason))
+    if (hasTooManyBuffers(after) || !findFamily(after, reason))
       return false;
     for (Value input : before.inputs)
       saved += getBytes(input);

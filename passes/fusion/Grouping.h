@@ -79,6 +79,8 @@ private:
     int64_t bytes;
   };
   llvm::SmallVector<Merge> findMerges() const;
+  /// What the group's kernel reads and writes.
+  int64_t getMovedBytes(const Group &group) const;
   /// Merges two groups, or says why not; the reason is empty where no kernel family takes both (see explainRefusal).
   bool tryMerge(const Merge &merge, std::string &reason);
   /// What the two groups' own kernel families have against the other.

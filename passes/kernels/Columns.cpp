@@ -91,7 +91,7 @@ FailureOr<LoweredFusion> ColumnsFamily::lower(graph::FusionOp fusion, OpBuilder 
   // Enough blocks for some dozens of threads, or some thousand waves of a GPU, none so short that the second kernel counts.
   constexpr int64_t threads = 32, waves = 2048;
   Cut cut = traits.isGpu() ? Cut::exact(space->columns, 4 * traits.lanes)
-                           : Cut::of(space->columns, RowTiling::of(space->columns, ops.size(), traits).width, traits.lanes);
+                           : Cut::of(space->columns, RowTiling::of(space->columns, ops, traits).width, traits.lanes);
   int64_t width = cut.chunks ? cut.width : cut.tail;
   int64_t leastRows = traits.isGpu() ? 32 : 64;
   int64_t mostBlocks = traits.isGpu() ? llvm::divideCeil(waves, llvm::divideCeil(space->columns, width)) : threads;

@@ -6,14 +6,19 @@ using namespace mlir;
 using namespace primus;
 using namespace primus::kernels;
 
-RowTiling RowTiling::of(int64_t columns, int64_t numOps, const kernel::TargetTraits &traits) {
-  int64_t lanes = traits.lanes, few = numOps <= 12 ? 4 : numOps <= 40 ? 2 : 1;
+RowTiling RowTiling::of(int64_t columns, ArrayRef<Operation *> ops, const kernel::TargetTraits &traits) {
+  int64_t lanes = traits.lanes, few = ops.size() <= 12 ? 4 : ops.size() <= 40 ? 2 : 1;
   if (!traits.isGpu()) {
     constexpr int64_t shortTiles = 8;
     return {few * lanes, shortTiles * lanes, 1, lanes, false};
   }
   // Four times as many registers as a CPU's lane has; twice that in a short row, whose values live in them.
   constexpr int64_t mostWaves = 8;
+  // Truth values take two scalar registers for each of a lane's elements.
+  constexpr int64_t mostScalars = 32;
+  int64_t truths = llvm::count_if(ops, [](Operation *op) { return getElementTypeOrSelf(op->getResult(0).getType()).isInteger(1); });
+  while (few > 1 && 2 * truths * 4 * few > mostScalars)
+    few /= 2;
   int64_t perWave = 4 * few * lanes, waves = llvm::PowerOf2Ceil(llvm::divideCeil(columns, perWave));
   waves = std::min(waves, mostWaves);
   return {perWave * waves, 2 * perWave * waves, waves, lanes, true};

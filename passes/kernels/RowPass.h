@@ -31,8 +31,8 @@ struct RowTiling {
   int64_t lanes;
   bool isGpu;
 
-  /// For rows of that many columns in a kernel of that many ops.
-  static RowTiling of(int64_t columns, int64_t numOps, const kernel::TargetTraits &traits);
+  /// For rows of that many columns in a kernel of those ops.
+  static RowTiling of(int64_t columns, llvm::ArrayRef<mlir::Operation *> ops, const kernel::TargetTraits &traits);
   Cut cut(int64_t columns, int64_t most) const {
     return isGpu ? Cut::exact(columns, most) : Cut::of(columns, most, lanes);
   }

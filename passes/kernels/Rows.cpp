@@ -124,7 +124,7 @@ FailureOr<LoweredFusion> RowsFamily::lower(graph::FusionOp fusion, OpBuilder &mo
     return fusion.emitOpError("cannot be computed by rows: ") << reason;
 
   Passes passes(ops, outputs, *space);
-  RowTiling tiling = RowTiling::of(space->columns, ops.size(), traits);
+  RowTiling tiling = RowTiling::of(space->columns, ops, traits);
   Blocks blocks = Blocks::of(space->columns, tiling, /*reduces=*/false);
   TileBuilder builder(moduleBuilder, fusion, name, {space->flat ? blocks.count : space->rows});
   builder.setWaves(1, tiling.waves);

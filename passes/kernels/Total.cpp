@@ -131,7 +131,7 @@ FailureOr<LoweredFusion> TotalFamily::lower(graph::FusionOp fusion, OpBuilder &m
   if (!plan)
     return fusion.emitOpError("cannot be reduced to scalars: ") << reason;
   ArrayRef<graph::ReduceOp> reductions = plan->pass.reductions;
-  RowTiling tiling = RowTiling::of(plan->elements, ops.size(), traits);
+  RowTiling tiling = RowTiling::of(plan->elements, ops, traits);
   Blocks blocks = Blocks::of(plan->elements, tiling, /*reduces=*/true);
 
   LoweredFusion lowered;
