@@ -218,8 +218,7 @@ LogicalResult KernelLowering::lowerReduce(kernel::ReduceOp op) {
   Parts operand = neutralisePadding(op, source, Parts(getParts(op.getOperand())));
 
   // What a lane holds itself: parts that fall on each other, then the elements of a part that falls into one.
-  bool numbersOnly = op->hasAttr("nonan") && kind == kernel::ReduceKind::Max && isa<FloatType>(type.getElementType());
-  auto combineHeld = [&](Value x, Value y) { return numbersOnly ? combineNumbers(b, x, y) : combine(kind, x, y); };
+  auto combineHeld = [&](Value x, Value y) { return op.getNonan() ? combineNumbers(b, x, y) : combine(kind, x, y); };
   SmallVector<Value> results;
   for (int64_t part = 0; part < target.getParts(); ++part) {
     Value sum;

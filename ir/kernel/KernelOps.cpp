@@ -119,6 +119,8 @@ LogicalResult ReduceOp::verify() {
   }
   if (getResult().getType() != expected)
     return emitOpError("result must be ") << expected << ", but is " << getResult().getType();
+  if (getNonan() && (getKind() != ReduceKind::Max || !isa<FloatType>(element)))
+    return emitOpError("has nonan, which is for maxima of floats, on a ") << stringifyReduceKind(getKind()) << " of " << element;
   return success();
 }
 

@@ -74,7 +74,7 @@ void ForwardKernel::build(TileBuilder &builder) const {
 
     Value greatest = builder.reduce(kernel::ReduceKind::Max, scores.values, 1);
     // A score that is no number shows in the sum.
-    greatest.getDefiningOp()->setAttr("nonan", builder.getUnitAttr());
+    greatest.getDefiningOp<kernel::ReduceOp>().setNonan(true);
     Value most = builder.max(state[0], builder.mul(greatest, builder.constant(greatest.getType(), scores.factor)));
     Value shrink = computeExp2(builder, builder.sub(state[0], most));
     Value weights = computeExp2(builder, builder.sub(scores.getExponents(builder), builder.broadcast(most, {rows, columns})));

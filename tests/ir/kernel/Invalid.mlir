@@ -157,6 +157,22 @@ func.func @reduce_result(%x: tensor<8x32xf32>) {
 
 // -----
 
+func.func @nonan_sum(%x: tensor<8x32xf32>) {
+  // expected-error @+1 {{has nonan, which is for maxima of floats, on a sum of 'f32'}}
+  %0 = kernel.reduce sum %x dim 1 {nonan} : tensor<8x32xf32> -> tensor<8x1xf32>
+  return
+}
+
+// -----
+
+func.func @nonan_integers(%x: tensor<8x32xi32>) {
+  // expected-error @+1 {{has nonan, which is for maxima of floats, on a max of 'i32'}}
+  %0 = kernel.reduce max %x dim 1 {nonan} : tensor<8x32xi32> -> tensor<8x1xi32>
+  return
+}
+
+// -----
+
 func.func @broadcast(%x: tensor<8x2xf32>) {
   // expected-error @+1 {{dimension 1 of size 2 cannot become 32}}
   %0 = kernel.broadcast %x : tensor<8x2xf32> -> tensor<8x32xf32>

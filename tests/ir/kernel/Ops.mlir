@@ -18,8 +18,8 @@ kernel.func @tiles(%a: memref<100x70xf32>, %b: memref<70x64xf32>, %ids: memref<1
   %zero = arith.constant dense<0.0> : tensor<8x32xf32>
   // CHECK: kernel.dot %{{.*}}, %{{.*}}, %{{.*}} : tensor<8x16xf32>, tensor<16x32xf32> -> tensor<8x32xf32>
   %d = kernel.dot %x, %t, %zero : tensor<8x16xf32>, tensor<16x32xf32> -> tensor<8x32xf32>
-  // CHECK: kernel.reduce max %{{.*}} dim 1 : tensor<8x32xf32> -> tensor<8x1xf32>
-  %m = kernel.reduce max %d dim 1 : tensor<8x32xf32> -> tensor<8x1xf32>
+  // CHECK: kernel.reduce max %{{.*}} dim 1 {nonan} : tensor<8x32xf32> -> tensor<8x1xf32>
+  %m = kernel.reduce max %d dim 1 {nonan} : tensor<8x32xf32> -> tensor<8x1xf32>
   // CHECK: kernel.broadcast %{{.*}} : tensor<8x1xf32> -> tensor<8x32xf32>
   %r = kernel.broadcast %m : tensor<8x1xf32> -> tensor<8x32xf32>
   // CHECK: kernel.iota %[[I]] dim 1 : tensor<8x32xi32>
