@@ -165,6 +165,12 @@ void KernelLowering::writeStaged(const StagedLoad &staged, ValueRange parts) {
 
 KernelLowering::LoadsAhead::LoadsAhead(KernelLowering &lowering, scf::ForOp loop)
     : lowering(lowering), loop(loop), firstOffset(lowering.ldsTop) {
+  // Products that stream both operands need room of their own.
+  bool streams = loop->walk([](kernel::DotOp dot) {
+    return isResidentDot(dot) ? WalkResult::advance() : WalkResult::interrupt();
+  }).wasInterrupted();
+  if (streams)
+    return;
   auto getBytes = [](kernel::LoadOp load) {
     auto type = cast<RankedTensorType>(load.getType());
     return type.getNumElements() * type.getElementTypeBitWidth() / 8;

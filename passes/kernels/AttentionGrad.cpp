@@ -51,7 +51,7 @@ protected:
   Value multiply(TileBuilder &builder, const Left &lhs, const AttentionSource &rhs, Value head, Value column);
   /// The factors of a block, from which the three gradients follow.
   struct Factors {
-    /// p and ds / scale, rounded for the dots to come.
+    /// p and, if the derivatives of the weights are given, ds / scale, rounded for the dots to come.
     Value weights, slopes;
   };
   Factors getFactors(TileBuilder &builder, const Scores &scores, Value lse, Value dweights, Value delta);
@@ -82,10 +82,10 @@ private:
   Value computeDelta(TileBuilder &builder, Value batch, Value head, Value row);
 };
 
-/// dk and dv. An instance is a block of keys of one group.
+/// dk, dv or both. An instance is a block of keys of one group.
 struct KeyGradKernel : GradKernel {
   using GradKernel::GradKernel;
-  Launch build(unsigned deltaIndex);
+  Launch build(unsigned deltaIndex, bool hasDk, bool hasDv);
 };
 
 } // namespace
@@ -112,6 +112,8 @@ GradKernel::Factors GradKernel::getFactors(TileBuilder &builder, const Scores &s
   SmallVector<int64_t> shape{tiling.rows, tiling.columns};
   Value base = builder.mul(lse, builder.constant(lse.getType(), log2e));
   Value weights = computeExp2(builder, builder.sub(scores.getExponents(builder), builder.broadcast(base, shape)));
+  if (!dweights)
+    return {roundNumbers(builder, weights, tiling.element), {}};
   Value slopes = builder.mul(weights, builder.sub(dweights, builder.broadcast(delta, shape)));
   if (scores.slope)
     slopes = builder.mul(slopes, scores.slope);
@@ -209,12 +211,21 @@ Launch QueryGradKernel::build(unsigned deltaIndex) {
 // By keys
 //===----------------------------------------------------------------------===//
 
-Launch KeyGradKernel::build(unsigned deltaIndex) {
+Launch KeyGradKernel::build(unsigned deltaIndex, bool hasDk, bool hasDv) {
   const AttentionProblem &p = problem;
   int64_t rows = tiling.rows, columns = tiling.columns, headsPerGroup = p.heads / p.groups;
-  AttentionSource k = copies.getRows(op.getK()), v = copies.getRows(op.getV());
-  AttentionSource qPanels = copies.getPanels(op.getQ()), doutPanels = copies.getPanels(op.getDout());
-  AttentionSource qStack = copies.getStack(op.getQ()), doutStack = copies.getStack(op.getDout());
+  // Copies that no product reads are not made.
+  std::optional<AttentionSource> v, doutPanels, qStack, doutStack;
+  AttentionSource k = copies.getRows(op.getK());
+  if (hasDk)
+    v = copies.getRows(op.getV());
+  AttentionSource qPanels = copies.getPanels(op.getQ());
+  if (hasDk) {
+    doutPanels = copies.getPanels(op.getDout());
+    qStack = copies.getStack(op.getQ());
+  }
+  if (hasDv)
+    doutStack = copies.getStack(op.getDout());
 
   TileBuilder builder = copies.startKernel({p.batch, p.groups, llvm::divideCeilSigned(p.keys, rows)}, tiling.waves);
   Band band = p.getBand(builder, /*transposed=*/true);
@@ -222,10 +233,13 @@ Launch KeyGradKernel::build(unsigned deltaIndex) {
   Value row = tiling.getFirstRow(builder, band, builder.programId(2), llvm::divideCeilSigned(p.keys, rows));
   SmallVector<int64_t> statistics{p.batch, p.heads, 1, p.tokens};
   Value lses = getInput(builder, op.getLse(), statistics);
-  Value deltas = builder.temporary(deltaIndex, MemRefType::get(statistics, builder.getF32Type()));
-  size_t tiles = tiling.headTiles.size();
+  Value deltas = hasDk ? builder.temporary(deltaIndex, MemRefType::get(statistics, builder.getF32Type())) : Value();
+  size_t dvTiles = hasDv ? tiling.headTiles.size() : 0;
 
-  Left kRows = getLeft(builder, k, batch, group, row), vRows = getLeft(builder, v, batch, group, row);
+  Left kRows = getLeft(builder, k, batch, group, row);
+  std::optional<Left> vRows;
+  if (hasDk)
+    vRows.emplace(getLeft(builder, *v, batch, group, row));
   auto addHead = [&](Value head, ValueRange sums) {
     return loopVisible(builder, band, row, rows, columns, sums, [&](Value column, ValueRange acc) {
       auto loadStatistic = [&](Value memref) {
@@ -234,16 +248,20 @@ Launch KeyGradKernel::build(unsigned deltaIndex) {
       };
       Value products = multiply(builder, kRows, qPanels, head, column);
       Scores scores = computeScores(builder, p, tiling, band, products, row, column);
-      Value dweights = multiply(builder, vRows, doutPanels, head, column);
-      Factors factors = getFactors(builder, scores, loadStatistic(lses), dweights, loadStatistic(deltas));
+      Value dweights = hasDk ? multiply(builder, *vRows, *doutPanels, head, column) : Value();
+      Factors factors = getFactors(builder, scores, loadStatistic(lses), dweights, hasDk ? loadStatistic(deltas) : Value());
       SmallVector<Value> next;
-      accumulate(builder, factors.weights, doutStack, batch, head, column, acc.take_front(tiles), next);
-      accumulate(builder, factors.slopes, qStack, batch, head, column, acc.drop_front(tiles), next);
+      if (hasDv)
+        accumulate(builder, factors.weights, *doutStack, batch, head, column, acc.take_front(dvTiles), next);
+      if (hasDk)
+        accumulate(builder, factors.slopes, *qStack, batch, head, column, acc.drop_front(dvTiles), next);
       return next;
     });
   };
-  SmallVector<Value> sums = getZeros(builder);
-  llvm::append_range(sums, getZeros(builder));
+  SmallVector<Value> sums;
+  for (bool has : {hasDv, hasDk})
+    if (has)
+      llvm::append_range(sums, getZeros(builder));
   Value firstHead = builder.mulIndex(group, headsPerGroup);
   if (headsPerGroup == 1)
     sums = addHead(firstHead, sums);
@@ -251,8 +269,10 @@ Launch KeyGradKernel::build(unsigned deltaIndex) {
     sums = builder.loop(builder.index(0), builder.index(headsPerGroup), 1, sums, [&](Value member, ValueRange acc) {
       return addHead(builder.addIndex(firstHead, member), acc);
     });
-  store(builder, op.getDv(), ArrayRef<Value>(sums).take_front(tiles), 1, batch, group, row);
-  store(builder, op.getDk(), ArrayRef<Value>(sums).drop_front(tiles), p.scale, batch, group, row);
+  if (hasDv)
+    store(builder, op.getDv(), ArrayRef<Value>(sums).take_front(dvTiles), 1, batch, group, row);
+  if (hasDk)
+    store(builder, op.getDk(), ArrayRef<Value>(sums).drop_front(dvTiles), p.scale, batch, group, row);
   return builder.finish();
 }
 
@@ -274,7 +294,17 @@ FailureOr<LoweredFusion> AttentionGradFamily::lower(graph::FusionOp fusion, OpBu
       MemRefType::get({problem.batch, problem.heads, problem.tokens}, Float32Type::get(fusion.getContext())));
   AttentionCopies copies(fusion, moduleBuilder, name, byQueries, lowered);
   lowered.launches.push_back(QueryGradKernel(fusion, op, problem, byQueries, copies).build(delta));
-  lowered.launches.push_back(KeyGradKernel(fusion, op, problem, byKeys, copies).build(delta));
+  if (byKeys.hoists || !byKeys.direct) {
+    lowered.launches.push_back(KeyGradKernel(fusion, op, problem, byKeys, copies).build(delta, true, true));
+    return lowered;
+  }
+  // On a GPU the sums of wide heads leave no registers: one kernel for each, which both compute the probabilities.
+  AttentionTiling forDv = AttentionTiling::get(problem, element, traits,
+                                               {.rows = problem.keys, .left = 1, .sums = 1, .right = 2});
+  AttentionTiling forDk = AttentionTiling::get(problem, element, traits,
+                                               {.rows = problem.keys, .left = 2, .sums = 1, .right = 3});
+  lowered.launches.push_back(KeyGradKernel(fusion, op, problem, forDv, copies).build(delta, false, true));
+  lowered.launches.push_back(KeyGradKernel(fusion, op, problem, forDk, copies).build(delta, true, false));
   return lowered;
 }
 

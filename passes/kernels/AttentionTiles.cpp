@@ -236,18 +236,25 @@ AttentionTiling AttentionTiling::getForGpu(const AttentionProblem &problem, Type
   constexpr int64_t block = 32, mostWaves = 4;
   // Two workgroups share a compute unit's 64 KiB of LDS, so that one computes while the other waits.
   constexpr int64_t ldsBytes = 32 << 10;
-  // Of 512 registers. The rest holds scores, and what is on its way.
-  constexpr int64_t mostRegisters = 320;
+  // Of 512 registers of a lane. The rest holds scores, masks and addresses.
+  constexpr int64_t mostRegisters = 340;
   AttentionTiling tiling;
   int64_t bytes = element.getIntOrFloatBitWidth() / 8, width = llvm::alignTo(problem.headSize, block);
   tiling.waves = std::min<int64_t>(mostWaves, llvm::PowerOf2Ceil(llvm::divideCeil(work.rows, block)));
-  tiling.rows = block * tiling.waves;
   // Gradients hold two blocks of scores at a time, for which half as many columns leave room; a mask by positions takes scalar registers.
   bool isWide = work.right == 2 && !problem.queryPositions && work.right * 2 * block * width * bytes <= ldsBytes;
   tiling.columns = isWide && problem.keys > block ? 2 * block : block;
   tiling.lanes = 64;
   tiling.direct = true;
-  tiling.hoists = work.left * width * bytes / 8 + work.sums * width / 2 <= mostRegisters;
+  // Left operands and sums of the wave's rows, and the workgroup's next right operands, of which more waves hold less each.
+  auto fits = [&] {
+    int64_t next = work.right * tiling.columns * width * bytes / (256 * tiling.waves);
+    return work.left * width * bytes / 8 + work.sums * width / 2 + next <= mostRegisters;
+  };
+  while (tiling.waves < mostWaves && !fits())
+    tiling.waves *= 2;
+  tiling.rows = block * tiling.waves;
+  tiling.hoists = fits();
   tiling.group = 1;
   tiling.element = element;
   tiling.headTiles.push_back({0, width});

@@ -14,6 +14,16 @@ struct Case {
   std::string attributes, element;
 };
 
+void PrintTo(const Case &c, std::ostream *out) {
+  *out << fmt::format("{} x {} of {}, {} x {} keys, heads of {}, {}", c.heads, c.tokens, c.batch, c.groups, c.keys, c.headSize, c.element);
+}
+
+/// Cases whose names are their sizes.
+std::string getName(const ::testing::TestParamInfo<Case> &info) {
+  const Case &c = info.param;
+  return fmt::format("{}_{}x{}x{}_{}x{}_{}_{}", info.index, c.batch, c.tokens, c.heads, c.keys, c.groups, c.headSize, c.element);
+}
+
 /// Attention and its gradients in one function; with positions as its last two arguments, if they are wanted.
 std::string getSource(const Case &c, bool hasPositions) {
   std::string q = fmt::format("tensor<{}x{}x{}x{}x{}>", c.batch, c.tokens, c.heads, c.headSize, c.element);
@@ -66,10 +76,24 @@ const Case kCases[] = {
     {1, 300, 2, 300, 1, 128, "{causal}", "bf16"},
 };
 
-TEST(AttentionTest, EqualsItsDefinition) {
-  for (const Case &c : kCases)
-    checkFunction(getSource(c, /*hasPositions=*/false), getOptions(c));
+class AttentionCases : public ::testing::TestWithParam<Case> {};
+
+TEST_P(AttentionCases, EqualTheDefinition) {
+  checkFunction(getSource(GetParam(), /*hasPositions=*/false), getOptions(GetParam()));
 }
+
+INSTANTIATE_TEST_SUITE_P(Masks, AttentionCases, ::testing::ValuesIn(kCases), getName);
+
+/// Of a wide head neither both gradients of the keys nor, in f32, the operands that stay the same fit in a GPU's registers.
+const Case kWideCases[] = {
+    {1, 70, 2, 70, 1, 160, "{causal}", "f16"},
+    {1, 150, 1, 150, 1, 192, "", "f32"},
+    {1, 37, 2, 37, 1, 256, "{causal}", "bf16"},
+    {1, 150, 1, 140, 1, 256, "{softcap = 30.0 : f64}", "bf16"},
+    {1, 33, 1, 40, 1, 200, "", "f32"},
+};
+
+INSTANTIATE_TEST_SUITE_P(WideHeads, AttentionCases, ::testing::ValuesIn(kWideCases), getName);
 
 /// What ring attention merges.
 TEST(AttentionTest, OutputsMayStayUnrounded) {
@@ -97,21 +121,24 @@ const Case kPositionCases[] = {
     {1, 34, 2, 51, 2, 16, "{window = 5 : i64}", "f32"},
 };
 
-TEST(AttentionTest, GoesByPositions) {
-  for (const Case &c : kPositionCases) {
-    HarnessOptions options = getOptions(c);
-    // The second and the last-but-one eighth of the sequence beside all of it, eighths swapped.
-    options.integers = [&](int64_t index, int64_t size) {
-      int64_t piece = size / 2;
-      return size == c.tokens ? (index < piece ? index + 9 : index - piece + 70) : (index < piece ? index + size - piece : index - piece);
-    };
-    checkFunction(getSource(c, /*hasPositions=*/true), options);
-    // Any order, with some of the keys never seen and some tokens that see none.
-    options.integers = {};
-    options.integerBound = 100;
-    checkFunction(getSource(c, /*hasPositions=*/true), options);
-  }
+class AttentionByPositions : public ::testing::TestWithParam<Case> {};
+
+TEST_P(AttentionByPositions, EqualsTheDefinition) {
+  const Case &c = GetParam();
+  HarnessOptions options = getOptions(c);
+  // The second and the last-but-one eighth of the sequence beside all of it, eighths swapped.
+  options.integers = [&](int64_t index, int64_t size) {
+    int64_t piece = size / 2;
+    return size == c.tokens ? (index < piece ? index + 9 : index - piece + 70) : (index < piece ? index + size - piece : index - piece);
+  };
+  checkFunction(getSource(c, /*hasPositions=*/true), options);
+  // Any order, with some of the keys never seen and some tokens that see none.
+  options.integers = {};
+  options.integerBound = 100;
+  checkFunction(getSource(c, /*hasPositions=*/true), options);
 }
+
+INSTANTIATE_TEST_SUITE_P(Ranks, AttentionByPositions, ::testing::ValuesIn(kPositionCases), getName);
 
 TEST(AttentionTest, TokensBeforeAllKeysGetZeros) {
   Case c{1, 40, 2, 72, 1, 16, "{causal}", "f32"};
