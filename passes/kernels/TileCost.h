@@ -4,6 +4,8 @@
 // the matrix units, LDS, what a compute unit gets from the caches, latencies that too few waves leave exposed, the
 // workgroups that the last round lacks, and the chip's memory. Nothing is measured; the choice depends on the product
 // and the target's facts alone. The contraction is never split, so that results do not depend on the choice's grid.
+// Waves multiply blocks of 32 rows and columns: instructions for blocks of 16 do as much per cycle, and products so thin
+// that half of a block of 32 is wasted wait for memory, not for the matrix units.
 //
 //===----------------------------------------------------------------------===//
 

@@ -53,6 +53,18 @@ TEST_P(TileCost, SmallAndThinProductsSpreadOverTheChip) {
   EXPECT_LE(small.rows * small.columns, 64 * 64);
 }
 
+/// Which is why blocks of 16 would gain nothing.
+TEST_P(TileCost, ThinProductsWaitForMemory) {
+  kernel::TargetTraits traits = getTraits();
+  const int64_t sizes[][3] = {{16, 4096, 4096}, {16, 28672, 8192}, {16, 16, 8192}, {8192, 16, 512}, {8192, 16, 4096}, {65536, 16, 128}};
+  for (auto [m, n, k] : sizes) {
+    MatmulSize size = getSize(m, n, k);
+    std::optional<TilePrediction> prediction = predictMatmul(size, chooseMatmulTile(size, traits), traits);
+    ASSERT_TRUE(prediction);
+    EXPECT_TRUE(prediction->bound == "latency" || prediction->bound == "memory") << m << " x " << n << " x " << k << ": " << prediction->bound.str();
+  }
+}
+
 TEST_P(TileCost, WhatDoesNotFitIsRefused) {
   kernel::TargetTraits traits = getTraits();
   MatmulSize size = getSize(4096, 4096, 4096);
