@@ -91,6 +91,40 @@ def Overlap : Pass<"step-overlap", "::mlir::ModuleOp"> {
   let dependentDialects = ["::primus::step::StepDialect"];
 }
 
+def StartMessages : Pass<"step-start-messages", "::mlir::ModuleOp"> {
+  let summary = "let messages between the stages of a pipeline travel while kernels run";
+  let description = [{
+    Behind `step-overlap`. In the programs of a pipeline's stages, sends, receives and sums over stages start where they stand, which is where the
+    schedule's table wants them, and are waited for where something first touches what they receive, or writes over what they send. Without that, two
+    ranks that send to each other would wait for each other for ever.
+
+    Before:
+    ```mlir
+    module attributes {graph.mesh = #graph.mesh<"pp" = 2>} {
+      step.program @p.0(%x: memref<4xf32> {step.name = "x"}, %y: memref<4xf32> {step.name = "y"}, %z: memref<4xf32> {step.name = "z"}) arena 0 attributes {graph.stage = 0 : i64} {
+        step.receive %x from 1 : memref<4xf32>
+        step.copy %y, %z : memref<4xf32>
+        step.copy %x, %y : memref<4xf32>
+        step.return
+      }
+    }
+    ```
+    After:
+    ```mlir
+    module attributes {graph.mesh = #graph.mesh<"pp" = 2>} {
+      step.program @p.0(%x: memref<4xf32> {step.name = "x"}, %y: memref<4xf32> {step.name = "y"}, %z: memref<4xf32> {step.name = "z"}) arena 0 attributes {graph.stage = 0 : i64} {
+        step.receive %x from 1 ticket 1 : memref<4xf32>
+        step.copy %y, %z : memref<4xf32>
+        step.wait 1
+        step.copy %x, %y : memref<4xf32>
+        step.return
+      }
+    }
+    ```
+  }];
+  let dependentDialects = ["::primus::step::StepDialect"];
+}
+
 def PlanMemory : Pass<"step-plan-memory", "::mlir::ModuleOp"> {
   let summary = "give every buffer an offset";
   let description = [{

@@ -26,20 +26,18 @@ namespace {
 /// Brings a block into a new order.
 class BlockWriter {
 public:
-  BlockWriter(Block &block, const ActionGraph &graph, int64_t &lastTicket)
-      : block(block), graph(graph), builder(block.getTerminator()), lastTicket(lastTicket) {}
+  BlockWriter(Block &block, int64_t &lastTicket) : block(block), builder(block.getTerminator()), lastTicket(lastTicket) {}
 
-  void write(ArrayRef<Scheduled> order);
-
-private:
+  void write(const ActionGraph &graph, ArrayRef<Scheduled> order);
   /// Moves an op, and the buffers and views that it uses, to the end of what is written.
   void place(Operation *op);
+
+private:
   void placeOperands(Operation *op);
   /// The collectives as one.
-  CollectiveOp merge(ArrayRef<unsigned> bucket);
+  CollectiveOp merge(const ActionGraph &graph, ArrayRef<unsigned> bucket);
 
   Block &block;
-  const ActionGraph &graph;
   OpBuilder builder;
   int64_t &lastTicket;
   llvm::SmallDenseSet<Operation *> placed;
@@ -73,7 +71,7 @@ void BlockWriter::place(Operation *op) {
   op->moveBefore(block.getTerminator());
 }
 
-CollectiveOp BlockWriter::merge(ArrayRef<unsigned> bucket) {
+CollectiveOp BlockWriter::merge(const ActionGraph &graph, ArrayRef<unsigned> bucket) {
   CollectiveOp first = graph.actions[bucket.front()].collective;
   if (bucket.size() == 1)
     return first;
@@ -103,7 +101,7 @@ CollectiveOp BlockWriter::merge(ArrayRef<unsigned> bucket) {
   return merged;
 }
 
-void BlockWriter::write(ArrayRef<Scheduled> order) {
+void BlockWriter::write(const ActionGraph &graph, ArrayRef<Scheduled> order) {
   DenseMap<unsigned, CollectiveOp> running;
   for (auto [position, entry] : llvm::enumerate(order)) {
     unsigned index = entry.actions.front();
@@ -113,7 +111,7 @@ void BlockWriter::write(ArrayRef<Scheduled> order) {
       if (CollectiveOp collective = running.lookup(index))
         WaitOp::create(builder, collective.getLoc(), collective.getTicket());
     } else {
-      CollectiveOp collective = merge(entry.actions);
+      CollectiveOp collective = merge(graph, entry.actions);
       place(collective);
       const Scheduled &next = order[position + 1];
       if (next.kind == Scheduled::Wait && next.actions.front() == index)
@@ -221,8 +219,26 @@ void Overlap::reorder(FunctionOpInterface function, Block &block, AccessAnalysis
     reorder(function, loop.getBody().front(), analysis);
   if (block.getOps<CollectiveOp>().empty() || !block.getOps<WaitOp>().empty())
     return;
-  ActionGraph graph(block, analysis);
-  BlockWriter(block, graph, lastTicket).write(schedule(graph, {bucket, trail}));
+  // What goes between stages stays where it is, and nothing passes it: the other stages' programs count on it.
+  BlockWriter writer(block, lastTicket);
+  SmallVector<Operation *> section;
+  auto writeSection = [&] {
+    ActionGraph graph(section, analysis);
+    if (llvm::any_of(graph.actions, [](const Action &action) { return static_cast<bool>(action.collective); }))
+      writer.write(graph, schedule(graph, {bucket, trail}));
+    else
+      llvm::for_each(section, [&](Operation *op) { writer.place(op); });
+    section.clear();
+  };
+  for (Operation *op : llvm::to_vector(llvm::make_pointer_range(block.without_terminator()))) {
+    if (!isBetweenStages(op)) {
+      section.push_back(op);
+      continue;
+    }
+    writeSection();
+    writer.place(op);
+  }
+  writeSection();
   remarkCollectives(function, block);
 }
 

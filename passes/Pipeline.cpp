@@ -56,6 +56,7 @@ static void buildFused(PassList passes) {
 static void buildStep(PassList passes) {
   passes.add(createLowerToStep(), "nothing else makes kernels and launches");
   passes.add(createOverlap());
+  passes.add(createStartMessages(), "stages would wait for each other for ever");
   passes.add(createPlanMemory(), "every buffer needs its place");
 }
 

@@ -2,13 +2,17 @@
 //
 // Liveness on the fixed order of actions, then best fit by decreasing size. Temporaries of a layer function lie in its scratch region,
 // which is one buffer of each program that calls it. The arena holds all variables first, then the programs' buffers: programs run one
-// after the other and share that part.
+// after the other and share that part. In a pipeline, the programs of each rank have an arena of their own with the variables that they use.
 //
 //===----------------------------------------------------------------------===//
 
 #include "passes/Passes.h"
 #include "passes/step/Liveness.h"
 #include "passes/step/Lowering.h"
+
+#include "llvm/ADT/StringSet.h"
+
+#include <map>
 
 using namespace mlir;
 using namespace primus;
@@ -81,6 +85,47 @@ static void assignOffsets(MutableArrayRef<LiveBuffer> buffers, int64_t base) {
   }
 }
 
+/// The variables that programs use, the others being null.
+static SmallVector<graph::VariableOp> findUsed(ArrayRef<ProgramOp> programs, ArrayRef<graph::VariableOp> variables) {
+  llvm::StringSet<> used;
+  for (ProgramOp program : programs)
+    program->walk([&](BufferOp buffer) {
+      if (std::optional<StringRef> name = buffer.getVariable())
+        used.insert(*name);
+    });
+  return llvm::map_to_vector(variables, [&](graph::VariableOp variable) {
+    return used.contains(variable.getSymName()) ? variable : graph::VariableOp();
+  });
+}
+
+/// Plans the arena that programs share. Returns the variables' offsets; -1 for null.
+static SmallVector<int64_t> planArena(ArrayRef<ProgramOp> programs, ArrayRef<graph::VariableOp> variables) {
+  int64_t end = 0;
+  SmallVector<int64_t> offsets;
+  llvm::StringMap<int64_t> offsetOf;
+  for (graph::VariableOp variable : variables) {
+    offsets.push_back(variable ? end : -1);
+    if (!variable)
+      continue;
+    offsetOf[variable.getSymName()] = end;
+    end += align(getByteSize(getBufferType(variable.getType())));
+  }
+  int64_t arena = end;
+  for (ProgramOp program : programs) {
+    addScratch(program, program->getParentOfType<ModuleOp>());
+    SmallVector<LiveBuffer> buffers = computeLiveness(program->getRegion(0).front());
+    arena = std::max(arena, end + place(buffers));
+    assignOffsets(buffers, end);
+    program->walk([&](BufferOp buffer) {
+      if (std::optional<StringRef> name = buffer.getVariable())
+        buffer.setOffset(offsetOf.lookup(*name));
+    });
+  }
+  for (ProgramOp program : programs)
+    program.setArena(arena);
+  return offsets;
+}
+
 namespace {
 
 struct PlanMemory : primus::impl::PlanMemoryBase<PlanMemory> {
@@ -93,28 +138,27 @@ struct PlanMemory : primus::impl::PlanMemoryBase<PlanMemory> {
       assignOffsets(buffers, 0);
     }
 
-    int64_t variables = 0;
-    llvm::StringMap<int64_t> offsets;
-    for (auto variable : module.getOps<graph::VariableOp>()) {
-      offsets[variable.getSymName()] = variables;
-      variable->setAttr("step.offset", builder.getI64IntegerAttr(variables));
-      variables += align(getByteSize(getBufferType(variable.getType())));
+    // By pipeline rank; programs of all ranks stand together at place 0.
+    std::map<int64_t, SmallVector<ProgramOp>> programs;
+    bool isPipeline = false;
+    for (auto program : module.getOps<ProgramOp>()) {
+      std::optional<int64_t> stage = getStage(program);
+      isPipeline |= stage.has_value();
+      programs[stage.value_or(0)].push_back(program);
     }
-
-    int64_t arena = variables;
-    SmallVector<ProgramOp> programs(module.getOps<ProgramOp>());
-    for (ProgramOp program : programs) {
-      addScratch(program, module);
-      SmallVector<LiveBuffer> buffers = computeLiveness(program.getBody().front());
-      arena = std::max(arena, variables + place(buffers));
-      assignOffsets(buffers, variables);
-      program.walk([&](BufferOp buffer) {
-        if (std::optional<StringRef> name = buffer.getVariable())
-          buffer.setOffset(offsets.lookup(*name));
-      });
+    auto variables = llvm::to_vector(module.getOps<graph::VariableOp>());
+    if (!isPipeline) {
+      SmallVector<int64_t> offsets = planArena(programs[0], variables);
+      for (auto [variable, offset] : llvm::zip_equal(variables, offsets))
+        variable->setAttr(kOffsetAttr, builder.getI64IntegerAttr(offset));
+      return;
     }
-    for (ProgramOp program : programs)
-      program.setArena(arena);
+    std::vector<SmallVector<int64_t>> offsets(variables.size());
+    for (auto &[stage, own] : programs)
+      for (auto [all, offset] : llvm::zip_equal(offsets, planArena(own, findUsed(own, variables))))
+        all.push_back(offset);
+    for (auto [variable, all] : llvm::zip_equal(variables, offsets))
+      variable->setAttr(kOffsetsAttr, builder.getDenseI64ArrayAttr(all));
   }
 };
 

@@ -21,8 +21,13 @@ struct SplitStages : primus::impl::SplitStagesBase<SplitStages> {
       return markAllAnalysesPreserved();
     SharedFunctions shared(module);
     for (func::FuncOp program : llvm::to_vector(module.getOps<func::FuncOp>())) {
-      if (program.getOps<graph::ScheduleOp>().empty())
+      if (program->hasAttr(graph::kLayerAttr))
         continue;
+      // No rank has all variables.
+      if (program.getOps<graph::ScheduleOp>().empty()) {
+        shared.symbols.erase(program);
+        continue;
+      }
       FailureOr<StageMap> map = StageMap::get(program);
       if (failed(map))
         return signalPassFailure();

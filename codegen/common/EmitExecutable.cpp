@@ -10,6 +10,8 @@
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/TypeSwitch.h"
 
+#include <set>
+
 using namespace mlir;
 using namespace primus;
 
@@ -57,12 +59,15 @@ public:
 private:
   void emitKernel(kernel::FuncOp kernel);
   LogicalResult emitFunction(step::FunctionOp function);
-  LogicalResult emitProgram(step::ProgramOp program);
-  LogicalResult emitVariable(graph::VariableOp variable);
+  LogicalResult emitProgram(step::ProgramOp program, executable::Program &out);
+  LogicalResult emitVariable(graph::VariableOp variable, int64_t offset, executable::Variable &out);
+  /// What all ranks have, or those with a place in the pipeline: the fields of a message of that.
+  template <typename Rank>
+  LogicalResult emitRank(Rank &rank, std::optional<int64_t> stage);
+  LogicalResult emitMessage(step::ExchangeOpInterface message, int64_t peer, executable::Collective &result);
   LogicalResult emitBlock(Block &block, google::protobuf::RepeatedPtrField<executable::Action> &actions);
   LogicalResult emitOp(Operation &op, executable::Action &action);
   LogicalResult emitReference(Value buffer, executable::Reference &reference);
-  void sumMemory();
 
   ModuleOp module;
   graph::MeshAttr mesh;
@@ -105,6 +110,32 @@ LogicalResult Emitter::emitReference(Value buffer, executable::Reference &refere
   return success();
 }
 
+LogicalResult Emitter::emitMessage(step::ExchangeOpInterface message, int64_t peer, executable::Collective &result) {
+  bool sends = isa<step::SendOp>(message);
+  OperandRange buffers = message->getOperands();
+  auto getType = [](Value buffer) { return getDataType(cast<ShapedType>(buffer.getType()).getElementType()); };
+  executable::DataType type = getType(buffers.front());
+  // Values of several types travel as bytes.
+  bool asBytes = llvm::any_of(buffers, [&](Value buffer) { return getType(buffer) != type; });
+  result.set_kind(sends ? "send" : "receive");
+  result.add_axes("pp");
+  result.set_peer(peer);
+  result.set_data_type(asBytes ? executable::I8 : type);
+  result.set_ticket(message.getTicket());
+  if (auto instance = message->getAttrOfType<StringAttr>("instance"))
+    result.set_instance(instance.str());
+  for (Value buffer : buffers) {
+    auto shaped = cast<ShapedType>(buffer.getType());
+    int64_t bytes = byteSize(shaped);
+    executable::Part &part = *result.add_parts();
+    for (int64_t size : asBytes ? ArrayRef(bytes) : shaped.getShape())
+      part.add_shape(size);
+    if (failed(emitReference(buffer, sends ? *part.mutable_source() : *part.mutable_target())))
+      return failure();
+  }
+  return success();
+}
+
 LogicalResult Emitter::emitOp(Operation &op, executable::Action &action) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case([&](step::LaunchOp launch) -> LogicalResult {
@@ -134,6 +165,8 @@ LogicalResult Emitter::emitOp(Operation &op, executable::Action &action) {
             return failure();
         return success();
       })
+      .Case([&](step::SendOp send) { return emitMessage(send, send.getStage(), *action.mutable_collective()); })
+      .Case([&](step::ReceiveOp receive) { return emitMessage(receive, receive.getStage(), *action.mutable_collective()); })
       .Case([&](step::WaitOp wait) -> LogicalResult {
         action.mutable_wait()->set_ticket(wait.getTicket());
         return success();
@@ -198,9 +231,11 @@ LogicalResult Emitter::emitFunction(step::FunctionOp function) {
   return emitBlock(function.getBody().front(), *out.mutable_actions());
 }
 
-LogicalResult Emitter::emitProgram(step::ProgramOp program) {
-  executable::Program &out = *result.add_programs();
-  out.set_name(program.getSymName().str());
+LogicalResult Emitter::emitProgram(step::ProgramOp program, executable::Program &out) {
+  StringRef name = program.getSymName();
+  if (std::optional<int64_t> stage = step::getStage(program))
+    name.consume_back("." + std::to_string(*stage));
+  out.set_name(name.str());
   for (BlockArgument argument : program.getBody().getArguments()) {
     unsigned index = argument.getArgNumber();
     executable::Port &port = program.getArgAttr(index, "step.output") ? *out.add_outputs() : *out.add_inputs();
@@ -214,15 +249,11 @@ LogicalResult Emitter::emitProgram(step::ProgramOp program) {
   return emitBlock(program.getBody().front(), *out.mutable_actions());
 }
 
-LogicalResult Emitter::emitVariable(graph::VariableOp variable) {
-  executable::Variable &out = *result.add_variables();
+LogicalResult Emitter::emitVariable(graph::VariableOp variable, int64_t offset, executable::Variable &out) {
   out.set_name(variable.getSymName().str());
   emitType(variable.getTensorType(), *out.mutable_type());
   out.set_role(graph::stringifyRole(variable.getRole()).str());
-  auto offset = variable->getAttrOfType<IntegerAttr>("step.offset");
-  if (!offset)
-    return variable.emitOpError("has no offset; run step-plan-memory first");
-  out.set_offset(offset.getInt());
+  out.set_offset(offset);
   auto layout = dyn_cast_or_null<graph::LayoutAttr>(variable.getTensorType().getEncoding());
   if (std::optional<executable::Layout> described = describeLayout(mesh, layout, variable.getTensorType()))
     *out.mutable_layout() = *described;
@@ -246,21 +277,34 @@ LogicalResult Emitter::emitVariable(graph::VariableOp variable) {
   return success();
 }
 
-/// The parts by purpose; what is left of the arena is activations, scratch and alignment.
-void Emitter::sumMemory() {
-  executable::Memory &memory = *result.mutable_memory();
-  for (auto program : module.getOps<step::ProgramOp>())
+template <typename Rank>
+LogicalResult Emitter::emitRank(Rank &rank, std::optional<int64_t> stage) {
+  executable::Memory &memory = *rank.mutable_memory();
+  for (auto program : module.getOps<step::ProgramOp>()) {
+    if (step::getStage(program) != stage)
+      continue;
+    if (failed(emitProgram(program, *rank.add_programs())))
+      return failure();
     memory.set_arena(std::max<int64_t>(memory.arena(), program.getArena()));
+  }
   int64_t sums[4] = {};
-  for (auto variable : module.getOps<graph::VariableOp>())
+  for (auto variable : module.getOps<graph::VariableOp>()) {
+    std::optional<int64_t> offset = step::getOffset(variable, stage);
+    if (!offset && variable->hasAttr(step::kOffsetsAttr))
+      continue; // another rank's
+    if (!offset)
+      return variable.emitOpError("has no offset; run step-plan-memory first");
+    if (failed(emitVariable(variable, *offset, *rank.add_variables())))
+      return failure();
     sums[static_cast<unsigned>(variable.getRole())] += byteSize(variable.getTensorType());
+  }
   memory.set_parameters(sums[static_cast<unsigned>(graph::Role::Parameter)]);
   memory.set_optimizer(sums[static_cast<unsigned>(graph::Role::Optimizer)]);
   memory.set_gradients(sums[static_cast<unsigned>(graph::Role::Gradient)]);
   memory.set_constants(sums[static_cast<unsigned>(graph::Role::Constant)]);
   // Programs share their part of the arena; the largest set of inputs stands for all.
   int64_t inputs = 0;
-  for (const executable::Program &program : result.programs()) {
+  for (const executable::Program &program : rank.programs()) {
     int64_t bytes = 0;
     for (const executable::Port &port : program.inputs()) {
       int64_t elements = 1;
@@ -271,7 +315,9 @@ void Emitter::sumMemory() {
     inputs = std::max(inputs, bytes);
   }
   memory.set_inputs(inputs);
+  // What is left of the arena: activations, scratch and alignment.
   memory.set_activations(memory.arena() - sums[0] - sums[1] - sums[2] - sums[3] - inputs);
+  return success();
 }
 
 LogicalResult Emitter::run() {
@@ -281,14 +327,14 @@ LogicalResult Emitter::run() {
   for (auto function : module.getOps<step::FunctionOp>())
     if (failed(emitFunction(function)))
       return failure();
+  std::set<int64_t> stages;
   for (auto program : module.getOps<step::ProgramOp>())
-    if (failed(emitProgram(program)))
+    if (std::optional<int64_t> stage = step::getStage(program))
+      stages.insert(*stage);
+  for (int64_t stage : stages)
+    if (failed(emitRank(*result.add_pipeline_ranks(), stage)))
       return failure();
-  for (auto variable : module.getOps<graph::VariableOp>())
-    if (failed(emitVariable(variable)))
-      return failure();
-  sumMemory();
-  return success();
+  return stages.empty() ? emitRank(result, std::nullopt) : success();
 }
 
 LogicalResult primus::emitExecutable(ModuleOp module, executable::Executable &result) { return Emitter(module, result).run(); }

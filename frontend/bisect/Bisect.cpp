@@ -388,7 +388,7 @@ LogicalResult Bisection::runCompiled() {
 static OwningOpRef<ModuleOp> completePlan(ModuleOp module) {
   OwningOpRef<ModuleOp> copy = module.clone();
   bool isLowered = !copy->getOps<step::ProgramOp>().empty();
-  bool isPlanned = llvm::all_of(copy->getOps<graph::VariableOp>(), [](Operation *op) { return op->hasAttr("step.offset"); });
+  bool isPlanned = llvm::all_of(copy->getOps<graph::VariableOp>(), [](Operation *op) { return op->hasAttr(step::kOffsetAttr); });
   if (isPlanned || !isLowered)
     return isLowered ? std::move(copy) : OwningOpRef<ModuleOp>();
   PassManager passes(module.getContext(), ModuleOp::getOperationName());

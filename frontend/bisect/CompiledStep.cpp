@@ -105,7 +105,7 @@ LogicalResult CompiledStep::initialize(uint64_t seed) {
     if (failed(value))
       return failure();
     value->round();
-    upload(*device, arena + variable->getAttrOfType<IntegerAttr>("step.offset").getInt(), *value);
+    upload(*device, arena + *step::getOffset(variable), *value);
   }
   return success();
 }
@@ -143,7 +143,7 @@ void CompiledStep::readVariables(Trace &trace) {
   for (auto variable : module.getOps<graph::VariableOp>())
     if (variable.getRole() != graph::Role::Gradient)
       trace.variables[variable.getSymName().str()] = std::make_shared<Tensor>(
-          download(*device, arena + variable->getAttrOfType<IntegerAttr>("step.offset").getInt(), variable.getTensorType()));
+          download(*device, arena + *step::getOffset(variable), variable.getTensorType()));
 }
 
 FailureOr<Trace> CompiledStep::run(const StepSetup &setup) {

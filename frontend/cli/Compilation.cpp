@@ -303,24 +303,8 @@ LogicalResult Compilation::compileKernels(codegen::CompileOptions &codegenOption
   return compiled;
 }
 
-/// Refuses what is compiled up to phase `fused` only. --explain without an output says what it can.
-bool Compilation::isCompilable() {
-  unsigned fusedPhase = *findPhase("fused");
-  config::Diagnostics diagnostics;
-  if (last > fusedPhase)
-    config::verifyRunnable(spec, diagnostics);
-  if (diagnostics.hasErrors() && options.explain && options.output.empty() && options.stopAfter == "step") {
-    last = fusedPhase;
-    return true;
-  }
-  fmt::print(stderr, "{}", diagnostics.str());
-  return !diagnostics.hasErrors();
-}
-
 /// IR phases after `from` and the objects.
 int Compilation::compileModule(unsigned from) {
-  if (!isCompilable())
-    return kConfiguration;
   if (module)
     if (llvm::Error error = checkTarget(*module, spec, options))
       return report(kConfiguration, llvm::toString(std::move(error)));

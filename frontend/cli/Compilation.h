@@ -47,7 +47,6 @@ public:
 private:
   int configure();
   int startFrom();
-  bool isCompilable();
   int compileModule(unsigned from);
   /// Runs the passes of the IR phases after `from`, and notes on the module what was left out.
   mlir::LogicalResult runPasses(unsigned from, unsigned to);

@@ -90,9 +90,6 @@ std::optional<SpecResult> buildSpec(const ResolvedConfig &config, Diagnostics &d
 /// The rules that any TrainingSpec has to fit, wherever it came from. Errors stand at the sources of the fields.
 void verifySpec(const spec::TrainingSpec &spec, Diagnostics &diagnostics);
 
-/// Errors for what is compiled up to phase `fused` only.
-void verifyRunnable(const spec::TrainingSpec &spec, Diagnostics &diagnostics);
-
 /// The fields that a run and a checkpoint that it loads should agree on, by path ("model.width"): all that decide what is
 /// computed. Fields at their default are left out.
 std::map<std::string, std::string> resumeSettings(const spec::TrainingSpec &spec);

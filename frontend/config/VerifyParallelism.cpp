@@ -131,12 +131,4 @@ void refuseUnsupportedAxes(SpecChecker &check) {
                 fmt::format("set {}=1", check.name(field)));
 }
 
-void verifyRunnable(const spec::TrainingSpec &spec, Diagnostics &diagnostics) {
-  const char *field = "parallelism.pipeline";
-  SpecChecker check(spec, diagnostics);
-  if (int64_t size = spec.parallelism().pipeline(); size > 1)
-    check.error(field, fmt::format("{} = {}: pipeline stages do not run yet", check.name(field), size),
-                "the phases up to fused can be seen with --stop-after fused or --emit");
-}
-
 } // namespace primus::config

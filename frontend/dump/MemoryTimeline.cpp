@@ -203,8 +203,7 @@ TimelineBuffer TimelineBuilder::readVariable(graph::VariableOp variable) {
   buffer.type = getTypeText(type);
   buffer.purpose = getPurpose(variable.getRole());
   buffer.bytes = getByteSize(type);
-  auto offset = variable->getAttrOfType<IntegerAttr>("step.offset");
-  buffer.offset = offset ? offset.getInt() : 0;
+  buffer.offset = getOffset(variable).value_or(0);
   return buffer;
 }
 

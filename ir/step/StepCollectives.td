@@ -4,6 +4,7 @@
 #define PRIMUS_IR_STEP_COLLECTIVES
 
 include "ir/step/StepBase.td"
+include "ir/step/StepInterfaces.td"
 include "mlir/IR/EnumAttr.td"
 
 class Step_Enum<string name, string summary, list<I32EnumAttrCase> cases> : I32EnumAttr<name, summary, cases> {
@@ -21,7 +22,7 @@ def Step_CollectiveKind : Step_Enum<"CollectiveKind", "what a collective does", 
 def Step_Reduction : Step_Enum<"Reduction", "how values of several ranks are combined", [
   I32EnumAttrCase<"Sum", 0, "sum">, I32EnumAttrCase<"Max", 1, "max">]>;
 
-def Step_CollectiveOp : Step_Op<"collective", [SameVariadicOperandSize]> {
+def Step_CollectiveOp : Step_Op<"collective", [SameVariadicOperandSize, ExchangeOpInterface]> {
   let summary = "exchange buffers with the other ranks of a group";
   let description = [{
     The group is the ranks that agree in all other axes than `axes` (major first) of the module's `graph.mesh`. Each source is exchanged into the target at
@@ -58,7 +59,6 @@ def Step_CollectiveOp : Step_Op<"collective", [SameVariadicOperandSize]> {
                          `:` type($sources) `to` type($targets)}];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
-    bool isAsynchronous() { return getTicket() != 0; }
     /// Ranks that take part: the product of the axes' sizes.
     int64_t getGroupSize();
     /// Bytes that each rank sends, as the best known algorithms of rings do it (Chan et al. 2007, doi 10.1002/cpe.1206).
@@ -67,9 +67,9 @@ def Step_CollectiveOp : Step_Op<"collective", [SameVariadicOperandSize]> {
 }
 
 def Step_WaitOp : Step_Op<"wait"> {
-  let summary = "until a collective has finished";
+  let summary = "until a collective, send or receive has finished";
   let description = [{
-    Comes once after the collective with this ticket, in its block.
+    Comes once after the op with this ticket, in its block.
 
     ```mlir
     module attributes {graph.mesh = #graph.mesh<"tp" = 2>} {

@@ -5,6 +5,7 @@
 
 include "ir/step/StepBase.td"
 include "ir/step/StepCollectives.td"
+include "ir/step/StepStages.td"
 
 class Step_FunctionLike<string mnemonic>
     : Step_Op<mnemonic, [IsolatedFromAbove, FunctionOpInterface, HasParent<"::mlir::ModuleOp">]> {

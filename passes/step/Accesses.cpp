@@ -7,10 +7,10 @@ using namespace mlir;
 using namespace primus;
 using namespace primus::step;
 
-CollectiveOp step::findCollective(WaitOp wait) {
+ExchangeOpInterface step::findExchange(WaitOp wait) {
   for (Operation *op = wait->getPrevNode(); op; op = op->getPrevNode())
-    if (auto collective = dyn_cast<CollectiveOp>(op); collective && collective.getTicket() == wait.getTicket())
-      return collective;
+    if (auto exchange = dyn_cast<ExchangeOpInterface>(op); exchange && exchange.getTicket() == wait.getTicket())
+      return exchange;
   return {};
 }
 
@@ -116,14 +116,14 @@ SmallVector<Access> AccessAnalysis::collect(Operation *action) {
     add(copy.getTarget(), false, true);
   } else if (auto fill = dyn_cast<FillOp>(action)) {
     add(fill.getTarget(), false, true);
-  } else if (auto collective = dyn_cast<CollectiveOp>(action)) {
-    for (Value source : collective.getSources())
+  } else if (auto exchange = dyn_cast<ExchangeOpInterface>(action)) {
+    for (Value source : exchange.getSources())
       add(source, true, false);
-    for (Value target : collective.getTargets())
+    for (Value target : exchange.getTargets())
       add(target, false, true);
   } else if (auto wait = dyn_cast<WaitOp>(action)) {
-    if (CollectiveOp collective = findCollective(wait))
-      return collect(collective);
+    if (ExchangeOpInterface exchange = findExchange(wait))
+      return collect(exchange);
   } else if (auto loop = dyn_cast<LoopOp>(action)) {
     for (Operation &op : loop.getBody().front())
       for (Access &access : collect(&op))

@@ -25,7 +25,7 @@ public:
   explicit AccessAnalysis(mlir::ModuleOp module);
 
   /// What an action touches while it runs. A loop touches what its body does, buffers of its own apart; a wait touches what its
-  /// collective reads and writes. Arguments of a function for which some call passes one buffer count as one.
+  /// exchange reads and writes. Arguments of a function for which some call passes one buffer count as one.
   llvm::SmallVector<Access> getAccesses(mlir::Operation *action);
 
 private:
@@ -41,7 +41,7 @@ private:
   llvm::DenseMap<mlir::Value, mlir::Value> aliases;
 };
 
-/// The collective for which a wait is; null if its block has none before it.
-CollectiveOp findCollective(WaitOp wait);
+/// The exchange for which a wait is; null if its block has none before it.
+ExchangeOpInterface findExchange(WaitOp wait);
 
 } // namespace primus::step

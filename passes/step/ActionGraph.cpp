@@ -44,15 +44,22 @@ static double getComputeCost(Operation *op, llvm::StringMap<double> &known) {
   return 0;
 }
 
-ActionGraph::ActionGraph(Block &block, AccessAnalysis &analysis) {
-  for (Operation &op : block.without_terminator()) {
-    if (isa<BufferOp, ViewOp, MicrobatchOp>(op))
+bool step::isAction(Operation *op) { return !isa<BufferOp, ViewOp, MicrobatchOp>(op); }
+
+bool step::isBetweenStages(Operation *op) {
+  auto collective = dyn_cast<CollectiveOp>(op);
+  return isa<SendOp, ReceiveOp>(op) || (collective && llvm::is_contained(collective.getAxes().getAsValueRange<StringAttr>(), "pp"));
+}
+
+ActionGraph::ActionGraph(ArrayRef<Operation *> ops, AccessAnalysis &analysis) {
+  for (Operation *op : ops) {
+    if (!isAction(op))
       continue;
     auto collective = dyn_cast<CollectiveOp>(op);
     if (collective && collective.getKind() == CollectiveKind::Block)
       collective = {};
     Action action;
-    action.op = &op;
+    action.op = op;
     action.collective = collective;
     actions.push_back(std::move(action));
   }

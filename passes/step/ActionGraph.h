@@ -6,7 +6,12 @@
 
 namespace primus::step {
 
-/// An action of a block: everything but buffers, views and the terminator.
+/// Whether an op is an action: everything but buffers and views.
+bool isAction(mlir::Operation *op);
+/// Whether an op is exchanged with other stages of a pipeline, whose programs differ: all of them have to keep to one order.
+bool isBetweenStages(mlir::Operation *op);
+
+/// An action of a block.
 struct Action {
   mlir::Operation *op;
   /// Null for actions that compute, copy or loop. A `block` only copies.
@@ -26,13 +31,14 @@ struct Action {
   double tail = 0;
 };
 
-/// The actions of a block in their order, with what each needs. The block must hold no waits.
+/// Some successive actions of a block in their order, with what each needs. There must be no waits and no messages among them.
 ///
-/// Costs: how fast the links are is not known to the compiler. It plans for communication that takes as long as all of the block's computing,
+/// Costs: how fast the links are is not known to the compiler. It plans for communication that takes as long as all of their computing,
 /// which is where overlap matters most; on faster links a wait is over when it starts.
 class ActionGraph {
 public:
-  ActionGraph(mlir::Block &block, AccessAnalysis &analysis);
+  /// Of the `ops` of a block, those that are no actions left out.
+  ActionGraph(llvm::ArrayRef<mlir::Operation *> ops, AccessAnalysis &analysis);
 
   llvm::SmallVector<Action> actions;
 

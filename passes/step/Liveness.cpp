@@ -41,8 +41,8 @@ SmallVector<LiveBuffer> step::computeLiveness(Block &body) {
     if (isa<BufferOp, ViewOp, MicrobatchOp>(op))
       return;
     auto wait = dyn_cast<WaitOp>(op);
-    CollectiveOp collective = wait ? findCollective(wait) : CollectiveOp();
-    for (Value operand : collective ? collective->getOperands() : op->getOperands()) {
+    ExchangeOpInterface exchange = wait ? findExchange(wait) : ExchangeOpInterface();
+    for (Value operand : exchange ? exchange->getOperands() : op->getOperands()) {
       auto entry = index.find(getRoot(operand));
       if (entry == index.end())
         continue;

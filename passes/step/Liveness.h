@@ -21,7 +21,7 @@ struct LiveBuffer {
 };
 
 /// Live ranges of what the planner places in a function's or program's body: its step.buffers (variables apart) and, in a program, the
-/// arguments. A buffer from outside a loop is live in all of a loop that uses it; what an asynchronous collective uses is live until the wait; a program's
+/// arguments. A buffer from outside a loop is live in all of a loop that uses it; what an asynchronous exchange uses is live until the wait; a program's
 /// inputs and outputs are live throughout.
 llvm::SmallVector<LiveBuffer> computeLiveness(mlir::Block &body);
 

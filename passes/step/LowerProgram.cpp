@@ -23,6 +23,7 @@ private:
   LogicalResult lowerCall(graph::CallOp call);
   LogicalResult lowerSchedule(graph::ScheduleOp schedule);
   void lowerCollective(graph::CollectiveOpInterface collective);
+  LogicalResult lowerStageOp(Operation *op);
   void lowerLoad(graph::LoadOp load);
   void lowerStore(graph::StoreOp store);
 
@@ -131,7 +132,9 @@ Value ProgramLowering::chooseBuffer(OpResult result, int64_t inplace, const Twin
       return program.getBody().getArgument(source.getNumArguments() + position);
     }
   }
-  if (operand && llvm::count(call->getOperands(), operand) == 1 && lastRead(operand) == here &&
+  // Nothing waits for what another stage takes just to write over it.
+  bool isSent = operand && llvm::any_of(operand.getUsers(), llvm::IsaPred<graph::SendOp>);
+  if (operand && !isSent && llvm::count(call->getOperands(), operand) == 1 && lastRead(operand) == here &&
       operand.getParentBlock() == call->getBlock() && isDead(buffers[operand], here))
     return buffers[operand];
   return newBuffer(type, call->getLoc(), name);
@@ -157,7 +160,7 @@ LogicalResult ProgramLowering::lowerCall(graph::CallOp call) {
 }
 
 StringRef ProgramLowering::findInstance(Value value) {
-  auto isPassing = [](Operation *op) { return isa<graph::CollectiveOpInterface, graph::ReshapeOp>(op); };
+  auto isPassing = [](Operation *op) { return isa<graph::CollectiveOpInterface, graph::ReshapeOp, graph::SumStagesOp>(op); };
   for (Operation *user : value.getUsers()) {
     if (auto call = dyn_cast<graph::CallOp>(user))
       return call.getInstance();
@@ -182,6 +185,43 @@ void ProgramLowering::lowerCollective(graph::CollectiveOpInterface collective) {
     name = instance.str() + "." + name;
   buffers[result] = chooseBuffer(result, isa<graph::AllReduceOp>(op) ? 0 : -1, name);
   step::lowerCollective(builder, collective, buffers[operand], buffers[result], instance);
+}
+
+/// What connects the programs of a pipeline's stages.
+LogicalResult ProgramLowering::lowerStageOp(Operation *op) {
+  Location loc = op->getLoc();
+  auto nameInstance = [&](ValueRange values) {
+    StringRef instance = findInstance(values.front());
+    return instance.empty() ? StringAttr() : builder.getStringAttr(instance);
+  };
+  IntegerAttr blocking = builder.getI64IntegerAttr(0);
+  if (auto slice = dyn_cast<graph::MicrobatchOp>(op)) {
+    MemRefType type = getBufferType(slice.getType());
+    buffers[slice.getResult()] = getView(builder, loc, buffers[slice.getOperand()], type, slice.getIndex() * getByteSize(type));
+  } else if (auto send = dyn_cast<graph::SendOp>(op)) {
+    SmallVector<Value> sources = llvm::map_to_vector(send.getValues(), [&](Value value) { return buffers[value]; });
+    SendOp::create(builder, loc, sources, send.getStageAttr(), blocking, nameInstance(send.getValues()));
+  } else if (auto receive = dyn_cast<graph::ReceiveOp>(op)) {
+    SmallVector<Value> targets;
+    for (OpResult value : receive->getResults()) {
+      StringRef instance = findInstance(value);
+      std::string name = (instance.empty() ? "" : instance + ".").str() + getName(loc, "received");
+      targets.push_back(buffers[value] = chooseBuffer(value, /*inplace=*/-1, name));
+    }
+    ReceiveOp::create(builder, loc, targets, receive.getStageAttr(), blocking, nameInstance(receive.getValues()));
+  } else if (auto sum = dyn_cast<graph::SumStagesOp>(op)) {
+    auto result = cast<OpResult>(sum.getResult());
+    Value target = chooseBuffer(result, /*inplace=*/0, getName(loc, "sum"));
+    buffers[result] = target;
+    MLIRContext *context = builder.getContext();
+    CollectiveOp::create(builder, loc, CollectiveKindAttr::get(context, CollectiveKind::AllReduce),
+                         ReductionAttr::get(context, Reduction::Sum), builder.getStrArrayAttr({"pp"}), buffers[sum.getOperand()], target,
+                         DenseI64ArrayAttr(), DenseI64ArrayAttr(), blocking, blocking, nameInstance(sum.getOperand()),
+                         builder.getStringAttr("the stages have parts of the sum"));
+  } else {
+    return op->emitOpError("has no place in a program; only loads, stores, calls, collectives, schedules and messages do");
+  }
+  return success();
 }
 
 /// The value of a load is the variable's own buffer; it is copied only if the variable is overwritten while the value is still read.
@@ -273,7 +313,7 @@ LogicalResult ProgramLowering::lowerOp(Operation *op) {
     }
     ReturnOp::create(builder, op->getLoc());
   } else if (!isa<graph::YieldOp>(op)) {
-    return op->emitOpError("has no place in a program; only loads, stores, calls, collectives and schedules do");
+    return lowerStageOp(op);
   }
   return success();
 }
@@ -291,6 +331,8 @@ LogicalResult ProgramLowering::run() {
     types.push_back(getBufferType(type));
   builder.setInsertionPoint(source);
   program = ProgramOp::create(builder, source.getLoc(), source.getName(), types, /*bytes=*/0);
+  if (Attribute stage = source->getAttr(graph::kStageAttr))
+    program->setAttr(graph::kStageAttr, stage);
   Block &body = program.getBody().front();
   builder.setInsertionPointToStart(&body);
 

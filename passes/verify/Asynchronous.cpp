@@ -1,6 +1,6 @@
 //===- Asynchronous.cpp - What runs beside the step program ----------------===//
 //
-// Between the start of a collective and its wait, other actions run beside it: none of them may touch its targets or write its sources.
+// Between the start of an exchange and its wait, other actions run beside it: none of them may touch its targets or write its sources.
 // This is judged by buffers; that no two buffers share bytes while both are live is checked by VerifyStep.
 //
 //===----------------------------------------------------------------------===//
@@ -22,7 +22,7 @@ public:
 
 private:
   struct Running {
-    CollectiveOp collective;
+    ExchangeOpInterface exchange;
     SmallVector<Access> accesses;
   };
   LogicalResult verify(Block &block);
@@ -30,10 +30,13 @@ private:
 
   ModuleOp module;
   AccessAnalysis analysis;
-  DenseMap<int64_t, CollectiveOp> tickets;
+  DenseMap<int64_t, Operation *> tickets;
 };
 
 } // namespace
+
+/// "collective", "send" or "receive".
+static StringRef describe(Operation *exchange) { return exchange->getName().stripDialect(); }
 
 LogicalResult AsynchronousVerifier::verifyAction(Operation *action, MutableArrayRef<Running> running) {
   SmallVector<Access> accesses = analysis.getAccesses(action);
@@ -41,9 +44,9 @@ LogicalResult AsynchronousVerifier::verifyAction(Operation *action, MutableArray
     for (const Access &access : accesses)
       for (const Access &used : other.accesses)
         if (access.conflicts(used)) {
-          InFlightDiagnostic error = action->emitOpError() << (access.writes ? "writes" : "reads") << " a buffer that the collective with ticket "
-                                                           << other.collective.getTicket() << (used.writes ? " still writes" : " still reads");
-          error.attachNote(other.collective.getLoc()) << "started here; wait for it before";
+          InFlightDiagnostic error = action->emitOpError() << (access.writes ? "writes" : "reads") << " a buffer that the " << describe(other.exchange) << " with ticket "
+                                                           << other.exchange.getTicket() << (used.writes ? " still writes" : " still reads");
+          error.attachNote(other.exchange.getLoc()) << "started here; wait for it before";
           return error;
         }
   return success();
@@ -53,9 +56,9 @@ LogicalResult AsynchronousVerifier::verify(Block &block) {
   SmallVector<Running> running;
   for (Operation &op : block) {
     if (auto wait = dyn_cast<WaitOp>(op)) {
-      auto *entry = llvm::find_if(running, [&](Running &other) { return other.collective.getTicket() == wait.getTicket(); });
+      auto *entry = llvm::find_if(running, [&](Running &other) { return other.exchange.getTicket() == wait.getTicket(); });
       if (entry == running.end())
-        return wait.emitOpError() << "waits for ticket " << wait.getTicket() << ", which no collective has that runs here";
+        return wait.emitOpError() << "waits for ticket " << wait.getTicket() << ", which nothing has that runs here";
       running.erase(entry);
       continue;
     }
@@ -65,19 +68,19 @@ LogicalResult AsynchronousVerifier::verify(Block &block) {
       for (Block &inner : region)
         if (failed(verify(inner)))
           return failure();
-    auto collective = dyn_cast<CollectiveOp>(op);
-    if (!collective || !collective.isAsynchronous())
+    auto exchange = dyn_cast<ExchangeOpInterface>(op);
+    if (!exchange || !exchange.isAsynchronous())
       continue;
-    if (CollectiveOp &other = tickets[collective.getTicket()]; other) {
-      InFlightDiagnostic error = collective.emitOpError() << "has ticket " << collective.getTicket() << " like another collective";
-      error.attachNote(other.getLoc()) << "which is here";
+    if (Operation *&other = tickets[exchange.getTicket()]; other) {
+      InFlightDiagnostic error = op.emitOpError() << "has ticket " << exchange.getTicket() << " like another " << describe(other);
+      error.attachNote(other->getLoc()) << "which is here";
       return error;
     }
-    tickets[collective.getTicket()] = collective;
-    running.push_back({collective, analysis.getAccesses(collective)});
+    tickets[exchange.getTicket()] = &op;
+    running.push_back({exchange, analysis.getAccesses(&op)});
   }
   for (Running &other : running)
-    return other.collective.emitOpError() << "is never waited for in its block: add step.wait " << other.collective.getTicket();
+    return other.exchange->emitOpError() << "is never waited for in its block: add step.wait " << other.exchange.getTicket();
   return success();
 }
 

@@ -57,22 +57,31 @@ static LogicalResult verifyRegion(Operation *owner, Block &body, int64_t begin, 
   return success();
 }
 
+/// Where the variables end in the arena of a pipeline's rank, or of all ranks.
+static FailureOr<int64_t> verifyVariables(ModuleOp module, std::optional<int64_t> stage) {
+  int64_t end = 0;
+  for (auto variable : module.getOps<graph::VariableOp>()) {
+    std::optional<int64_t> offset = getOffset(variable, stage);
+    if (!offset && stage && variable->hasAttr(kOffsetsAttr))
+      continue; // another rank's
+    if (!offset || *offset < end)
+      return variable.emitOpError("has no place of its own in the arena");
+    end = *offset + getByteSize(getBufferType(variable.getType()));
+  }
+  return end;
+}
+
 LogicalResult primus::verifyStep(ModuleOp module) {
   for (Operation &op : module.getOps())
     if (isa<func::FuncOp>(op))
       return op.emitOpError("is a graph function; only kernels, step functions and programs remain in phase 'step'");
-  int64_t variables = 0;
-  for (auto variable : module.getOps<graph::VariableOp>()) {
-    auto offset = variable->getAttrOfType<IntegerAttr>("step.offset");
-    if (!offset || offset.getInt() < variables)
-      return variable.emitOpError("has no place of its own in the arena");
-    variables = offset.getInt() + getByteSize(getBufferType(variable.getType()));
-  }
   for (auto function : module.getOps<FunctionOp>())
     if (failed(verifyRegion(function, function.getBody().front(), 0, function.getScratch())))
       return failure();
-  for (auto program : module.getOps<ProgramOp>())
-    if (failed(verifyRegion(program, program.getBody().front(), variables, program.getArena())))
+  for (auto program : module.getOps<ProgramOp>()) {
+    FailureOr<int64_t> variables = verifyVariables(module, getStage(program));
+    if (failed(variables) || failed(verifyRegion(program, program.getBody().front(), *variables, program.getArena())))
       return failure();
+  }
   return verifyAsynchronous(module);
 }

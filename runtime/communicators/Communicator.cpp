@@ -84,10 +84,11 @@ void Communicator::leave() { left = getProcessorTime(); }
 void Communicator::occupyLink(Collective &collective, Clock::time_point now) {
   int64_t bytes = options.link.isActive() ? collective.description.getSentBytes() : 0;
   collective.linkIsDone = {};
-  if (bytes == 0)
+  bool tellsTime = options.link.onProcessorTime && collective.description.isBetweenStages;
+  if (bytes == 0 && !tellsTime)
     return;
-  double seconds = options.link.latencySeconds;
-  if (options.link.bytesPerSecond > 0)
+  double seconds = bytes > 0 ? options.link.latencySeconds : 0;
+  if (bytes > 0 && options.link.bytesPerSecond > 0)
     seconds += static_cast<double>(bytes) / options.link.bytesPerSecond;
   *collective.linkIsFree =
       std::max(*collective.linkIsFree, now) + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
@@ -99,7 +100,7 @@ void Communicator::occupyLink(Collective &collective, Clock::time_point now) {
 //===----------------------------------------------------------------------===//
 
 std::unique_ptr<Collective> Communicator::prepare(CollectiveDescription description) {
-  Clock::time_point *link = &links[description.group];
+  Clock::time_point *link = &links[description.getChannel()];
   std::unique_ptr<Collective> collective = doPrepare(std::move(description));
   collective->linkIsFree = link;
   return collective;

@@ -1,8 +1,9 @@
 //===- Communicator.h - How ranks talk ------------------------------------===//
 //
-// One object per rank. All ranks prepare and start the same collectives in the same order. Every wait ends: with what was
-// waited for, or with an error that names the ranks that did not come within the timeout, or the rank that failed. After
-// the first such error the run is over: every later call returns it too.
+// One object per rank. The ranks of a group prepare and start its collectives in the same order, and so do two ranks with
+// the messages from one to the other, which count as collectives too. Every wait ends: with what was waited for, or with an
+// error that names the ranks that did not come within the timeout, or the rank that failed. After the first such error the
+// run is over: every later call returns it too.
 //
 //===----------------------------------------------------------------------===//
 
@@ -38,12 +39,17 @@ struct CollectiveDescription {
   executable::DataType type;
   int64_t elementBytes;
   int64_t shift = 0;      ///< of a permute
-  std::vector<int> group; ///< ranks, by their number in the group
+  std::vector<int> group; ///< ranks, by their number in the group; of a message: who sends and who receives
   int index = 0;          ///< this rank's number in it
+  /// Its ranks run different programs, as the stages of a pipeline do.
+  bool isBetweenStages = false;
   std::vector<Part> parts;
   std::string name; ///< for messages
 
   int getGroupSize() const { return static_cast<int>(group.size()); }
+  /// What keeps its order: collectives of one group, or messages (true) from one rank to another.
+  using Channel = std::pair<bool, std::vector<int>>;
+  Channel getChannel() const { return {isMessage(kind), group}; }
   /// The number in the group of the rank from which a permute takes.
   int getPermuteSource() const;
   /// Whether anything goes from rank to rank.
@@ -54,13 +60,14 @@ struct CollectiveDescription {
   int64_t getSentBytes() const;
 };
 
-/// A model of the network between ranks, for experiments where there is none: a rank has a link for each of its groups,
+/// A model of the network between ranks, for experiments where there is none: a rank has a link for each of its channels,
 /// and a collective ends no earlier than its latency and the bytes that the rank sends take there, one after the other.
 struct LinkModel {
   double latencySeconds = 0;  ///< per collective
   double bytesPerSecond = 0; ///< 0: unlimited
   /// Nothing is delayed: it is computed how long each rank would wait had it a processor of its own. Time is what the
-  /// rank's thread computes between its calls, and these waits.
+  /// rank's thread computes between its calls, and these waits. Ranks that run one program are taken to compute alike;
+  /// between the stages of a pipeline whoever is ahead waits for the others.
   bool onProcessorTime = false;
 
   bool isActive() const { return latencySeconds > 0 || bytesPerSecond > 0; }
@@ -162,6 +169,10 @@ protected:
   virtual Error doWait(Collective &collective, Clock::time_point deadline) = 0;
   virtual Error doRun(Collective &collective, Clock::time_point deadline) = 0;
 
+  /// When the modelled link will have carried what a collective has been started for. A communicator that knows better,
+  /// from the other ranks', may change it before its wait returns.
+  static Clock::time_point &getArrival(Collective &collective) { return collective.linkIsDone; }
+
   /// When a wait that begins now gives up.
   Clock::time_point getDeadline() const;
   /// The message about ranks that did not come within the timeout. `ranks` is not empty.
@@ -194,7 +205,7 @@ private:
   static double toSeconds(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
 
   CommunicatorOptions options;
-  std::map<std::vector<int>, Clock::time_point> links;
+  std::map<CollectiveDescription::Channel, Clock::time_point> links;
   double waitSeconds = 0;
   Clock::duration waitedForLink{}, computed{};
   /// The thread's processor time when it left its last collective.

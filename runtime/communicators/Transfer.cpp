@@ -73,6 +73,8 @@ Transfer primus::runtime::makeTransfer(CollectiveKind kind, std::span<const int6
     return transfer;
   }
   case CollectiveKind::Permute:
+  case CollectiveKind::Send:
+  case CollectiveKind::Receive:
     transfer.run = multiply(shape) * elementBytes;
     return transfer;
   case CollectiveKind::ReduceScatter:

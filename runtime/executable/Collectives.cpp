@@ -10,8 +10,8 @@
 using namespace primus;
 using namespace primus::runtime;
 
-static constexpr std::array<std::string_view, 6> kindNames = {"all_reduce", "reduce_scatter", "all_gather",
-                                                              "all_to_all", "permute",        "block"};
+static constexpr std::array<std::string_view, 8> kindNames = {"all_reduce", "reduce_scatter", "all_gather", "all_to_all",
+                                                              "permute",    "block",          "send",       "receive"};
 
 std::optional<CollectiveKind> runtime::parseCollectiveKind(std::string_view name) {
   for (size_t i = 0; i < kindNames.size(); ++i)
@@ -57,7 +57,7 @@ Expected<PartBytes> runtime::getPartBytes(CollectiveKind kind, const executable:
   // Whatever the kind, both sides then are sizes that an arena could hold.
   if (!elements || *elements > maximumBytes / elementBytes / groupSize)
     return Error::failure("no valid shape");
-  bool hasDim = kind != CollectiveKind::AllReduce && kind != CollectiveKind::Permute;
+  bool hasDim = kind != CollectiveKind::AllReduce && kind != CollectiveKind::Permute && !isMessage(kind);
   bool hasSecondDim = kind == CollectiveKind::AllToAll;
   for (auto [dim, isUsed] : {std::pair(part.dim(), hasDim), std::pair(part.second_dim(), hasSecondDim)})
     if (isUsed ? dim < 0 || dim >= part.shape_size() : dim != 0)
@@ -71,5 +71,9 @@ Expected<PartBytes> runtime::getPartBytes(CollectiveKind kind, const executable:
     bytes.target *= groupSize;
   else if (kind == CollectiveKind::ReduceScatter || kind == CollectiveKind::Block)
     bytes.target /= groupSize;
+  else if (kind == CollectiveKind::Send)
+    bytes.target = 0;
+  else if (kind == CollectiveKind::Receive)
+    bytes.source = 0;
   return bytes;
 }

@@ -172,6 +172,9 @@ Error ActionValidator::checkCollective(const executable::Collective &collective,
     return error;
   if (collective.shift() != 0 && *kind != CollectiveKind::Permute)
     return Error::failure(fmt::format("a shift of {}", collective.shift()));
+  bool sends = *kind == CollectiveKind::Send, receives = *kind == CollectiveKind::Receive;
+  if (!isMessage(*kind) ? collective.peer() != 0 : collective.peer() < 0 || collective.peer() >= groupSize)
+    return Error::failure(fmt::format("the peer {} in a group of {}", collective.peer(), groupSize));
   if (collective.shift() < -groupSize || collective.shift() > groupSize)
     return Error::failure(fmt::format("a shift of {} in a group of {}", collective.shift(), groupSize));
   if (collective.parts().empty())
@@ -184,9 +187,11 @@ Error ActionValidator::checkCollective(const executable::Collective &collective,
     Expected<PartBytes> bytes = getPartBytes(*kind, part, *elementBytes, groupSize);
     if (!bytes)
       return fail("", bytes.takeError());
-    if (Error error = check(part.source(), bytes->source, *elementBytes))
+    if (sends ? part.has_target() : receives && part.has_source())
+      return fail("", Error::failure("a side that the message does not have"));
+    if (Error error = receives ? Error::success() : check(part.source(), bytes->source, *elementBytes))
       return fail(", source", error);
-    if (Error error = check(part.target(), bytes->target, *elementBytes))
+    if (Error error = sends ? Error::success() : check(part.target(), bytes->target, *elementBytes))
       return fail(", target", error);
   }
   return Error::success();

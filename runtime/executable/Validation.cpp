@@ -9,6 +9,7 @@
 
 #include "runtime/executable/CpuFeatures.h"
 #include "runtime/executable/ExecutableFile.h"
+#include "runtime/executable/PipelineRank.h"
 #include "runtime/executable/Types.h"
 
 #include <algorithm>
@@ -165,18 +166,46 @@ static Error checkPrograms(const Executable &executable) {
   return validateActions(executable);
 }
 
+/// Checks what the ranks have that run an executable, all the same.
+static Error checkRank(const Executable &executable) {
+  if (Error error = checkMemory(executable.memory()))
+    return error;
+  if (Error error = checkVariables(executable))
+    return error;
+  return checkPrograms(executable);
+}
+
+/// Checks what each rank of a pipeline has.
+static Error checkPipelineRanks(const Executable &executable) {
+  RankMesh mesh(executable.mesh());
+  AxisList axes;
+  *axes.Add() = pipelineAxis;
+  if (!mesh.findAxis(pipelineAxis) || mesh.getGroupSize(axes) != executable.pipeline_ranks_size())
+    return Error::failure(fmt::format("{} pipeline ranks, but the mesh has no axis '{}' of that size",
+                                      executable.pipeline_ranks_size(), pipelineAxis));
+  if (executable.programs_size() > 0 || executable.variables_size() > 0 || executable.has_memory())
+    return Error::failure("programs, variables or memory beside those of pipeline ranks");
+  Executable alone = executable;
+  alone.clear_code();
+  alone.clear_code_objects();
+  for (int place = 0; place < executable.pipeline_ranks_size(); ++place) {
+    Executable own = alone;
+    selectPipelineRank(own, place);
+    if (Error error = checkRank(own))
+      return Error::failure(fmt::format("pipeline_ranks[{}]: {}", place, error.getMessage()));
+  }
+  return Error::success();
+}
+
 Error runtime::validateExecutable(const Executable &executable) {
   if (Error error = checkTarget(executable))
-    return error;
-  if (Error error = checkMemory(executable.memory()))
     return error;
   if (Error error = validateMesh(executable))
     return error;
   if (Error error = checkKernels(executable))
     return error;
-  if (Error error = checkVariables(executable))
-    return error;
-  if (Error error = checkPrograms(executable))
+  bool isPipeline = executable.pipeline_ranks_size() > 0;
+  if (Error error = isPipeline ? checkPipelineRanks(executable) : checkRank(executable))
     return error;
   return validateCode(executable);
 }

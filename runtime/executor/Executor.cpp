@@ -3,6 +3,7 @@
 #include "runtime/executor/Executor.h"
 
 #include "runtime/communicators/local/LocalCommunicator.h"
+#include "runtime/executable/PipelineRank.h"
 #include "runtime/executable/Types.h"
 
 #include <algorithm>
@@ -26,6 +27,7 @@ Expected<std::unique_ptr<Executor>> Executor::create(executable::Executable exec
   if (ranks != present)
     return Error::configuration(fmt::format("the program is compiled for {} rank{}, but {} run{} it", ranks,
                                             ranks == 1 ? "" : "s", present, present == 1 ? "s" : ""));
+  selectPipelineRank(executor->executable, getPipelinePlace(executor->executable, executor->getRank()));
   if (Error error = executor->load())
     return error;
   return executor;

@@ -44,6 +44,7 @@ public:
   /// The same for constants only, where all else comes from a checkpoint.
   Error initializeConstants();
 
+  /// With what this rank runs and holds where the executable is a pipeline.
   const executable::Executable &getExecutable() const { return executable; }
   Device &getDevice() { return *device; }
   Communicator &getCommunicator() { return *communicator; }

@@ -3,8 +3,10 @@
 #include "runtime/executor/Flatten.h"
 
 #include "runtime/executable/Mesh.h"
+#include "runtime/executable/PipelineRank.h"
 #include "runtime/executable/Types.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <map>
@@ -72,6 +74,19 @@ Error Flattener::addCopy(std::byte *source, std::byte *target, int64_t bytes) {
   return Error::success();
 }
 
+/// For messages to people.
+static std::string describe(const executable::Collective &collective, const CollectiveDescription &description) {
+  std::string instance = collective.instance().empty() ? "" : " of " + collective.instance();
+  switch (description.kind) {
+  case CollectiveKind::Send:
+    return fmt::format("send to rank {}{}", description.group[1], instance);
+  case CollectiveKind::Receive:
+    return fmt::format("receive from rank {}{}", description.group[0], instance);
+  default:
+    return fmt::format("{} over {}{}", collective.kind(), fmt::join(collective.axes(), ", "), instance);
+  }
+}
+
 template <typename Resolve>
 Error Flattener::addCollective(const executable::Collective &collective, Tickets &tickets, Resolve resolve) {
   CollectiveDescription description;
@@ -82,17 +97,26 @@ Error Flattener::addCollective(const executable::Collective &collective, Tickets
   description.shift = collective.shift();
   description.group = mesh.getGroup(rank, collective.axes());
   description.index = mesh.getGroupIndex(rank, collective.axes());
-  description.name = fmt::format("{} over {}{}{}", collective.kind(), fmt::join(collective.axes(), ", "),
-                                 collective.instance().empty() ? "" : " of ", collective.instance());
+  description.isBetweenStages = std::ranges::find(collective.axes(), pipelineAxis) != collective.axes().end();
+  if (isMessage(description.kind)) {
+    int peer = description.group[static_cast<size_t>(collective.peer())];
+    if (peer == rank)
+      return Error::failure(fmt::format("{} has itself as its peer", collective.kind()));
+    bool sends = description.kind == CollectiveKind::Send;
+    description.group = sends ? std::vector{rank, peer} : std::vector{peer, rank};
+    description.index = sends ? 0 : 1;
+  }
+  description.name = describe(collective, description);
   for (const executable::Part &part : collective.parts()) {
     CollectiveDescription::Part flat = {{part.shape().begin(), part.shape().end()}, part.dim(), part.second_dim(),
-                                        resolve(part.source()), resolve(part.target())};
+                                        part.has_source() ? resolve(part.source()) : nullptr,
+                                        part.has_target() ? resolve(part.target()) : nullptr};
     Expected<PartBytes> bytes =
         getPartBytes(description.kind, part, description.elementBytes, description.getGroupSize());
     if (!bytes)
       return bytes.takeError();
-    bool isInPlace = flat.source == flat.target && description.kind == CollectiveKind::AllReduce;
-    if (!isInPlace && flat.source < flat.target + bytes->target && flat.target < flat.source + bytes->source)
+    bool hasBoth = flat.source && flat.target, isInPlace = flat.source == flat.target && description.kind == CollectiveKind::AllReduce;
+    if (hasBoth && !isInPlace && flat.source < flat.target + bytes->target && flat.target < flat.source + bytes->source)
       return Error::failure(fmt::format("{}: source at offset {} and target at offset {} overlap", description.name,
                                         flat.source - arena, flat.target - arena));
     description.parts.push_back(std::move(flat));

@@ -30,8 +30,6 @@ cases = [
     (["primus-train", experiment, "tensor_model_parallel_size=3"], 2, r"tensor_model_parallel_size.*llama-tiny\.yaml:\d+"),
     (["primus-train", experiment, "tensor_model_parallel_size=4", "--ranks", "6"], 2, r"tensor_model_parallel_size"),
     (["primus-train", experiment, "--ranks", "16"], 2, r"global_batch_size"),
-    (["primus-train", experiment, "pipeline_model_parallel_size=2"], 2,
-     r"pipeline_model_parallel_size = 2: pipeline stages do not run yet.*--stop-after fused"),
     (["primus-train", experiment, "--data", short], 2, r"9 tokens"),
     (["primus-train", folder / "broken.primus"], 3, r"broken\.primus"),
     (["primus-compile", experiment, "--emit", "modle"], 2, r"model"),

@@ -5,6 +5,7 @@
 #include "runtime/communicators/Reduce.h"
 #include "runtime/communicators/local/Meeting.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <functional>
 #include <map>
@@ -19,11 +20,12 @@ class LocalCollective;
 
 /// Where the members of a group run one of its collectives, over and over.
 struct Place {
-  explicit Place(size_t members) : meeting(members), descriptions(members) {}
+  explicit Place(size_t members) : meeting(members), descriptions(members), arrivals(members) {}
 
   Meeting meeting;
   /// Of the members; read after the member has come to the meeting.
   std::vector<const CollectiveDescription *> descriptions;
+  std::vector<Communicator::Clock::time_point> arrivals;
 };
 
 /// What the ranks share.
@@ -31,12 +33,12 @@ class World {
 public:
   explicit World(int ranks) : host(static_cast<size_t>(ranks)), posts(static_cast<size_t>(ranks)) {}
 
-  /// The place of a group's collective number `number`.
-  std::shared_ptr<Place> getPlace(const std::vector<int> &group, int number) {
+  /// The place of a channel's collective number `number`.
+  std::shared_ptr<Place> getPlace(const CollectiveDescription::Channel &channel, int number) {
     std::lock_guard lock(mutex);
-    std::shared_ptr<Place> &place = places[{group, number}];
+    std::shared_ptr<Place> &place = places[{channel, number}];
     if (!place)
-      place = std::make_shared<Place>(group.size());
+      place = std::make_shared<Place>(channel.second.size());
     return place;
   }
 
@@ -77,7 +79,7 @@ public:
 private:
   std::mutex mutex;
   std::string failure;
-  std::map<std::pair<std::vector<int>, int>, std::shared_ptr<Place>> places;
+  std::map<std::pair<CollectiveDescription::Channel, int>, std::shared_ptr<Place>> places;
 };
 
 class Worker;
@@ -99,7 +101,7 @@ public:
   }
 
   std::shared_ptr<Place> place;
-  Worker &worker; ///< of the group
+  Worker &worker; ///< of the channel
   std::vector<Transfer> transfers;
   /// Scratch of a reduction.
   std::vector<const std::byte *> sources;
@@ -164,12 +166,12 @@ private:
   uint64_t hostPoint = 0;
   std::vector<int> everyone; ///< all ranks
 
-  /// What a group has had prepared, and what its collectives run on in the background.
-  struct Group {
+  /// What a channel has had prepared, and what its collectives run on in the background.
+  struct Channel {
     int prepared = 0;
     std::unique_ptr<Worker> worker;
   };
-  std::map<std::vector<int>, Group> groups;
+  std::map<CollectiveDescription::Channel, Channel> channels;
 };
 
 } // namespace
@@ -197,6 +199,8 @@ static void reducePart(LocalCollective &collective, size_t part) {
 /// Takes what this member gets of the others' sources, which are all there.
 static void takeSources(LocalCollective &collective) {
   const CollectiveDescription &own = collective.getDescription();
+  if (own.kind == CollectiveKind::Send)
+    return;
   for (size_t part = 0; part < own.parts.size(); ++part) {
     std::byte *target = own.parts[part].target;
     if (own.kind == CollectiveKind::AllReduce || own.kind == CollectiveKind::ReduceScatter) {
@@ -205,7 +209,7 @@ static void takeSources(LocalCollective &collective) {
     }
     bool isPermute = own.kind == CollectiveKind::Permute;
     int begin = isPermute ? own.getPermuteSource() : 0;
-    int end = isPermute ? begin + 1 : own.getGroupSize();
+    int end = isPermute || own.kind == CollectiveKind::Receive ? begin + 1 : own.getGroupSize();
     for (int from = begin; from < end; ++from)
       copyPart(collective.getTransfer(part, from),
                collective.place->descriptions[static_cast<size_t>(from)]->parts[part].source, target);
@@ -229,9 +233,20 @@ static void runAlone(const CollectiveDescription &own) {
     copyPart(own.getTransfer(part, own.index, own.index), part.source, part.target);
 }
 
+/// When a member has what it gets, as far as the modelled links are concerned: whoever receives waits for whoever sends.
+static Communicator::Clock::time_point findArrival(const LocalCollective &collective) {
+  const CollectiveDescription &own = collective.getDescription();
+  const auto &arrivals = collective.place->arrivals;
+  if (isMessage(own.kind))
+    return arrivals.front();
+  bool isAlone = !own.isBetweenStages;
+  return isAlone ? arrivals[static_cast<size_t>(own.index)] : *std::max_element(arrivals.begin(), arrivals.end());
+}
+
 Error LocalCommunicator::doRun(Collective &base, Clock::time_point deadline) {
   auto &collective = static_cast<LocalCollective &>(base);
   const CollectiveDescription &own = collective.getDescription();
+  collective.place->arrivals[static_cast<size_t>(own.index)] = getArrival(collective);
   if (own.isLocal()) {
     runAlone(own);
     return Error::success();
@@ -241,6 +256,7 @@ Error LocalCommunicator::doRun(Collective &base, Clock::time_point deadline) {
   };
   if (Error error = meetGroup())
     return error;
+  getArrival(collective) = findArrival(collective);
   takeSources(collective);
   if (own.kind == CollectiveKind::AllReduce) {
     if (Error error = meetGroup())
@@ -323,11 +339,11 @@ void Worker::work() {
 }
 
 std::unique_ptr<Collective> LocalCommunicator::doPrepare(CollectiveDescription description) {
-  Group &group = groups[description.group];
-  if (!group.worker)
-    group.worker = std::make_unique<Worker>([this](LocalCollective &collective) { return doRun(collective, getDeadline()); });
-  std::shared_ptr<Place> place = world->getPlace(description.group, group.prepared++);
-  auto collective = std::make_unique<LocalCollective>(std::move(description), place, *group.worker);
+  Channel &channel = channels[description.getChannel()];
+  if (!channel.worker)
+    channel.worker = std::make_unique<Worker>([this](LocalCollective &collective) { return doRun(collective, getDeadline()); });
+  std::shared_ptr<Place> place = world->getPlace(description.getChannel(), channel.prepared++);
+  auto collective = std::make_unique<LocalCollective>(std::move(description), place, *channel.worker);
   const CollectiveDescription &own = collective->getDescription();
   place->descriptions[static_cast<size_t>(own.index)] = &own;
   return collective;

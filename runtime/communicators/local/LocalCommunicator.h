@@ -8,7 +8,7 @@
 namespace primus::runtime {
 
 /// The communicators of `ranks` threads of this process, each for one of them. Ranks read each other's tensors where they
-/// are; each has threads, one per group, for what it starts and does not wait for at once.
+/// are; each has threads, one per channel, for what it starts and does not wait for at once.
 std::vector<std::unique_ptr<Communicator>> createLocalCommunicators(int ranks, const CommunicatorOptions &options);
 
 } // namespace primus::runtime

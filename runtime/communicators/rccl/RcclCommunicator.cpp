@@ -34,17 +34,22 @@ static rccl::DataType getReducedType(executable::DataType type) {
 
 namespace {
 
-/// The RCCL communicator of a group of ranks, once there is one.
-struct Group {
+/// What carries the collectives of a channel.
+struct Channel {
+  /// Of RCCL, once there is one.
   Comm comm = nullptr;
+  /// Collectives of all groups share one. Messages from one rank to another have one of their own on both: whoever is not
+  /// ready for one holds up no other.
+  hip::Stream stream = nullptr;
+  int index = 0; ///< this rank's number in it
 };
 
 class RcclCollective final : public Collective {
 public:
-  RcclCollective(CollectiveDescription given, Group *group)
-      : Collective(std::move(given)), group(group), plan(makePlan(getDescription())) {}
+  RcclCollective(CollectiveDescription given, Channel *channel)
+      : Collective(std::move(given)), channel(channel), plan(makePlan(getDescription())) {}
 
-  Group *group; ///< null: nothing goes from rank to rank
+  Channel *channel; ///< null: nothing goes from rank to rank
   Plan plan;
   hip::Event ready = nullptr, done = nullptr;
   bool isInFlight = false;
@@ -76,10 +81,12 @@ protected:
 private:
   Error prepareDevice(RcclCollective &collective);
   Error reserveScratch(int64_t bytes);
-  Error createGroup(const CollectiveDescription &description, Group &group);
+  Error createStream(hip::Stream &stream);
+  /// Makes the RCCL communicators of all channels. All ranks do this together.
+  Error connect();
   Error enqueue(RcclCollective &collective);
   Error move(const Move &move, hip::Stream queue, const std::string &name);
-  rccl::Result call(const Call &call, const CollectiveDescription &description, Comm comm);
+  rccl::Result call(const Call &call, const CollectiveDescription &description, const Channel &channel);
   /// Why a collective that this rank has come to does not end.
   Error findLost(const RcclCollective &collective);
 
@@ -87,8 +94,9 @@ private:
   hip::Context &context;
   const hip::Library &hip;
   const Library *library = nullptr;
-  hip::Stream stream = nullptr;
-  std::map<std::vector<int>, Group> groups;
+  hip::Stream groupStream = nullptr;
+  std::map<CollectiveDescription::Channel, Channel> channels;
+  bool isConnected = false;
   /// Where tensors lie together that do not in their own memory. All collectives use it, one after the other.
   void *scratch = nullptr;
   int64_t scratchBytes = 0;
@@ -106,42 +114,84 @@ RcclCommunicator::~RcclCommunicator() {
   for (const RcclCollective *collective : inFlight)
     if (!context.isLost() && hip.EventQuery(collective->done) != hip::Success)
       context.setLost();
-  for (auto &[ranks, group] : groups)
-    if (group.comm)
-      (void)(context.isLost() ? library->CommAbort(group.comm) : library->CommDestroy(group.comm));
+  for (auto &[key, channel] : channels)
+    if (channel.comm)
+      (void)(context.isLost() ? library->CommAbort(channel.comm) : library->CommDestroy(channel.comm));
   if (context.isLost())
     return;
   for (hip::Event event : events)
     hip.EventDestroy(event);
   if (scratch)
     hip.Free(scratch);
-  if (stream)
-    hip.StreamDestroy(stream);
+  for (auto &[key, channel] : channels)
+    if (channel.stream && channel.stream != groupStream)
+      hip.StreamDestroy(channel.stream);
+  if (groupStream)
+    hip.StreamDestroy(groupStream);
 }
 
 //===----------------------------------------------------------------------===//
 // Preparing
 //===----------------------------------------------------------------------===//
 
-/// All ranks do this together, each for its own group of the same axes: they start the same collectives in the same order.
-Error RcclCommunicator::createGroup(const CollectiveDescription &description, Group &group) {
+/// What a channel's first member tells the others: its key, and the id of its RCCL communicator.
+static std::string writeIds(const std::map<CollectiveDescription::Channel, UniqueId> &ids) {
+  std::string text;
+  auto add = [&](int32_t number) { text.append(reinterpret_cast<const char *>(&number), sizeof(number)); };
+  for (const auto &[key, id] : ids) {
+    add(key.first ? 1 : 0);
+    add(static_cast<int32_t>(key.second.size()));
+    for (int rank : key.second)
+      add(rank);
+    text.append(id.bytes, sizeof(id.bytes));
+  }
+  return text;
+}
+
+static void readIds(std::string_view text, std::map<CollectiveDescription::Channel, UniqueId> &ids) {
+  auto take = [&](void *to, size_t bytes) {
+    std::memcpy(to, text.data(), bytes);
+    text.remove_prefix(bytes);
+  };
+  while (!text.empty()) {
+    int32_t head[2];
+    take(head, sizeof(head));
+    std::vector<int32_t> ranks(static_cast<size_t>(head[1]));
+    take(ranks.data(), ranks.size() * sizeof(int32_t));
+    take(&ids[{head[0] != 0, {ranks.begin(), ranks.end()}}], sizeof(UniqueId));
+  }
+}
+
+Error RcclCommunicator::connect() {
   Expected<const Library *> opened = Library::open();
-  UniqueId id = {};
   Error error = opened ? Error::success() : opened.takeError();
+  std::map<CollectiveDescription::Channel, UniqueId> ids;
   if (!error) {
     library = *opened;
-    if (description.index == 0)
-      error = library->check(library->GetUniqueId(&id), "ncclGetUniqueId", "making a group of ranks");
+    for (auto &[key, channel] : channels)
+      if (channel.index == 0 && !error)
+        error = library->check(library->GetUniqueId(&ids[key]), "ncclGetUniqueId", "making a group of ranks");
   }
   if (Error agreed = host.agree(std::move(error)))
     return agreed;
-  Expected<std::vector<std::string>> ids = host.allGatherBytes({id.bytes, sizeof(id.bytes)});
-  if (!ids)
-    return ids.takeError();
-  std::memcpy(id.bytes, (*ids)[static_cast<size_t>(description.group.front())].data(), sizeof(id.bytes));
-  return library->check(library->CommInitRank(&group.comm, description.getGroupSize(), id, description.index),
-                        "ncclCommInitRank", fmt::format("{}: joining {} ranks", context.getDescription(),
-                                                        description.getGroupSize()));
+  Expected<std::vector<std::string>> all = host.allGatherBytes(writeIds(ids));
+  if (!all)
+    return all.takeError();
+  for (const std::string &text : *all)
+    readIds(text, ids);
+  // In one order for all, so that no ranks wait for each other in a circle.
+  for (auto &[key, channel] : channels)
+    if (Error failed = library->check(
+            library->CommInitRank(&channel.comm, static_cast<int>(key.second.size()), ids.at(key), channel.index),
+            "ncclCommInitRank", fmt::format("{}: joining {} ranks", context.getDescription(), key.second.size())))
+      return failed;
+  isConnected = true;
+  return Error::success();
+}
+
+Error RcclCommunicator::createStream(hip::Stream &stream) {
+  return context.check(hip.StreamCreateWithFlags(&stream, hip::streamNonBlocking), "hipStreamCreateWithFlags",
+                       "making a queue for collectives");
 }
 
 Error RcclCommunicator::reserveScratch(int64_t bytes) {
@@ -163,10 +213,11 @@ Error RcclCommunicator::reserveScratch(int64_t bytes) {
 }
 
 Error RcclCommunicator::prepareDevice(RcclCollective &collective) {
+  hip::Stream &stream = isMessage(collective.getDescription().kind) ? collective.channel->stream : groupStream;
   if (!stream)
-    if (Error error = context.check(hip.StreamCreateWithFlags(&stream, hip::streamNonBlocking),
-                                    "hipStreamCreateWithFlags", "making a queue for collectives"))
+    if (Error error = createStream(stream))
       return error;
+  collective.channel->stream = stream;
   for (hip::Event *event : {&collective.ready, &collective.done}) {
     if (Error error = context.check(hip.EventCreateWithFlags(event, hip::eventDisableTiming), "hipEventCreateWithFlags",
                                     "making an event"))
@@ -177,11 +228,13 @@ Error RcclCommunicator::prepareDevice(RcclCollective &collective) {
 }
 
 std::unique_ptr<Collective> RcclCommunicator::doPrepare(CollectiveDescription description) {
-  Group *group = nullptr;
-  if (!description.isLocal())
-    group = &groups[description.group];
-  auto collective = std::make_unique<RcclCollective>(std::move(description), group);
-  if (!failure && group)
+  Channel *channel = nullptr;
+  if (!description.isLocal()) {
+    channel = &channels[description.getChannel()];
+    channel->index = description.index;
+  }
+  auto collective = std::make_unique<RcclCollective>(std::move(description), channel);
+  if (!failure && channel)
     failure = prepareDevice(*collective);
   inFlight.reserve(inFlight.capacity() + 1);
   return collective;
@@ -215,7 +268,9 @@ Error RcclCommunicator::move(const Move &move, hip::Stream queue, const std::str
   return Error::success();
 }
 
-rccl::Result RcclCommunicator::call(const Call &call, const CollectiveDescription &description, Comm comm) {
+rccl::Result RcclCommunicator::call(const Call &call, const CollectiveDescription &description, const Channel &channel) {
+  Comm comm = channel.comm;
+  hip::Stream stream = channel.stream;
   auto *base = static_cast<std::byte *>(scratch);
   std::byte *source = call.source.resolve(base), *target = call.target.resolve(base);
   auto bytes = static_cast<size_t>(call.bytes);
@@ -240,11 +295,11 @@ rccl::Result RcclCommunicator::call(const Call &call, const CollectiveDescriptio
 Error RcclCommunicator::enqueue(RcclCollective &collective) {
   const CollectiveDescription &description = collective.getDescription();
   const std::string &name = description.name;
-  hip::Stream compute = context.getStream(), queue = collective.group ? stream : compute;
-  if (collective.group) {
+  hip::Stream compute = context.getStream(), queue = collective.channel ? collective.channel->stream : compute;
+  if (collective.channel) {
     if (Error error = context.check(hip.EventRecord(collective.ready, compute), "hipEventRecord", name))
       return error;
-    if (Error error = context.check(hip.StreamWaitEvent(stream, collective.ready, 0), "hipStreamWaitEvent", name))
+    if (Error error = context.check(hip.StreamWaitEvent(queue, collective.ready, 0), "hipStreamWaitEvent", name))
       return error;
   }
   for (const Move &before : collective.plan.before)
@@ -254,7 +309,7 @@ Error RcclCommunicator::enqueue(RcclCollective &collective) {
     rccl::Result result = library->GroupStart();
     for (const Call &each : collective.plan.calls)
       if (result == Success)
-        result = call(each, description, collective.group->comm);
+        result = call(each, description, *collective.channel);
     rccl::Result ended = library->GroupEnd();
     if (Error error = library->check(result == Success ? ended : result, "RCCL",
                                      fmt::format("{}: {}", context.getDescription(), name))) {
@@ -265,8 +320,8 @@ Error RcclCommunicator::enqueue(RcclCollective &collective) {
   for (const Move &after : collective.plan.after)
     if (Error error = move(after, queue, name))
       return error;
-  return collective.group ? context.check(hip.EventRecord(collective.done, stream), "hipEventRecord", name)
-                          : Error::success();
+  return collective.channel ? context.check(hip.EventRecord(collective.done, queue), "hipEventRecord", name)
+                            : Error::success();
 }
 
 void RcclCommunicator::doStart(Collective &base) {
@@ -280,11 +335,11 @@ void RcclCommunicator::doStart(Collective &base) {
     inFlight.clear();
   }
   // Only now, when every rank has come so far that it runs a program.
-  if (collective.group && !collective.group->comm)
-    failure = createGroup(collective.getDescription(), *collective.group);
+  if (collective.channel && !isConnected)
+    failure = connect();
   if (!failure)
     failure = enqueue(collective);
-  if (!collective.group || failure)
+  if (!collective.channel || failure)
     return;
   collective.isInFlight = true;
   collective.came.reset();
@@ -293,7 +348,7 @@ void RcclCommunicator::doStart(Collective &base) {
 
 Error RcclCommunicator::doWait(Collective &base, Clock::time_point) {
   auto &collective = static_cast<RcclCollective &>(base);
-  if (failure || !collective.group)
+  if (failure || !collective.channel)
     return failure;
   return context.check(hip.StreamWaitEvent(context.getStream(), collective.done, 0), "hipStreamWaitEvent",
                        collective.getDescription().name);
@@ -320,11 +375,11 @@ Error RcclCommunicator::findLost(const RcclCollective &collective) {
 Error RcclCommunicator::checkProgress() {
   if (Error error = host.getFailure())
     return error;
-  for (auto &[ranks, group] : groups) {
-    if (!group.comm)
+  for (auto &[key, channel] : channels) {
+    if (!channel.comm)
       continue;
     rccl::Result state = Success;
-    rccl::Result result = library->CommGetAsyncError(group.comm, &state);
+    rccl::Result result = library->CommGetAsyncError(channel.comm, &state);
     if (Error error = library->check(result == Success ? state : result, "ncclCommGetAsyncError",
                                      fmt::format("{}: collectives", context.getDescription())))
       return error;

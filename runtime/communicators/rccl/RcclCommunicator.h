@@ -12,7 +12,8 @@ namespace primus::runtime {
 /// it is done, and waiting for it keeps the work after it waiting, but not the host. What goes wrong is reported where the
 /// host waits for the device, with checkProgress. `host` carries everything else, and has to outlive it, like the context.
 ///
-/// RCCL is opened, and a group of ranks gets its RCCL communicator, when the first collective of the group starts.
+/// RCCL is opened, and each channel gets its RCCL communicator, when the first collective starts. Messages have queues of
+/// their own, so that they pass each other and collectives as the stages of a pipeline need it.
 /// The order in which RCCL adds up is its own.
 Expected<std::unique_ptr<Communicator>> createRcclCommunicator(Communicator &host, hip::Context &context);
 

@@ -145,6 +145,10 @@ void Planner::add(const Part &part) {
     call(Call::Kind::Send, {part.source}, {}, bytes, to);
     return call(Call::Kind::Receive, {}, {part.target}, bytes, from);
   }
+  case CollectiveKind::Send:
+    return call(Call::Kind::Send, {part.source}, {}, collective.getTransfer(part, 0, 1).getBytes(), 1);
+  case CollectiveKind::Receive:
+    return call(Call::Kind::Receive, {}, {part.target}, collective.getTransfer(part, 0, 1).getBytes(), 0);
   case CollectiveKind::Block:
     return;
   }

@@ -39,7 +39,8 @@ step.function @f()" + arguments + ") scratch 0 {\n" +
       return;
     analysis.emplace(*module);
     mlir::Block &block = module->lookupSymbol<step::FunctionOp>("f").getBody().front();
-    dependences.emplace(block, *analysis);
+    auto actions = llvm::map_range(block.without_terminator(), [](mlir::Operation &op) { return &op; });
+    dependences.emplace(llvm::to_vector(actions), *analysis);
   }
 
   const step::ActionGraph &getGraph() const { return *dependences; }

@@ -92,7 +92,7 @@ module attributes {graph.mesh = #graph.mesh<"tp" = 2>} {
   step.function @f(%x: memref<4xf32>) scratch 0 {
     step.collective all_reduce sum over ["tp"] %x to %x ticket 2 : memref<4xf32> to memref<4xf32>
     step.wait 2
-    // expected-error @+1 {{waits for ticket 2, which no collective has that runs here}}
+    // expected-error @+1 {{waits for ticket 2, which nothing has that runs here}}
     step.wait 2
     step.return
   }

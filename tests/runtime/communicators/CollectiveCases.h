@@ -22,6 +22,10 @@ namespace primus::test {
 std::string checkRandomCollectives(runtime::Communicator &communicator, uint64_t seed, int count,
                                    runtime::Device *device = nullptr);
 
+/// Sends random messages between random pairs of ranks, each rank starting them in an order of its own as far as a channel's
+/// order allows, and compares what arrives. Returns what is wrong first, or nothing.
+std::string checkRandomMessages(runtime::Communicator &communicator, uint64_t seed, int count);
+
 /// Checks the helpers of the host in the same way.
 std::string checkHostHelpers(runtime::Communicator &communicator);
 

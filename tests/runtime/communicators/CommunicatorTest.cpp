@@ -58,6 +58,12 @@ TEST_P(LocalCommunicatorRanks, RandomCollectives) {
       ASSERT_EQ(result, "") << "seed " << seed;
 }
 
+TEST_P(LocalCommunicatorRanks, RandomMessages) {
+  for (uint64_t seed = 1; seed <= 3; ++seed)
+    for (const std::string &result : runRanks(GetParam(), {}, [&](Communicator &c) { return checkRandomMessages(c, seed, 40); }))
+      ASSERT_EQ(result, "") << "seed " << seed;
+}
+
 TEST_P(LocalCommunicatorRanks, HostHelpers) {
   for (const std::string &result : runRanks(GetParam(), {}, checkHostHelpers))
     EXPECT_EQ(result, "");

@@ -1,6 +1,6 @@
 //===- MpiRank.cpp - One rank of the tests of several processes -----------===//
 //
-// mpirun -n N primus_mpi_rank SEED COUNT      random collectives and the host's helpers; says what is wrong first
+// mpirun -n N primus_mpi_rank SEED COUNT      random collectives and messages, and the host's helpers; says what is wrong first
 // mpirun -n 4 primus_mpi_rank lost            ranks that wait in chains for one that is away; says what each is told
 //
 //===----------------------------------------------------------------------===//
@@ -29,6 +29,8 @@ int main(int argc, char **argv) {
     message = test::checkHostHelpers(**communicator);
   if (message.empty() && !isLost)
     message = test::checkRandomCollectives(**communicator, std::strtoull(argv[1], nullptr, 10), std::atoi(argv[2]));
+  if (message.empty() && !isLost)
+    message = test::checkRandomMessages(**communicator, std::strtoull(argv[1], nullptr, 10), 4 * std::atoi(argv[2]));
   if (message.empty())
     return 0;
   fmt::print(stderr, "{}\n", message);

@@ -31,14 +31,16 @@ bool MovingCollective::takesFrom(int from, int to) const {
   const CollectiveDescription &own = getDescription();
   if (from == to || own.kind == CollectiveKind::Block)
     return false;
+  if (isMessage(own.kind))
+    return from == 0;
   if (own.kind != CollectiveKind::Permute)
     return true;
   int64_t size = own.getGroupSize();
   return ((to - own.shift) % size + size) % size == from;
 }
 
-MovingCollective::MovingCollective(CollectiveDescription given, int number)
-    : Collective(std::move(given)), number(number) {
+MovingCollective::MovingCollective(CollectiveDescription given, std::vector<int> numbers)
+    : Collective(std::move(given)), numbers(std::move(numbers)) {
   const CollectiveDescription &own = getDescription();
   for (size_t part = 0; part < own.parts.size(); ++part)
     for (int member = 0; member < own.getGroupSize(); ++member) {
@@ -65,14 +67,17 @@ MovingCollective::~MovingCollective() {
 void MovingCollective::begin() {
   const CollectiveDescription &own = getDescription();
   auto getRank = [&](const Message &message) { return own.group[static_cast<size_t>(message.member)]; };
+  auto getMessageTag = [&](const Message &message) {
+    return getTag(numbers[static_cast<size_t>(message.member)], isMessage(own.kind) ? messagePhase : 0, 0);
+  };
   // The parts of a bucket are messages of one tag, which arrive in the order in which they were sent.
   for (const Message &message : receives)
     messages.receive(own.parts[message.part].target + message.transfer.target.offset, 1, message.type, getRank(message),
-                     getTag(number, 0, 0));
+                     getMessageTag(message));
   for (const Message &message : sends)
     messages.send(own.parts[message.part].source + message.transfer.source.offset, 1, message.type, getRank(message),
-                  getTag(number, 0, 0));
-  bool keepsOwn = own.kind != CollectiveKind::Permute || own.getPermuteSource() == own.index;
+                  getMessageTag(message));
+  bool keepsOwn = !isMessage(own.kind) && (own.kind != CollectiveKind::Permute || own.getPermuteSource() == own.index);
   for (const CollectiveDescription::Part &part : own.parts)
     if (keepsOwn)
       copyTransfer(own.getTransfer(part, own.index, own.index), part.source, part.target);
@@ -82,8 +87,8 @@ void MovingCollective::begin() {
 // Reducing
 //===----------------------------------------------------------------------===//
 
-ReducingCollective::ReducingCollective(CollectiveDescription given, int number)
-    : Collective(std::move(given)), number(number), sources(getDescription().group.size()) {
+ReducingCollective::ReducingCollective(CollectiveDescription given, std::vector<int> numbers)
+    : Collective(std::move(given)), numbers(std::move(numbers)), sources(getDescription().group.size()) {
   const CollectiveDescription &own = getDescription();
   int64_t pieceElements = pieceBytes / own.elementBytes;
   for (const CollectiveDescription::Part &part : own.parts) {
@@ -141,11 +146,11 @@ void ReducingCollective::startNextRound(size_t slot) {
   round.number = nextNumber++;
   round.underWay = Round::Sources;
   Range mine = getRange(round.part, own.index, round.index);
-  int sourceTag = getTag(number, 0, round.number), resultTag = getTag(number, 1, round.number);
   for (int member = 0; member < own.getGroupSize(); ++member) {
     if (member == own.index)
       continue;
-    int rank = own.group[static_cast<size_t>(member)];
+    int rank = own.group[static_cast<size_t>(member)], number = numbers[static_cast<size_t>(member)];
+    int sourceTag = getTag(number, 0, round.number), resultTag = getTag(number, 1, round.number);
     Range theirs = getRange(round.part, member, round.index);
     if (mine.getCount() > 0)
       round.sources.receive(getBuffer(slot, false, member), mine.getCount() * own.elementBytes, MPI_BYTE, rank, sourceTag);
@@ -178,7 +183,7 @@ void ReducingCollective::reduce(size_t slot) {
   for (int member = 0; own.kind == CollectiveKind::AllReduce && member < own.getGroupSize(); ++member)
     if (member != own.index)
       round.results.send(target, mine.getCount() * own.elementBytes, MPI_BYTE, own.group[static_cast<size_t>(member)],
-                         getTag(number, 1, round.number));
+                         getTag(numbers[static_cast<size_t>(member)], 1, round.number));
 }
 
 void ReducingCollective::begin() {

@@ -11,7 +11,8 @@ namespace primus::runtime {
 /// MPI gathers from strided memory and scatters there.
 class MovingCollective final : public Collective, public Operation {
 public:
-  MovingCollective(CollectiveDescription description, int number);
+  /// `numbers` are those of its messages' tags, by member.
+  MovingCollective(CollectiveDescription description, std::vector<int> numbers);
   ~MovingCollective() override;
 
   void begin() override;
@@ -31,7 +32,7 @@ private:
 
   bool takesFrom(int from, int to) const;
 
-  int number;
+  std::vector<int> numbers;
   std::vector<Message> sends, receives;
   PendingMessages messages;
 };
@@ -44,7 +45,8 @@ public:
   static constexpr int64_t pieceBytes = 256 * 1024;
   static constexpr size_t window = 2;
 
-  ReducingCollective(CollectiveDescription description, int number);
+  /// `numbers` are those of its messages' tags, by member.
+  ReducingCollective(CollectiveDescription description, std::vector<int> numbers);
 
   /// What `buffer` has to hold in a group of this size.
   static int64_t getBufferBytes(int groupSize) { return int64_t(window) * 2 * groupSize * pieceBytes; }
@@ -83,7 +85,7 @@ private:
   const std::byte *pack(size_t part, int member, Range range, std::byte *buffer) const;
   std::byte *getBuffer(size_t slot, bool isSend, int member) const;
 
-  int number;
+  std::vector<int> numbers;
   std::vector<std::vector<Transfer>> blocks; ///< by part and member
   std::vector<int64_t> roundsOfPart;
   Round rounds[window];

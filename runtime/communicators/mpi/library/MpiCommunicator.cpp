@@ -115,14 +115,24 @@ Expected<std::vector<std::string>> MpiCommunicator::allGatherBytes(std::string_v
 
 static Operation &getOperation(Collective &collective) { return dynamic_cast<Operation &>(collective); }
 
-std::unique_ptr<Collective> MpiCommunicator::doPrepare(CollectiveDescription description) {
+std::vector<int> MpiCommunicator::number(const CollectiveDescription &description) {
   // The host's operations have number 0. Numbers start again where tags end; by then the first ones are long done.
-  constexpr int mostNumbers = INT32_MAX / (2 * roundsOfTag) - 1;
-  int number = 1 + prepared++ % mostNumbers;
+  constexpr int mostNumbers = INT32_MAX / (phasesOfTag * roundsOfTag) - 1;
+  std::map<int, int> &count = description.kind == CollectiveKind::Send      ? preparedSends
+                              : description.kind == CollectiveKind::Receive ? preparedReceives
+                                                                            : prepared;
+  std::vector<int> numbers;
+  for (int other : description.group)
+    numbers.push_back(1 + count[other]++ % mostNumbers);
+  return numbers;
+}
+
+std::unique_ptr<Collective> MpiCommunicator::doPrepare(CollectiveDescription description) {
+  std::vector<int> numbers = number(description);
   bool reduces = description.kind == CollectiveKind::AllReduce || description.kind == CollectiveKind::ReduceScatter;
   if (reduces && !description.isLocal())
-    return std::make_unique<ReducingCollective>(std::move(description), number);
-  return std::make_unique<MovingCollective>(std::move(description), number);
+    return std::make_unique<ReducingCollective>(std::move(description), std::move(numbers));
+  return std::make_unique<MovingCollective>(std::move(description), std::move(numbers));
 }
 
 void MpiCommunicator::doStart(Collective &collective) { submit(getOperation(collective)); }

@@ -46,6 +46,8 @@ private:
   // On any thread
   //===--------------------------------------------------------------------===//
 
+  /// Numbers a collective for its tags, by member, as each member does.
+  std::vector<int> number(const CollectiveDescription &description);
   void submit(Operation &operation);
   Error waitFor(Operation &operation);
   /// Makes `message` the failure if there is none yet, and has the others told if `tellsOthers`.
@@ -73,7 +75,8 @@ private:
 
   int rank = 0;
   int numRanks = 1;
-  int prepared = 0;
+  /// How many collectives with each other rank, and messages to it and from it, have been prepared.
+  std::map<int, int> prepared, preparedSends, preparedReceives;
   std::atomic<int64_t> bufferBytes = 0;
 
   std::thread thread;

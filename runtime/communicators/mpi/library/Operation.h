@@ -81,10 +81,11 @@ public:
   Error result = Error::success();
 };
 
-/// Collectives' messages are told apart by tags: of an operation's number, its phase and its round. Number 0 is the host's.
-constexpr int roundsOfTag = 32;
+/// Messages between two ranks are told apart by tags: of an operation's number, its phase and its round. Collectives that
+/// both take part in, and messages from one to the other, are numbered each for themselves. Number 0 is the host's.
+constexpr int roundsOfTag = 32, phasesOfTag = 3, messagePhase = 2;
 constexpr int getTag(int number, int phase, int64_t round) {
-  return (number * 2 + phase) * roundsOfTag + static_cast<int>(round % roundsOfTag);
+  return (number * phasesOfTag + phase) * roundsOfTag + static_cast<int>(round % roundsOfTag);
 }
 constexpr int failureTag = getTag(0, 0, 0), sizeTag = getTag(0, 0, 1), bytesTag = getTag(0, 0, 2);
 constexpr int questionTag = getTag(0, 0, 3), answerTag = getTag(0, 0, 4);

@@ -1,0 +1,26 @@
+//===- PipelineRank.cpp - One rank's part of a pipeline -------------------===//
+
+#include "runtime/executable/PipelineRank.h"
+
+#include "runtime/executable/Mesh.h"
+
+using namespace primus;
+
+void runtime::selectPipelineRank(executable::Executable &executable, int place) {
+  if (executable.pipeline_ranks().empty())
+    return;
+  executable::PipelineRank &own = *executable.mutable_pipeline_ranks(place);
+  executable.mutable_programs()->Swap(own.mutable_programs());
+  *executable.mutable_variables() = own.variables();
+  *executable.mutable_memory() = own.memory();
+  for (executable::PipelineRank &rank : *executable.mutable_pipeline_ranks())
+    rank.clear_programs();
+}
+
+int runtime::getPipelinePlace(const executable::Executable &executable, int rank) {
+  if (executable.pipeline_ranks().empty())
+    return 0;
+  AxisList axes;
+  *axes.Add() = pipelineAxis;
+  return RankMesh(executable.mesh()).getGroupIndex(rank, axes);
+}

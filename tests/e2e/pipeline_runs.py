@@ -1,0 +1,136 @@
+"""usage: pipeline_runs.py EXPERIMENT FOLDER. Trains a tiny model in pipelines of several schedules, alone and composed with other axes, and compares
+the losses with those of one rank: within 1e-5. The same run twice gives equal bits; so do threads and processes. A rank that dies ends all."""
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+experiment, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+environment = dict(os.environ, PRIMUS_CACHE=str(folder / "cache"), PRIMUS_WORKSPACE=str(folder / "output"), PRIMUS_THREADS="2",
+                   OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_rmaps_base_oversubscribe="1")
+keys = ["train_iters=20", "micro_batch_size=1", "global_batch_size=4", "seq_length=32", "num_layers=4", "hidden_size=32", "ffn_hidden_size=64",
+        "bf16=false", "eval_interval=0", "eval_iters=0", "sample_bytes=0", "log_interval=1000"]
+gpipe = folder / "gpipe.csv"
+gpipe.write_text("".join(",".join(f"{stage}{kind}{batch}" for kind in "FB" for batch in range(4)) + "\n" for stage in range(2)))
+table = folder / "table.csv"
+table.write_text("0F0,0F1,0I0,0F2,0I1,0W0,0F3,0I2,0W1,0I3,0W2,0W3\n1F0,1B0,1F1,1B1,1F2,1I2,1F3,1I3,1W3,1W2\n")
+
+
+def draw_table(seed, ranks, stages, microbatches):
+    """A file with any table that can run: at each turn something that can be computed is."""
+    draw = random.Random(seed)
+    cells = {("F", stage, batch) for stage in range(stages) for batch in range(microbatches)}
+    for stage in range(stages):
+        for batch in range(microbatches):
+            cells |= {(kind, stage, batch) for kind in draw.choice(["B", "IW"])}
+    done, rows = set(), [[] for _ in range(ranks)]
+    while cells:
+        def can_run(cell):
+            kind, stage, batch = cell
+            if kind == "F":
+                return stage == 0 or ("F", stage - 1, batch) in done
+            if kind == "W":
+                return ("I", stage, batch) in done
+            return ("F", stage, batch) in done and (stage + 1 == stages or bool({("B", stage + 1, batch), ("I", stage + 1, batch)} & done))
+        cell = draw.choice(sorted(filter(can_run, cells)))
+        cells.remove(cell)
+        done.add(cell)
+        rows[cell[1] % ranks].append(f"{cell[1]}{cell[0]}{cell[2]}")
+    path = folder / f"drawn{seed}.csv"
+    path.write_text("".join(",".join(row) + "\n" for row in rows))
+    return path
+
+
+stages2, tied = "pipeline_model_parallel_size=2", "untie_embeddings_and_output_weights=false"
+primus, twice = "patch_primus_pipeline=true", "num_virtual_stages_per_pipeline_rank=2"
+pipelines = {
+    "1f1b": (2, [stages2]),
+    "gpipe": (2, [stages2, f"pipeline_schedule_table={gpipe}"]),
+    "deep": (4, ["pipeline_model_parallel_size=4"]),
+    "interleaved": (2, [stages2, twice]),
+    "zero-bubble": (2, [stages2, primus, "pp_algorithm=zero-bubble"]),
+    "zbv": (2, [stages2, primus, "pp_algorithm=zbv-formatted", twice]),
+    "table": (2, [stages2, f"pipeline_schedule_table={table}"]),
+    "drawn1": (2, [stages2, twice, f"pipeline_schedule_table={draw_table(1, 2, 4, 4)}"]),
+    "drawn2": (4, ["pipeline_model_parallel_size=4", f"pipeline_schedule_table={draw_table(2, 4, 4, 4)}"]),
+    "uneven": (3, ["pipeline_model_parallel_size=3", "pipeline_model_parallel_layout=Et|ttt|L"]),
+    "tied": (2, [stages2, tied]),
+    "zero1": (4, [stages2, "use_distributed_optimizer=true", "global_batch_size=8"]),
+    "fsdp": (4, [stages2, "use_torch_fsdp2=true", "global_batch_size=8"]),
+    "tensor": (4, [stages2, twice, "tensor_model_parallel_size=2", "sequence_parallel=true"]),
+    "context": (4, [stages2, "context_parallel_size=2"]),
+}
+text = folder / "text.txt"
+text.write_text("".join(f"{n} times {n} is {n * n}. " for n in range(2000)))
+
+
+def compile(name, ranks, *more):
+    path = folder / f"{name}.primus"
+    subprocess.run(["primus-compile", experiment, *keys, *more, "--ranks", str(ranks), "-o", str(path)], check=True, env=environment,
+                   stdout=subprocess.DEVNULL)
+    return path
+
+
+def start(name, executable, *options, launcher=()):
+    return subprocess.Popen([*launcher, "primus-train", str(executable), "--data", str(text), "--metrics", str(folder / f"{name}.jsonl"), *options],
+                            cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def train(name, executable, **how):
+    process = start(name, executable, **how)
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, (name, output)
+    rows = [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
+    assert len(rows) == 20, (name, output)
+    return [(row["loss"], row["grad_norm"]) for row in rows]
+
+
+references = {}
+chosen = sys.argv[3:] or list(pipelines)
+for name in chosen:
+    ranks, layout = pipelines[name]
+    variant = tuple(key for key in layout if key == tied or key.startswith("global_batch_size"))
+    if variant not in references:
+        references[variant] = train(f"one{len(references)}", compile(f"one{len(references)}", 1, *variant))
+    executable = compile(name, ranks, *layout)
+    losses = train(name, executable)
+    worst = max(abs(a - b) for (a, _), (b, _) in zip(losses, references[variant]))
+    print(f"{name}: the losses differ from one rank's by {worst:.2e} at most", flush=True)
+    assert worst < 1e-5, name
+    if name in ("zero-bubble", "tensor"):
+        assert train(name, executable) == losses, f"{name}: another run gives other bits"
+        assert train(name, executable, launcher=["mpirun", "-n", str(ranks)]) == losses, f"{name}: processes compute other bits than threads"
+
+# A rank that dies amid a pipeline ends the others soon, and says who it was.
+executable = compile("killed", 3, "pipeline_model_parallel_size=3", "pipeline_model_parallel_layout=Et|ttt|L", "train_iters=100000")
+process = start("killed", executable, "--timeout", "5", launcher=["mpirun", "-n", "3"])
+
+
+def find_ranks():
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
+        try:
+            variables = path.read_bytes().split(b"\0")
+            command = (path.parent / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if command[0].endswith(b"primus-train") and f"PRIMUS_WORKSPACE={folder}/output".encode() in variables:
+            found += [(int(v.split(b"=")[1]), int(path.parent.name)) for v in variables if v.startswith(b"OMPI_COMM_WORLD_RANK=")]
+    return dict(found)
+
+
+metrics = folder / "killed.jsonl"
+while process.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) > 5):
+    time.sleep(0.05)
+os.kill(find_ranks()[1], signal.SIGSTOP)
+stopped, begin = find_ranks()[1], time.time()
+try:
+    output = process.communicate(timeout=60)[0]
+finally:
+    os.kill(stopped, signal.SIGKILL) if stopped in find_ranks().values() else None
+assert process.returncode == 3, (process.returncode, output)
+assert "rank 1 did not come to" in output and time.time() - begin < 40, output
