@@ -44,6 +44,8 @@ void cli::describeRun(const spec::TrainingSpec &spec, executable::Executable &re
   to.set_sample_bytes(from.sample_bytes());
   to.set_frozen(!from.trainable());
   to.set_exit_interval(from.exit_interval());
+  to.set_tensorboard_folder(from.tensorboard_folder());
+  to.set_tensorboard_interval(from.tensorboard_interval());
   // The messages are the same, field for field.
   to.mutable_checkpoint()->ParseFromString(spec.checkpoint().SerializeAsString());
   for (const auto &[name, value] : config::resumeSettings(spec)) {

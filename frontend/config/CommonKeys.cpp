@@ -7,7 +7,6 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <mutex>
@@ -31,6 +30,19 @@ void mapOutput(Mapping &m) {
     m.spec.set("output.sink_level", m.keys.choice("sink_level", "INFO", levels));
   m.spec.set("output.file_sink_level", m.keys.choice("file_sink_level", "DEBUG", levels));
   m.spec.set("output.stderr_sink_level", m.keys.choice("stderr_sink_level", "INFO", levels));
+}
+
+fs::path getRunFolder(const Mapping &m) {
+  fs::path path;
+  for (const char *key : {"workspace", "work_group", "user_name", "exp_name"})
+    if (const Value *part = findPath(m.config.experiment, key); part && part->asString())
+      path /= *part->asString();
+  return path;
+}
+
+void mapTensorBoard(Mapping &m, const Setting<std::string> &folder, const Setting<int64_t> &interval) {
+  m.spec.set("training.tensorboard_folder", folder);
+  m.spec.set("training.tensorboard_interval", interval);
 }
 
 int64_t saturatingProduct(std::initializer_list<int64_t> factors) {

@@ -4,6 +4,7 @@
 
 #include "frontend/config/Flavour.h"
 
+#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -12,6 +13,10 @@ namespace primus::config {
 /// Where results go and how much is logged: the experiment's own keys and sink_level, file_sink_level,
 /// stderr_sink_level.
 void mapOutput(Mapping &mapping);
+/// The folder of the experiment's results: workspace/work_group/user_name/exp_name, as far as they are set.
+std::filesystem::path getRunFolder(const Mapping &mapping);
+/// Writes the metrics to a folder as events for TensorBoard too.
+void mapTensorBoard(Mapping &mapping, const Setting<std::string> &folder, const Setting<int64_t> &interval);
 
 /// The product, or the largest number where that does not hold it.
 int64_t saturatingProduct(std::initializer_list<int64_t> factors);

@@ -31,6 +31,8 @@ static constexpr std::string_view free[] = {
     "training.log_interval",
     "training.sample_bytes",
     "training.exit_interval",
+    "training.tensorboard_folder",
+    "training.tensorboard_interval",
     "training.time_limit_seconds",
 };
 

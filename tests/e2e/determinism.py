@@ -27,5 +27,7 @@ assert str(folder).encode() not in executables[0].read_bytes(), "the executable 
 
 reference = run("one", [experiment, *keys, "--threads", "1"])
 for name, arguments in {"again": [experiment, *keys, "--threads", "1"], "two": [experiment, *keys, "--threads", "2"],
+                        "events": [experiment, *keys, f"tensorboard_dir={folder / 'events'}"],
                         "ahead": [str(executables[0]), "--threads", "2"]}.items():
     assert run(name, arguments) == reference, f"'{name}' differs"
+assert len(list((folder / "events").glob("events.out.tfevents.*"))) == 1, "there are no events for TensorBoard"

@@ -36,6 +36,7 @@ void mapRun(Mapping &mapping) {
   mapData(mapping);
   mapHardware(mapping);
   mapOutput(mapping);
+  mapLogs(mapping);
 }
 
 } // namespace primus::config::megatron

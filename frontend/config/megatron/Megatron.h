@@ -32,6 +32,8 @@ void mapParallelism(Mapping &mapping);
 void mapPipeline(Mapping &mapping);
 /// Checkpoints that are saved and loaded, and the steps at which a run ends early.
 void mapCheckpoint(Mapping &mapping);
+/// Events for TensorBoard.
+void mapLogs(Mapping &mapping);
 /// Training and validation data.
 void mapData(Mapping &mapping);
 

@@ -31,11 +31,7 @@ static std::filesystem::path mapJobFolder(Mapping &m) {
                                             "the name of the job file", folder.origin));
     return folder.value;
   }
-  std::filesystem::path path;
-  for (const char *key : {"workspace", "work_group", "user_name", "exp_name"})
-    if (const Value *part = findPath(m.config.experiment, key); part && part->asString())
-      path /= *part->asString();
-  return path;
+  return getRunFolder(m);
 }
 
 /// Checkpoints lie in a folder of the results, and a run goes on from the newest of them.
@@ -54,13 +50,24 @@ static void mapCheckpoint(Mapping &m, const std::filesystem::path &results) {
   m.spec.set("checkpoint.auto_resume", derived(true, "TorchTitan goes on from its newest checkpoint", enable.origin));
 }
 
+static void mapMetrics(Mapping &m, const std::filesystem::path &results) {
+  Setting<bool> enable = m.keys.boolean("metrics.enable_tensorboard", false);
+  Setting<std::string> folder = m.keys.text("metrics.save_tb_folder", "tb");
+  Setting<int64_t> interval = m.keys.count("metrics.log_freq", 10, 1);
+  m.spec.set("training.log_interval", interval);
+  if (enable.value)
+    mapTensorBoard(m, folder.with((results / folder.value).string()), interval);
+}
+
 void map(Mapping &mapping) {
   if (!mapModel(mapping))
     return;
   mapOptimizer(mapping);
   mapTraining(mapping);
   mapHardware(mapping);
-  mapCheckpoint(mapping, mapJobFolder(mapping));
+  std::filesystem::path results = mapJobFolder(mapping);
+  mapCheckpoint(mapping, results);
+  mapMetrics(mapping, results);
   mapOutput(mapping);
 }
 

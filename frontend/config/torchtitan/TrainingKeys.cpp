@@ -163,7 +163,6 @@ void mapTraining(Mapping &m) {
                                         "training.local_batch_size * data ranks", local.origin)
                               : global);
   m.spec.set("training.sequence_length", m.keys.count("training.seq_len", 2048, 1));
-  m.spec.set("training.log_interval", m.keys.count("metrics.log_freq", 10, 1));
   Setting<std::string> precision =
       m.keys.choice("training.mixed_precision_param", "bfloat16", {"bfloat16", "float32"});
   m.spec.set("training.precision", precision.with<std::string>(precision.value == "float32" ? "F32" : "BF16"));
