@@ -3,29 +3,46 @@
 #include "runtime/support/SharedLibrary.h"
 
 #include <cstdlib>
+#include <cstring>
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 using namespace primus::runtime;
 
-Expected<SharedLibrary> SharedLibrary::open(const char *variable, std::span<const char *const> names) {
+/// Opens what is named, or else the first that can be. Without a handle, `path` is the reason.
+static void *openFile(const char *variable, std::span<const char *const> files, std::string &path) {
   const char *named = std::getenv(variable);
   if (named && *named) {
-    if (void *handle = dlopen(named, RTLD_NOW | RTLD_LOCAL))
-      return SharedLibrary(named, handle);
-    return Error::failure(fmt::format("{}: cannot open it: {}", variable, dlerror()));
+    void *handle = dlopen(named, RTLD_NOW | RTLD_LOCAL);
+    path = handle ? named : fmt::format("{}: cannot open it: {}", variable, dlerror());
+    return handle;
   }
   std::string reason;
-  for (const char *name : names) {
-    if (void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL))
-      return SharedLibrary(name, handle);
+  for (const char *file : files) {
+    path = file;
+    if (void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL))
+      return handle;
     // The first that is there and broken says more than the last that is missing.
     std::string message = dlerror();
     if (reason.empty() || reason.find("No such file") != std::string::npos)
       reason = message;
   }
-  return Error::failure(fmt::format("none of {} can be opened ({})", fmt::join(names, ", "), reason));
+  path = fmt::format("none of {} can be opened ({})", fmt::join(files, ", "), reason);
+  return nullptr;
 }
 
-void *SharedLibrary::findAddress(const char *name) const { return dlsym(handle, name); }
+Expected<std::string> SharedLibrary::open(std::span<const LibraryFunction> functions) const {
+  std::string path;
+  void *handle = openFile(variable, files, path);
+  if (!handle)
+    return Error::failure(fmt::format("{}: {}; {}", purpose, path, advice));
+  for (const LibraryFunction &function : functions) {
+    void *address = dlsym(handle, function.name);
+    if (!address)
+      return Error::failure(fmt::format("'{}' is no {} that this program knows: it has no function '{}'; {}", path, name,
+                                        function.name, advice));
+    std::memcpy(function.pointer, &address, sizeof(address));
+  }
+  return path;
+}

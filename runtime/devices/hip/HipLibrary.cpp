@@ -5,12 +5,14 @@
 #include "runtime/support/SharedLibrary.h"
 
 #include <fmt/format.h>
-#include <mutex>
 
 using namespace primus::runtime;
 using namespace primus::runtime::hip;
 
-static constexpr const char *advice = "install ROCm 5, 6 or 7, or name its libamdhip64.so in PRIMUS_HIP_LIBRARY";
+static constexpr const char *files[] = {"libamdhip64.so", "libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5",
+                                       "/opt/rocm/lib/libamdhip64.so"};
+static constexpr SharedLibrary shared = {"HIP library", "the HIP library, which GPUs need", "PRIMUS_HIP_LIBRARY", files,
+                                         "install ROCm 5, 6 or 7, or name its libamdhip64.so in PRIMUS_HIP_LIBRARY"};
 
 static Error checkVersion(Library &library) {
   if (Error error = library.check(library.RuntimeGetVersion(&library.version), "hipRuntimeGetVersion",
@@ -19,43 +21,25 @@ static Error checkVersion(Library &library) {
   int major = library.version / versionsPerMajor;
   if (major < oldestMajor || major > newestMajor)
     return Error::failure(fmt::format("'{}' is HIP {} (version {}), and this program knows HIP {} to {}; {}", library.path,
-                                      major, library.version, oldestMajor, newestMajor, advice));
+                                      major, library.version, oldestMajor, newestMajor, shared.advice));
   return Error::success();
 }
 
 static Error load(Library &library) {
-  constexpr const char *names[] = {"libamdhip64.so",   "libamdhip64.so.7",           "libamdhip64.so.6",
-                                   "libamdhip64.so.5", "/opt/rocm/lib/libamdhip64.so"};
-  Expected<SharedLibrary> opened = SharedLibrary::open("PRIMUS_HIP_LIBRARY", names);
-  if (!opened)
-    return Error::failure(fmt::format("the HIP library, which GPUs need: {}; {}", opened.takeError().getMessage(), advice));
-  library.path = opened->getPath();
-  const char *missing = nullptr;
-#define FIND(type, name, parameters)                                                                                   \
-  if (!opened->find("hip" #name, library.name))                                                                        \
-    missing = "hip" #name;
-  PRIMUS_HIP_FUNCTIONS(FIND)
-#undef FIND
-  if (missing)
-    return Error::failure(fmt::format("'{}' is no HIP library that this program knows: it has no function '{}'; {}",
-                                      library.path, missing, advice));
+#define FUNCTION(type, name, parameters) {"hip" #name, &library.name},
+  const LibraryFunction functions[] = {PRIMUS_HIP_FUNCTIONS(FUNCTION)};
+#undef FUNCTION
+  Expected<std::string> path = shared.open(functions);
+  if (!path)
+    return path.takeError();
+  library.path = *path;
   if (Error error = library.check(library.Init(0), "hipInit", "starting HIP"))
     return Error::failure(error.getMessage() + "; is the amdgpu driver loaded, and may this user open /dev/kfd and "
                                                "/dev/dri/renderD* (groups render and video)?");
   return checkVersion(library);
 }
 
-Expected<const Library *> Library::open() {
-  static std::mutex mutex;
-  static Library library;
-  static bool isLoaded = false;
-  std::lock_guard lock(mutex);
-  if (!isLoaded)
-    if (Error error = load(library))
-      return error;
-  isLoaded = true;
-  return &library;
-}
+Expected<const Library *> Library::open() { return loadOnce(load); }
 
 Error Library::check(Result result, const char *call, std::string_view doing) const {
   if (result == Success)
