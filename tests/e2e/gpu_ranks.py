@@ -26,9 +26,9 @@ def train(name, *arguments):
 
 
 expected, _ = train("cpu")
-layouts = {"data": [], "tensor": ["tensor_model_parallel_size=2"]}
-for name, layout in layouts.items():
-    metrics, events = train(name, *layout, "--ranks", "2", "--target", "gfx942")
+layouts = {"data": ("gfx942", []), "tensor": ("gfx950", ["tensor_model_parallel_size=2"])}
+for name, (target, layout) in layouts.items():
+    metrics, events = train(name, *layout, "--ranks", "2", "--target", target)
     assert len(metrics) == len(expected) == 2
     for got, wanted in zip(metrics, expected):
         for key in ["loss", "grad_norm"]:

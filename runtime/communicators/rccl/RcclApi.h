@@ -1,7 +1,8 @@
 //===- RcclApi.h - The part of RCCL that we use, declared by ourselves ----===//
 //
-// As in runtime/devices/hip/HipApi.h. Compared with src/nccl.h.in of github.com/ROCm/rccl at the tags rocm-5.2.0 and
-// rocm-6.2.2. ncclCommSplit is newer than ROCm 5.
+// As in runtime/devices/hip/HipApi.h. Compiled against src/nccl.h.in of github.com/ROCm/rccl at the tags rocm-5.2.0,
+// rocm-5.7.1, rocm-6.0.0 and rocm-6.2.2; for ROCm 7.0 and 7.2, compared with the functions and numbers that hip-python 7.0.0
+// and 7.2.2 (pypi.org) declare. ncclCommSplit is newer than ROCm 5.
 //
 //===----------------------------------------------------------------------===//
 

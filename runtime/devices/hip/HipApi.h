@@ -1,10 +1,9 @@
 //===- HipApi.h - The part of HIP that we use, declared by ourselves ------===//
 //
 // libamdhip64.so is opened at run time, so that one program serves machines with and without GPUs, and any ROCm from 5 to 7.
-// What is declared here has the same signatures and values in all of them: compared with hip/hip_runtime_api.h and
-// hip/driver_types.h of github.com/ROCm/HIP at the tags rocm-5.2.0, rocm-5.7.1 and rocm-6.2.2; of ROCm 7, AMD's list of
-// changes (rocm.docs.amd.com/projects/HIP/en/latest/hip-7-changes.html, "API signature and struct changes") names nothing
-// of it. tests/runtime/devices/HipAbiTest.cpp compiles it against the headers that Debian packages (5.2.3).
+// What is declared here has the same signatures and values in all of them: tests/runtime/devices/HipAbiTest.cpp, which
+// compiles it against HIP's headers, was tried with those of github.com/ROCm/HIP at the tags rocm-5.7.1, rocm-6.0.0 and
+// rocm-6.2.2, and those of HIP 7.1 that triton 3.9.0 (pypi.org) brings. Tests have Debian's (5.2.3).
 //
 // Left out on purpose: hipGetDeviceProperties and hipDeviceGetAttribute. The former's structure and the latter's numbers
 // changed between ROCm 5 and 6, under the same symbols. What a device is, the loader of code objects knows

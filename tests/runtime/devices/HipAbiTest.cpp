@@ -7,8 +7,7 @@
 
 #include "runtime/devices/hip/HipApi.h"
 
-#if __has_include(<hip/hip_runtime_api.h>)
-#define PRIMUS_HAS_HIP_HEADERS
+#ifdef PRIMUS_HAS_HIP_HEADERS
 #define __HIP_PLATFORM_AMD__
 // C++ overloads some of the functions.
 #define __HIP_DISABLE_CPP_FUNCTIONS__
