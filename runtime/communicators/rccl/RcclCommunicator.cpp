@@ -111,8 +111,8 @@ private:
 
 RcclCommunicator::~RcclCommunicator() {
   // Of a run that ends early: what waits for ranks that do not come any more would be waited for in vain.
-  for (const RcclCollective *collective : inFlight)
-    if (!context.isLost() && hip.EventQuery(collective->done) != hip::Success)
+  for (hip::Event event : events)
+    if (!context.isLost() && hip.EventQuery(event) != hip::Success)
       context.setLost();
   for (auto &[key, channel] : channels)
     if (channel.comm)
