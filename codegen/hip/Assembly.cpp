@@ -67,7 +67,14 @@ static LogicalResult convertToLLVM(ModuleOp module) {
   control.indexBitwidth = 32;
   passes.addPass(createConvertControlFlowToLLVMPass(control));
   passes.addPass(createReconcileUnrealizedCastsPass());
-  return passes.run(module);
+  if (failed(passes.run(module)))
+    return failure();
+  // What is said of a loop (LowerKernels.cpp) is then beside its branch's own attribute, where nothing reads it.
+  module.walk([](LLVM::BrOp branch) {
+    if (auto annotation = branch->getAttrOfType<LLVM::LoopAnnotationAttr>("llvm.loop_annotation"))
+      branch.setLoopAnnotationAttr(annotation);
+  });
+  return success();
 }
 
 void hip::loadHipDialects(MLIRContext &context) {

@@ -110,6 +110,17 @@ static void sinkToUsers(Block &block) {
   }
 }
 
+/// Keeps LLVM from unrolling loops within loops: beside the sums of the outer one there is no room for several iterations' tiles.
+static void keepRolled(LLVM::LLVMFuncOp function) {
+  MLIRContext *context = function.getContext();
+  auto unroll = LLVM::LoopUnrollAttr::get(context, BoolAttr::get(context, true), {}, {}, {}, {}, {}, {});
+  auto annotation = LLVM::LoopAnnotationAttr::get(context, {}, {}, {}, unroll, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {});
+  function.walk([&](scf::ForOp loop) {
+    if (loop->getParentOfType<scf::ForOp>())
+      loop->setAttr("llvm.loop_annotation", annotation);
+  });
+}
+
 LogicalResult KernelLowering::lower() {
   if (failed(checkArguments()))
     return failure();
@@ -123,8 +134,10 @@ LogicalResult KernelLowering::lower() {
   auto function = LLVM::LLVMFuncOp::create(b, kernel.getName(), type);
   startFunction(function);
   if (succeeded(lowerBlock(kernel.getBody().front())) && succeeded(finishLds())) {
-    if (shape.hasDots)
+    if (shape.hasDots) {
       sinkToUsers(function.getBody().front());
+      keepRolled(function);
+    }
     return success();
   }
   function.erase();

@@ -236,8 +236,8 @@ AttentionTiling AttentionTiling::getForGpu(const AttentionProblem &problem, Type
   constexpr int64_t block = 32, mostWaves = 4;
   // Two workgroups share a compute unit's 64 KiB of LDS, so that one computes while the other waits.
   constexpr int64_t ldsBytes = 32 << 10;
-  // Of 512 registers of a lane. The rest holds scores, masks and addresses.
-  constexpr int64_t mostRegisters = 340;
+  // Of 512 registers of a lane, and of the sums among them. The rest holds scores, masks and addresses.
+  constexpr int64_t mostRegisters = 340, mostSums = 128;
   AttentionTiling tiling;
   int64_t bytes = element.getIntOrFloatBitWidth() / 8, width = llvm::alignTo(problem.headSize, block);
   tiling.waves = std::min<int64_t>(mostWaves, llvm::PowerOf2Ceil(llvm::divideCeil(work.rows, block)));
@@ -248,8 +248,8 @@ AttentionTiling AttentionTiling::getForGpu(const AttentionProblem &problem, Type
   tiling.direct = true;
   // Left operands and sums of the wave's rows, and the workgroup's next right operands, of which more waves hold less each.
   auto fits = [&] {
-    int64_t next = work.right * tiling.columns * width * bytes / (256 * tiling.waves);
-    return work.left * width * bytes / 8 + work.sums * width / 2 + next <= mostRegisters;
+    int64_t next = work.right * tiling.columns * width * bytes / (256 * tiling.waves), sums = work.sums * width / 2;
+    return sums <= mostSums && work.left * width * bytes / 8 + sums + next <= mostRegisters;
   };
   while (tiling.waves < mostWaves && !fits())
     tiling.waves *= 2;

@@ -87,10 +87,12 @@ INSTANTIATE_TEST_SUITE_P(Masks, AttentionCases, ::testing::ValuesIn(kCases), get
 /// Of a wide head neither both gradients of the keys nor, in f32, the operands that stay the same fit in a GPU's registers.
 const Case kWideCases[] = {
     {1, 70, 2, 70, 1, 160, "{causal}", "f16"},
+    {1, 70, 2, 70, 1, 192, "{causal, window = 40 : i64, softcap = 30.0 : f64}", "bf16"},
     {1, 150, 1, 150, 1, 192, "", "f32"},
     {1, 37, 2, 37, 1, 256, "{causal}", "bf16"},
     {1, 150, 1, 140, 1, 256, "{softcap = 30.0 : f64}", "bf16"},
     {1, 33, 1, 40, 1, 200, "", "f32"},
+    {1, 70, 1, 70, 1, 256, "", "f32"},
 };
 
 INSTANTIATE_TEST_SUITE_P(WideHeads, AttentionCases, ::testing::ValuesIn(kWideCases), getName);
