@@ -40,6 +40,40 @@ TEST(RcclCommunicator, RandomCollectivesOfThreads) {
   }
 }
 
+/// A rank that ends before what it has started does not wait for those that do not come.
+TEST(RcclCommunicator, WhoEndsEarlyWaitsForNobody) {
+  std::vector<std::unique_ptr<Communicator>> hosts = createLocalCommunicators(2, {});
+  std::vector<std::thread> threads;
+  for (int rank : {0, 1})
+    threads.emplace_back([&, rank] {
+      // GPUs that no other test of this process uses: what is given up stays in their queues.
+      std::unique_ptr<Device> device = createTestDevice("gfx942", 1, 6 + rank);
+      Expected<std::unique_ptr<Communicator>> communicator = device->createCommunicator(*hosts[static_cast<size_t>(rank)]);
+      Expected<std::byte *> memory = device->allocateArena(64);
+      ASSERT_TRUE(communicator && memory);
+      CollectiveDescription description;
+      description.kind = CollectiveKind::AllReduce;
+      description.type = executable::F32;
+      description.elementBytes = 4;
+      description.group = {0, 1};
+      description.index = rank;
+      description.parts.push_back({{16}, 0, 0, *memory, *memory});
+      description.name = "all_reduce";
+      std::unique_ptr<Collective> together = (*communicator)->prepare(description);
+      std::unique_ptr<Collective> alone = (*communicator)->prepare(description);
+      EXPECT_FALSE((*communicator)->run(*together));
+      EXPECT_FALSE(device->synchronize({}));
+      if (rank == 0)
+        (*communicator)->start(*alone);
+      // As an executor ends.
+      together = nullptr;
+      alone = nullptr;
+      communicator = std::unique_ptr<Communicator>();
+    });
+  for (std::thread &thread : threads)
+    thread.join();
+}
+
 namespace {
 
 class RcclTrain : public TrainFixture {
