@@ -1,4 +1,4 @@
-"""usage: gpu_ranks.py EXPERIMENT FOLDER HIP_LIBRARY RCCL_LIBRARY. Two emulated GPUs share data or matrices, with a timeline."""
+"""usage: gpu_ranks.py EXPERIMENT FOLDER HIP_LIBRARY RCCL_LIBRARY. Two emulated GPUs share data, matrices or layers, with a timeline."""
 import json
 import os
 import pathlib
@@ -26,7 +26,8 @@ def train(name, *arguments):
 
 
 expected, _ = train("cpu")
-layouts = {"data": ("gfx942", []), "tensor": ("gfx950", ["tensor_model_parallel_size=2"])}
+layouts = {"data": ("gfx942", []), "tensor": ("gfx950", ["tensor_model_parallel_size=2"]),
+           "pipeline": ("gfx942", ["pipeline_model_parallel_size=2", "pipeline_model_parallel_layout=Et|L"])}
 for name, (target, layout) in layouts.items():
     metrics, events = train(name, *layout, "--ranks", "2", "--target", target)
     assert len(metrics) == len(expected) == 2

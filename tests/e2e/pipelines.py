@@ -69,3 +69,21 @@ text = run("primus-compile", "--start-from", files["fused"], "--emit", "step")
 assert re.findall(r"step\.program @(\S+?)\(", text) == ["train_step.0", "train_step.1", "train_step.2"]
 assert "step.send" in text and "step.receive" in text and "step.wait" in text
 assert "parallelism.stage_layers" in run("primus-compile", *megatron, "decoder_first_pipeline_num_layers=1", "--explain")
+
+
+# A rank's memory for activations is what its row of the table keeps: under 1f1b a microbatch for each stage from its own to the last, whatever the number
+# of microbatches; under gpipe all of them.
+def get_arenas(microbatches, *schedule):
+    text = run("primus-compile", experiments / "llama-tiny.yaml", *small, f"global_batch_size={microbatches}", "pipeline_model_parallel_size=4",
+               *schedule, "--emit", "step")
+    return [int(size) for size in re.findall(r"step\.program @.* arena (\d+)", text)]
+
+
+gpipe = folder / "gpipe.csv"
+gpipe.write_text("".join(",".join(f"{stage}{kind}{batch}" for kind in "FB" for batch in range(8)) + "\n" for stage in range(4)))
+few, many, all_at_once = get_arenas(8), get_arenas(16), get_arenas(8, f"pipeline_schedule_table={gpipe}")
+tokens_and_labels = 2 * 32 * 4
+assert [b - a for a, b in zip(few, many)] == [8 * tokens_and_labels] * 4, (few, many)
+microbatch = few[1] - few[2]
+for stage in (1, 2):
+    assert all_at_once[stage] - few[stage] == (8 - (4 - stage)) * microbatch, (few, all_at_once)
