@@ -5,6 +5,7 @@
 #include "frontend/cli/Compilation.h"
 #include "frontend/cli/CrashGuard.h"
 #include "runtime/executable/ExecutableFile.h"
+#include "runtime/executable/PipelineRank.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/SHA256.h"
@@ -91,7 +92,7 @@ static int runCompiler(int argc, const char *const *argv) {
     int64_t spilling = llvm::count_if(executable.kernels(), spills);
     fmt::print(stderr, "{}: {} parameters, {} kernels{}, peak {:.1f} MiB\n", compilation.getSpec().model().name(), executable.parameters(),
                executable.kernels_size(), spilling ? fmt::format(" ({} short of registers)", spilling) : "",
-               static_cast<double>(executable.memory().arena()) / (1 << 20));
+               static_cast<double>(runtime::getLargestArena(executable)) / (1 << 20));
   }
   return code;
 }

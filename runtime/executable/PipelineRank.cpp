@@ -4,6 +4,8 @@
 
 #include "runtime/executable/Mesh.h"
 
+#include <algorithm>
+
 using namespace primus;
 
 void runtime::selectPipelineRank(executable::Executable &executable, int place) {
@@ -15,6 +17,13 @@ void runtime::selectPipelineRank(executable::Executable &executable, int place) 
   *executable.mutable_memory() = own.memory();
   for (executable::PipelineRank &rank : *executable.mutable_pipeline_ranks())
     rank.clear_programs();
+}
+
+int64_t runtime::getLargestArena(const executable::Executable &executable) {
+  int64_t bytes = executable.memory().arena();
+  for (const executable::PipelineRank &rank : executable.pipeline_ranks())
+    bytes = std::max(bytes, rank.memory().arena());
+  return bytes;
 }
 
 int runtime::getPipelinePlace(const executable::Executable &executable, int rank) {

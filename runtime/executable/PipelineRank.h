@@ -15,6 +15,9 @@ inline constexpr const char *pipelineAxis = "pp";
 /// where there is no pipeline.
 void selectPipelineRank(executable::Executable &executable, int place);
 
+/// The arena of the rank that has the largest.
+int64_t getLargestArena(const executable::Executable &executable);
+
 /// The place in the pipeline of a rank of the mesh; 0 where there is none.
 int getPipelinePlace(const executable::Executable &executable, int rank);
 

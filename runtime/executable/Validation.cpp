@@ -185,12 +185,16 @@ static Error checkPipelineRanks(const Executable &executable) {
                                       executable.pipeline_ranks_size(), pipelineAxis));
   if (executable.programs_size() > 0 || executable.variables_size() > 0 || executable.has_memory())
     return Error::failure("programs, variables or memory beside those of pipeline ranks");
-  Executable alone = executable;
-  alone.clear_code();
-  alone.clear_code_objects();
+  // Without the others' programs, and without code.
+  Executable own;
+  *own.mutable_mesh() = executable.mesh();
+  *own.mutable_kernels() = executable.kernels();
+  *own.mutable_functions() = executable.functions();
   for (int place = 0; place < executable.pipeline_ranks_size(); ++place) {
-    Executable own = alone;
-    selectPipelineRank(own, place);
+    const executable::PipelineRank &rank = executable.pipeline_ranks(place);
+    *own.mutable_programs() = rank.programs();
+    *own.mutable_variables() = rank.variables();
+    *own.mutable_memory() = rank.memory();
     if (Error error = checkRank(own))
       return Error::failure(fmt::format("pipeline_ranks[{}]: {}", place, error.getMessage()));
   }

@@ -4,6 +4,7 @@
 
 #include "runtime/devices/cpu/CpuDevice.h"
 #include "runtime/devices/hip/HipDevice.h"
+#include "runtime/executable/PipelineRank.h"
 #include "runtime/executable/Validation.h"
 #include "runtime/metrics/Profile.h"
 #include "runtime/metrics/Report.h"
@@ -176,9 +177,12 @@ void RankRun::announce() const {
   if (int program = executor->findProgram("train_step"); program >= 0)
     if (Expected<InputSlice> tokens = executor->findInputSlice(program, "tokens", 3))
       tokensPerStep = TensorRegion::whole(tokens->globalShape).getElements();
+  bool isPipeline = run.executable.pipeline_ranks_size() > 0;
+  std::string where = ranks > 1 ? fmt::format(" on {} {} ranks ({})", isPipeline ? "the fullest of" : "each of", ranks,
+                                              executor->getTensorCommunicator().getName())
+                                : "";
   spdlog::info("{} parameters, {:.1f} MiB for tensors{}; {} training tokens, {} per step", run.executable.parameters(),
-               static_cast<double>(executor->getAllocatedBytes()) / (1 << 20),
-               ranks > 1 ? fmt::format(" on each of {} ranks ({})", ranks, executor->getTensorCommunicator().getName()) : "",
+               static_cast<double>(getLargestArena(run.executable)) / (1 << 20), where,
                data.training.getEnd() - data.training.getBegin(), tokensPerStep);
   const LinkModel &link = communicator.getOptions().link;
   if (link.isActive())
