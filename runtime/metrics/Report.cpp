@@ -8,9 +8,10 @@ using namespace primus;
 using nlohmann::ordered_json;
 
 /// What a rank exchanges in a step, or in a run of the first program where there is no step.
-static ordered_json describeCommunication(const executable::Executable &executable) {
-  const executable::Program *step = executable.programs_size() ? &executable.programs(0) : nullptr;
-  for (const executable::Program &program : executable.programs())
+static ordered_json describeCommunication(const executable::Executable &executable,
+                                          const google::protobuf::RepeatedPtrField<executable::Program> &programs) {
+  const executable::Program *step = programs.empty() ? nullptr : &programs[0];
+  for (const executable::Program &program : programs)
     if (program.name() == "train_step")
       step = &program;
   ordered_json list = ordered_json::array();
@@ -30,11 +31,13 @@ ordered_json runtime::describeResources(const executable::Resources &resources) 
           {"waves_per_simd", resources.waves_per_simd()}};
 }
 
-ordered_json runtime::makeReport(const executable::Executable &executable) {
-  const executable::Memory &memory = executable.memory();
-  ordered_json rank = {
-      {"stage", 0},
-      {"count", executable.world_size()},
+/// The ranks with one place in the pipeline, `count` in all; `part` is the executable or what it has of them.
+template <typename Part>
+static ordered_json describeRank(const executable::Executable &executable, const Part &part, int64_t stage, int64_t count) {
+  const executable::Memory &memory = part.memory();
+  return {
+      {"stage", stage},
+      {"count", count},
       {"peak_bytes", memory.arena()},
       {"parameter_bytes", memory.parameters()},
       {"gradient_bytes", memory.gradients()},
@@ -42,8 +45,17 @@ ordered_json runtime::makeReport(const executable::Executable &executable) {
       {"constant_bytes", memory.constants()},
       {"input_bytes", memory.inputs()},
       {"activation_bytes", memory.activations()},
-      {"communication", describeCommunication(executable)},
+      {"communication", describeCommunication(executable, part.programs())},
   };
+}
+
+ordered_json runtime::makeReport(const executable::Executable &executable) {
+  ordered_json ranks = ordered_json::array();
+  int places = executable.pipeline_ranks_size();
+  for (int place = 0; place < places; ++place)
+    ranks.push_back(describeRank(executable, executable.pipeline_ranks(place), place, executable.world_size() / places));
+  if (places == 0)
+    ranks.push_back(describeRank(executable, executable, 0, executable.world_size()));
   ordered_json kernels = ordered_json::array();
   for (const executable::Kernel &kernel : executable.kernels()) {
     std::vector<int64_t> grid(kernel.grid().begin(), kernel.grid().end());
@@ -66,7 +78,7 @@ ordered_json runtime::makeReport(const executable::Executable &executable) {
       {"target", executable.target()},
       {"parameters", executable.parameters()},
       {"flops_per_step", executable.flops_per_step()},
-      {"ranks", ordered_json::array({rank})},
+      {"ranks", ranks},
       {"kernels", kernels},
       {"code_bytes", codeBytes},
   };

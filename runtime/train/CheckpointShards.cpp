@@ -2,9 +2,12 @@
 
 #include "runtime/train/CheckpointShards.h"
 
+#include "runtime/executable/PipelineRank.h"
 #include "runtime/executable/Types.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 using namespace primus;
 using namespace primus::runtime;
@@ -54,16 +57,33 @@ static bool isSaved(const executable::Variable &variable, bool parametersOnly) {
   return variable.role() == "parameter" || (variable.role() == "optimizer" && !parametersOnly);
 }
 
-std::vector<ShardPart> primus::runtime::planShard(const Executable &executable, int rank, bool parametersOnly) {
+/// The variables that ranks with a place in the pipeline save: those of which no earlier place has a copy, too.
+static std::vector<const executable::Variable *> getSaved(const Executable &executable, int place, bool parametersOnly) {
+  std::set<std::string_view> earlier;
+  for (int before = 0; before < place; ++before)
+    for (const executable::Variable &variable : executable.pipeline_ranks(before).variables())
+      earlier.insert(variable.name());
+  const auto &all = executable.pipeline_ranks().empty() ? executable.variables() : executable.pipeline_ranks(place).variables();
+  std::vector<const executable::Variable *> saved;
+  for (const executable::Variable &variable : all)
+    if (isSaved(variable, parametersOnly) && !earlier.contains(variable.name()))
+      saved.push_back(&variable);
+  return saved;
+}
+
+/// What `rank` writes of the variables that its place in the pipeline saves.
+static std::vector<ShardPart> planParts(const Executable &executable, const RankMesh &mesh,
+                                        const std::vector<const executable::Variable *> &saved, int rank) {
   // A piece of less is not worth an entry of the index.
   constexpr int64_t smallestPiece = 1 << 20;
-  RankMesh mesh(executable.mesh());
   std::vector<ShardPart> parts;
   int64_t turn = 0;
-  for (const executable::Variable &variable : executable.variables()) {
-    if (!isSaved(variable, parametersOnly))
-      continue;
+  for (const executable::Variable *each : saved) {
+    const executable::Variable &variable = *each;
     AxisList replicaAxes = mesh.getReplicaAxes(getLayout(variable));
+    // Other places of the pipeline have other variables.
+    if (!executable.pipeline_ranks().empty())
+      replicaAxes.erase(std::remove(replicaAxes.begin(), replicaAxes.end(), pipelineAxis), replicaAxes.end());
     int64_t replicas = mesh.getGroupSize(replicaAxes), bytes = *getByteSize(variable.type());
     int64_t rows = variable.type().shape().empty() ? 1 : variable.type().shape(0);
     int64_t pieces = std::clamp<int64_t>(bytes / smallestPiece, 1, std::min(replicas, rows));
@@ -83,17 +103,23 @@ std::vector<ShardPart> primus::runtime::planShard(const Executable &executable, 
   return parts;
 }
 
+std::vector<ShardPart> primus::runtime::planShard(const Executable &executable, int rank, bool parametersOnly) {
+  return planParts(executable, RankMesh(executable.mesh()),
+                   getSaved(executable, getPipelinePlace(executable, rank), parametersOnly), rank);
+}
+
 std::vector<CheckpointTensor> primus::runtime::describeShards(const Executable &executable, bool parametersOnly) {
   std::vector<CheckpointTensor> tensors;
   std::map<const executable::Variable *, size_t> places;
-  for (const executable::Variable &variable : executable.variables())
-    if (isSaved(variable, parametersOnly)) {
-      places[&variable] = tensors.size();
-      tensors.push_back(describeVariable(variable));
+  std::vector<std::vector<const executable::Variable *>> saved;
+  for (int place = 0; place < std::max(executable.pipeline_ranks_size(), 1); ++place)
+    for (const executable::Variable *variable : saved.emplace_back(getSaved(executable, place, parametersOnly))) {
+      places[variable] = tensors.size();
+      tensors.push_back(describeVariable(*variable));
     }
-  int ranks = RankMesh(executable.mesh()).getNumRanks();
-  for (int rank = 0; rank < ranks; ++rank)
-    for (ShardPart &part : planShard(executable, rank, parametersOnly))
+  RankMesh mesh(executable.mesh());
+  for (int rank = 0; rank < mesh.getNumRanks(); ++rank)
+    for (ShardPart &part : planParts(executable, mesh, saved[static_cast<size_t>(getPipelinePlace(executable, rank))], rank))
       tensors[places[part.variable]].slices.push_back({std::move(part.region), static_cast<size_t>(rank)});
   return tensors;
 }

@@ -100,6 +100,10 @@ void Loader::matchVariables() {
     else
       matches.emplace_back(&variable, tensor);
   }
+  // What other ranks of a pipeline have is theirs to check.
+  for (const executable::PipelineRank &place : executor.getExecutable().pipeline_ranks())
+    for (const executable::Variable &variable : place.variables())
+      known.insert(variable.name());
   for (const CheckpointTensor &tensor : checkpoint.getTensors())
     if (!known.contains(tensor.name))
       differences.push_back(fmt::format("{} of {} is unknown here", tensor.name, tensor.str()));
