@@ -363,15 +363,15 @@ void TrainStepBuilder::addUpdates(ValueRange scalars, const std::vector<SmallVec
   for (auto [owned, reduced] : llvm::zip_equal(owners, gradients)) {
     SmallVector<Value> operands;
     SmallVector<std::string> stored;
-    auto loadAndStore = [&](llvm::function_ref<std::string(graph::VariableOp)> getName) {
+    auto loadAndStore = [&](llvm::function_ref<std::string(graph::VariableOp)> getName, Type element) {
       for (graph::VariableOp parameter : owned.variables) {
         stored.push_back(getName(parameter));
-        operands.push_back(load(stored.back(), parameter.getTensorType()));
+        operands.push_back(load(stored.back(), withElementType(parameter.getTensorType(), element)));
       }
     };
-    loadAndStore([](graph::VariableOp parameter) { return parameter.getSymName().str(); });
-    loadAndStore(getFirstMomentName);
-    loadAndStore(getSecondMomentName);
+    loadAndStore([](graph::VariableOp parameter) { return parameter.getSymName().str(); }, builder.getF32Type());
+    loadAndStore(getFirstMomentName, plan.getFirstMomentType(builder));
+    loadAndStore(getSecondMomentName, plan.getSecondMomentType(builder));
     llvm::append_range(operands, reduced);
     llvm::append_range(operands, scalars);
     graph::CallOp updated = call(getParts(owned).update, operands, owned.layer.call.getInstance());
@@ -390,7 +390,7 @@ LogicalResult TrainStepBuilder::build() {
   if (failed(found))
     return failure();
   owners = std::move(*found);
-  addStateVariables(owners, /*moments=*/plan.goal == Goal::Training);
+  addStateVariables(owners, plan);
   builder.setInsertionPoint(program.function);
   func::FuncOp normalise = buildNormalise(builder, loc);
   func::FuncOp clip;

@@ -151,6 +151,8 @@ FailureOr<Plan> Plan::get(ModuleOp module) {
   reader.read("beta2", plan.beta2, 0, 1);
   reader.read("epsilon", plan.epsilon, 0);
   reader.read("weight_decay", plan.weightDecay, 0);
+  reader.readOptional("bf16_first_moment", plan.bf16FirstMoment);
+  reader.readOptional("bf16_second_moment", plan.bf16SecondMoment);
   if (failed(reader.result()))
     return failure();
   return plan;
@@ -171,13 +173,20 @@ void Plan::set(ModuleOp module) const {
       b.getNamedAttr("epsilon", b.getF64FloatAttr(epsilon)),
       b.getNamedAttr("weight_decay", b.getF64FloatAttr(weightDecay)),
   };
+  for (auto [name, isSet] : {std::pair("sequence_parallel", sequenceParallel), std::pair("ring", ring),
+                             std::pair("bf16_first_moment", bf16FirstMoment),
+                             std::pair("bf16_second_moment", bf16SecondMoment)})
+    if (isSet)
+      entries.push_back(b.getNamedAttr(name, b.getBoolAttr(true)));
   if (goal != Goal::Training)
     entries.push_back(b.getNamedAttr("goal", b.getStringAttr(goal == Goal::Gradients ? "gradients" : "forward")));
   if (zero != 0)
     entries.push_back(b.getNamedAttr("zero", b.getI64IntegerAttr(zero)));
-  if (sequenceParallel)
-    entries.push_back(b.getNamedAttr("sequence_parallel", b.getBoolAttr(true)));
-  if (ring)
-    entries.push_back(b.getNamedAttr("ring", b.getBoolAttr(true)));
   module->setAttr(graph::kPlanAttr, b.getDictionaryAttr(entries));
 }
+
+static Type getMomentType(Builder &builder, bool isBf16) {
+  return isBf16 ? Type(builder.getBF16Type()) : Type(builder.getF32Type());
+}
+Type Plan::getFirstMomentType(Builder &builder) const { return getMomentType(builder, bf16FirstMoment); }
+Type Plan::getSecondMomentType(Builder &builder) const { return getMomentType(builder, bf16SecondMoment); }

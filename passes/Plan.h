@@ -48,6 +48,11 @@ struct Plan {
   bool ring = false;
   /// AdamW (see graph.adamw).
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weightDecay = 0;
+  /// The optimizer keeps its moments in bf16 instead of f32. Entries exist only where set.
+  bool bf16FirstMoment = false, bf16SecondMoment = false;
+
+  mlir::Type getFirstMomentType(mlir::Builder &builder) const;
+  mlir::Type getSecondMomentType(mlir::Builder &builder) const;
 
   static mlir::FailureOr<Plan> get(mlir::ModuleOp module);
   void set(mlir::ModuleOp module) const;

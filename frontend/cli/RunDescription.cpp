@@ -46,6 +46,7 @@ void cli::describeRun(const spec::TrainingSpec &spec, executable::Executable &re
   to.set_exit_interval(from.exit_interval());
   to.set_tensorboard_folder(from.tensorboard_folder());
   to.set_tensorboard_interval(from.tensorboard_interval());
+  to.set_skips_non_finite(from.skips_non_finite());
   // The messages are the same, field for field.
   to.mutable_checkpoint()->ParseFromString(spec.checkpoint().SerializeAsString());
   for (const auto &[name, value] : config::resumeSettings(spec)) {

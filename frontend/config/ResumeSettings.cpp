@@ -33,6 +33,7 @@ static constexpr std::string_view free[] = {
     "training.exit_interval",
     "training.tensorboard_folder",
     "training.tensorboard_interval",
+    "training.skips_non_finite",
     "training.time_limit_seconds",
 };
 

@@ -1,6 +1,6 @@
 //===- VerifyMemory.cpp - State of a rank against the hardware ------------===//
 //
-// A lower bound before anything is compiled: f32 parameters, their gradients and Adam's two moments, as far as the layout
+// A lower bound before anything is compiled: f32 parameters and gradients and Adam's two moments, as far as the layout
 // splits them. Activations and packed copies come on top; the memory plan knows them exactly (`--report`).
 //
 //===----------------------------------------------------------------------===//
@@ -20,11 +20,14 @@ namespace primus::config {
 /// Bytes of state for each parameter of a model of which `sharing` ranks share what `zeroStage` says: f32 parameter,
 /// gradient and two moments. What is split and used whole in a step is gathered in the type of computation.
 static double bytesPerParameter(const spec::TrainingSpec &spec, int64_t zeroStage, int64_t sharing) {
+  double moments = 0;
+  for (spec::Precision moment : {spec.optimizer().first_moment(), spec.optimizer().second_moment()})
+    moments += moment == spec::BF16 ? 2 : 4;
   if (zeroStage == 0 || sharing == 1)
-    return 4 * 4;
+    return 4 + 4 + moments;
   double shares = static_cast<double>(sharing), gathered = spec.training().precision() == spec::F32 ? 4 : 2;
   double gradient = zeroStage == 1 ? 4 : 4 / shares;
-  return (4 + 8) / shares + gradient + (zeroStage == 3 ? 0 : gathered);
+  return (4 + moments) / shares + gradient + (zeroStage == 3 ? 0 : gathered);
 }
 
 /// The ranks that share state: shards, and ranks of context parallelism, which have the same parameters.

@@ -141,6 +141,8 @@ void ModelBuilder::setAttributes() {
   plan.beta2 = spec.optimizer().beta2();
   plan.epsilon = spec.optimizer().epsilon();
   plan.weightDecay = spec.optimizer().weight_decay();
+  plan.bf16FirstMoment = spec.optimizer().first_moment() == spec::BF16;
+  plan.bf16SecondMoment = spec.optimizer().second_moment() == spec::BF16;
   plan.set(module);
 
   // The spec travels with the module so that a dumped phase says where it came from; sources hold paths and stay behind.

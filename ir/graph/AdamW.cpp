@@ -6,19 +6,24 @@
 using namespace mlir;
 using namespace primus::graph;
 
-/// `%p, %m, %v, %g, %scale, %lr, %c1, %c2 {...} : type of p, m, v, g (, type of the scalars if it has a layout)`.
+/// `%p, %m, %v, %g, %scale, %lr, %c1, %c2 {...} : type of p and g (moments type of m, type of v)
+/// (, type of the scalars if it has a layout)`. Without `moments`, m and v have the type of p.
 ParseResult AdamWOp::parse(OpAsmParser &parser, OperationState &result) {
   SmallVector<OpAsmParser::UnresolvedOperand> operands;
-  RankedTensorType type, scalar = RankedTensorType::get({}, parser.getBuilder().getF32Type());
+  RankedTensorType type, first, second, scalar = RankedTensorType::get({}, parser.getBuilder().getF32Type());
   SMLoc loc = parser.getCurrentLocation();
   if (parser.parseOperandList(operands, 8) || parser.parseOptionalAttrDict(result.attributes) || parser.parseColon() ||
       parser.parseType(type))
     return failure();
+  first = second = type;
+  if (succeeded(parser.parseOptionalKeyword("moments")) &&
+      (parser.parseType(first) || parser.parseComma() || parser.parseType(second)))
+    return failure();
   if (succeeded(parser.parseOptionalComma()) && parser.parseType(scalar))
     return failure();
-  SmallVector<Type> types(4, type);
+  SmallVector<Type> types = {type, first, second, type};
   types.append(4, scalar);
-  result.addTypes({type, type, type});
+  result.addTypes({type, first, second});
   return parser.resolveOperands(operands, types, loc, result.operands);
 }
 
@@ -26,6 +31,8 @@ void AdamWOp::print(OpAsmPrinter &printer) {
   printer << ' ' << getOperands();
   printer.printOptionalAttrDict((*this)->getAttrs());
   printer << " : " << getParam().getType();
+  if (getM().getType() != getParam().getType() || getV().getType() != getParam().getType())
+    printer << " moments " << getM().getType() << ", " << getV().getType();
   if (getTensorType(getScale()).getEncoding())
     printer << ", " << getScale().getType();
 }
@@ -34,10 +41,17 @@ LogicalResult AdamWOp::verify() {
   RankedTensorType param = getTensorType(getParam());
   if (!param.getElementType().isF32())
     return emitOpError("param must be f32, but is ") << param;
-  for (Value value : {getM(), getV(), getGrad(), getNewParam(), getNewM(), getNewV()})
+  for (Value value : {getGrad(), getNewParam()})
     if (value.getType() != param)
-      return emitOpError("param, m, v, grad and the results must have one type, but are ")
-             << param << " and " << value.getType();
+      return emitOpError("param, grad and new_param must have one type, but are ") << param << " and " << value.getType();
+  for (auto [moment, updated] : {std::pair(getM(), getNewM()), std::pair(getV(), getNewV())}) {
+    RankedTensorType type = getTensorType(moment);
+    if (updated.getType() != type || type != withShape(param, param.getShape(), type.getElementType()))
+      return emitOpError("m and v must have param's shape and layout, and the results their types, but ")
+             << param << " has a moment " << type << " and " << updated.getType();
+    if (!type.getElementType().isF32() && !type.getElementType().isBF16())
+      return emitOpError("m and v must be f32 or bf16, but one is ") << type;
+  }
   for (Value value : {getScale(), getLr(), getC1(), getC2()})
     if (getTensorType(value).getRank() != 0 || !getTensorType(value).getElementType().isF32() ||
         value.getType() != getScale().getType())
@@ -53,13 +67,18 @@ SmallVector<Value> AdamWOp::decompose(OpBuilder &builder) {
   double beta1 = getBeta1().convertToDouble(), beta2 = getBeta2().convertToDouble();
   auto spread = [&](Value scalar) { return b.broadcastScalar(scalar, getParam()); };
   Value g = b.mul(getGrad(), spread(getScale()));
-  Value m = b.add(b.mul(getM(), beta1), b.mul(g, 1 - beta1));
-  Value v = b.add(b.mul(getV(), beta2), b.mul(b.mul(g, g), 1 - beta2));
+  Value m = b.add(b.mul(b.toF32(getM()), beta1), b.mul(g, 1 - beta1));
+  Value v = b.add(b.mul(b.toF32(getV()), beta2), b.mul(b.mul(g, g), 1 - beta2));
   Value denominator = b.add(b.sqrt(b.div(v, spread(getC2()))), getEps().convertToDouble());
   Value update = b.div(b.div(m, spread(getC1())), denominator);
   if (!getWeightDecay().isZero())
     update = b.add(update, b.mul(getParam(), getWeightDecay().convertToDouble()));
-  return {b.sub(getParam(), b.mul(spread(getLr()), update)), m, v};
+  Value param = b.sub(getParam(), b.mul(spread(getLr()), update));
+  Value isNumber = b.compare(Predicate::EQ, spread(getScale()), spread(getScale()));
+  auto choose = [&](Value updated, Value old) {
+    return b.select(isNumber, b.convert(updated, getTensorType(old).getElementType()), old);
+  };
+  return {choose(param, getParam()), choose(m, getM()), choose(v, getV())};
 }
 
 ShardingRule AdamWOp::getShardingRule() { return elementwiseRule(*this); }

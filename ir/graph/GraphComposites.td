@@ -309,10 +309,12 @@ def Graph_AdamWOp : Graph_Composite<"adamw"> {
   let description = [{
     With g = grad * scale (the clipping coefficient): `m' = beta1 m + (1 - beta1) g`, `v' = beta2 v + (1 - beta2) g^2`,
     `p' = p - lr (m' / c1 / (sqrt(v' / c2) + eps) + weight_decay p)` where c1 = 1 - beta1^t and c2 = 1 - beta2^t are
-    inputs. Loshchilov and Hutter 2017, arXiv 1711.05101.
+    inputs. Loshchilov and Hutter 2017, arXiv 1711.05101. It is computed in f32; moments may be kept in bf16. Where scale
+    is NaN, nothing changes: so a step is skipped whose gradients are no numbers.
 
     ```mlir
     %p1, %m1, %v1 = graph.adamw %p, %m, %v, %g, %scale, %lr, %c1, %c2 {beta1 = 0.9, beta2 = 0.95, eps = 1.0e-8, weight_decay = 0.1} : tensor<8x8xf32>
+    %p2, %m2, %v2 = graph.adamw %p, %m, %v, %g, %scale, %lr, %c1, %c2 {beta1 = 0.9, beta2 = 0.95, eps = 1.0e-8, weight_decay = 0.1} : tensor<8x8xf32> moments tensor<8x8xbf16>, tensor<8x8xf32>
     ```
   }];
   let arguments = (ins Graph_FloatTensor:$param, Graph_FloatTensor:$m, Graph_FloatTensor:$v, Graph_FloatTensor:$grad,

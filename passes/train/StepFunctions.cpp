@@ -47,7 +47,8 @@ public:
   }
 
   Location loc(const Twine &name) { return NameLoc::get(builder.getStringAttr(name), function.getLoc()); }
-  RankedTensorType scalarType() { return RankedTensorType::get({}, builder.getF32Type()); }
+  RankedTensorType scalarType() { return scalarType(builder.getF32Type()); }
+  RankedTensorType scalarType(Type type) { return RankedTensorType::get({}, type); }
   Value constant(double value, StringRef name) {
     return graph::ConstantOp::create(builder, loc(name), scalarType(), value);
   }
@@ -86,6 +87,12 @@ func::FuncOp primus::buildClip(OpBuilder &parent, Location loc, double clip) {
     Value ratio = graph::DivOp::create(b, f.loc("ratio"), f.scalarType(), f.constant(clip, "limit"), guarded);
     scale = graph::MinimumOp::create(b, f.loc("scale"), f.scalarType(), ratio, scale);
   }
+  // graph.adamw skips the step that has no norm.
+  auto largest = llvm::APFloat::getLargest(llvm::APFloat::IEEEsingle()).convertToDouble();
+  Value isFinite = graph::CompareOp::create(b, f.loc("is_finite"), f.scalarType(b.getI1Type()), graph::Predicate::LE, norm,
+                                            f.constant(largest, "largest"));
+  scale = graph::SelectOp::create(b, f.loc("scale"), f.scalarType(), isFinite, scale,
+                                  f.constant(std::numeric_limits<double>::quiet_NaN(), "skip"));
   f.result(norm, "grad_norm");
   f.result(scale, "scale");
   return f.finish();
@@ -135,16 +142,16 @@ func::FuncOp primus::buildUpdate(OpBuilder &parent, Location loc, StringRef laye
                                  ArrayRef<TrainedParameter> parameters, const Plan &plan) {
   FunctionBuilder f(parent, loc, layer, "update", name);
   OpBuilder &b = f.builder;
-  auto arguments = [&](StringRef suffix, ArgKind kind) {
+  auto arguments = [&](StringRef suffix, ArgKind kind, Type element) {
     SmallVector<Value> values;
     for (const TrainedParameter &parameter : parameters)
-      values.push_back(f.argument(parameter.type, parameter.name + suffix, kind));
+      values.push_back(f.argument(withElementType(parameter.type, element), parameter.name + suffix, kind));
     return values;
   };
-  SmallVector<Value> masters = arguments("", ArgKind::Parameter);
-  SmallVector<Value> firsts = arguments(".m", ArgKind::Moment);
-  SmallVector<Value> seconds = arguments(".v", ArgKind::Moment);
-  SmallVector<Value> gradients = arguments(".grad", ArgKind::Gradient);
+  SmallVector<Value> masters = arguments("", ArgKind::Parameter, b.getF32Type());
+  SmallVector<Value> firsts = arguments(".m", ArgKind::Moment, plan.getFirstMomentType(b));
+  SmallVector<Value> seconds = arguments(".v", ArgKind::Moment, plan.getSecondMomentType(b));
+  SmallVector<Value> gradients = arguments(".grad", ArgKind::Gradient, b.getF32Type());
   Value scale = f.scalar("scale"), rate = f.scalar("learning_rate");
   Value correction1 = f.scalar("bias_correction1"), correction2 = f.scalar("bias_correction2");
 
@@ -152,7 +159,8 @@ func::FuncOp primus::buildUpdate(OpBuilder &parent, Location loc, StringRef laye
   for (auto [index, parameter] : llvm::enumerate(parameters)) {
     RankedTensorType type = parameter.type;
     updates.push_back(graph::AdamWOp::create(
-        b, f.loc(parameter.name), type, type, type, masters[index], firsts[index], seconds[index], gradients[index],
+        b, f.loc(parameter.name), type, firsts[index].getType(), seconds[index].getType(), masters[index], firsts[index],
+        seconds[index], gradients[index],
         scale, rate, correction1, correction2, b.getF64FloatAttr(plan.beta1), b.getF64FloatAttr(plan.beta2),
         b.getF64FloatAttr(plan.epsilon), b.getF64FloatAttr(parameter.decay ? plan.weightDecay : 0)));
   }

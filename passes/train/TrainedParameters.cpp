@@ -73,7 +73,7 @@ std::string primus::getFirstMomentName(graph::VariableOp parameter) { return (pa
 std::string primus::getSecondMomentName(graph::VariableOp parameter) { return (parameter.getSymName() + ".v").str(); }
 std::string primus::getGradientName(graph::VariableOp parameter) { return (parameter.getSymName() + ".grad").str(); }
 
-void primus::addStateVariables(ArrayRef<OwnedParameters> owners, bool moments) {
+void primus::addStateVariables(ArrayRef<OwnedParameters> owners, const Plan &plan) {
   for (const OwnedParameters &owned : owners) {
     for (graph::VariableOp parameter : owned.variables) {
       OpBuilder builder(parameter.getContext());
@@ -86,9 +86,10 @@ void primus::addStateVariables(ArrayRef<OwnedParameters> owners, bool moments) {
                                   parameter.getDimsAttr());
       };
       RankedTensorType type = parameter.getTensorType();
-      if (moments) {
-        add(getFirstMomentName(parameter), type, graph::Role::Optimizer);
-        add(getSecondMomentName(parameter), type, graph::Role::Optimizer);
+      if (plan.goal == Goal::Training) {
+        add(getFirstMomentName(parameter), withElementType(type, plan.getFirstMomentType(builder)), graph::Role::Optimizer);
+        add(getSecondMomentName(parameter), withElementType(type, plan.getSecondMomentType(builder)),
+            graph::Role::Optimizer);
       }
       add(getGradientName(parameter), withElementType(type, builder.getF32Type()), graph::Role::Gradient);
     }

@@ -38,7 +38,7 @@ std::string getFirstMomentName(graph::VariableOp parameter);
 std::string getSecondMomentName(graph::VariableOp parameter);
 std::string getGradientName(graph::VariableOp parameter);
 
-/// Declares the moments (if wanted) and the accumulator of each parameter, beside it, with its logical dimensions.
-void addStateVariables(llvm::ArrayRef<OwnedParameters> owners, bool moments);
+/// Declares the moments (for training) and the accumulator of each parameter, beside it, with its logical dimensions.
+void addStateVariables(llvm::ArrayRef<OwnedParameters> owners, const Plan &plan);
 
 } // namespace primus

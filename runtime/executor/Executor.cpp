@@ -5,6 +5,7 @@
 #include "runtime/communicators/local/LocalCommunicator.h"
 #include "runtime/executable/PipelineRank.h"
 #include "runtime/executable/Types.h"
+#include "runtime/executor/NonFiniteSearch.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -94,9 +95,17 @@ Executor::LoadedProgram Executor::divide(FlatProgram flat) {
 void Executor::startProfile(Profile &started) {
   profile = &started;
   for (size_t i = 0; i < programs.size(); ++i)
-    programs[i].profiled = std::make_unique<ProfiledProgram>(
-        executable, executable.programs(static_cast<int>(i)).name(), programs[i].flat, programs[i].collectives, kernels,
-        *device, getTensorCommunicator(), started);
+    programs[i].profiled = std::make_unique<ProfiledProgram>(executable.programs(static_cast<int>(i)).name(),
+                                                             makeStepped(programs[i]), started);
+}
+
+SteppedProgram Executor::makeStepped(const LoadedProgram &program) {
+  return {executable, program.flat, program.collectives, kernels, *device, getTensorCommunicator()};
+}
+
+Expected<std::string> Executor::findNonFinite(int index) {
+  SteppedProgram stepped = makeStepped(programs[static_cast<size_t>(index)]);
+  return runtime::findNonFinite(stepped, *communicator, poll);
 }
 
 Error Executor::run(int index) {

@@ -73,6 +73,10 @@ public:
   /// this rank cannot go on either. Returns when all is done, on a device too.
   Error run(int program);
 
+  /// Runs a program once more, slowly, and says where on which rank the first value came up that is no finite number, or
+  /// that there is none. All ranks call it together and get the same text. Allocates.
+  Expected<std::string> findNonFinite(int program);
+
   /// From now on, runs are noted in the profile as long as it is active; their commands go one at a time.
   void startProfile(Profile &profile);
 
@@ -99,6 +103,7 @@ private:
   Error load();
   /// Makes this rank's part of a variable's first value.
   Error initialize(const executable::Variable &variable, uint64_t seed);
+  SteppedProgram makeStepped(const LoadedProgram &program);
   /// Divides a flattened program where ranks meet.
   LoadedProgram divide(FlatProgram flat);
   const executable::Port *findPort(const google::protobuf::RepeatedPtrField<executable::Port> &ports,

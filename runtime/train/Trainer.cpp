@@ -96,13 +96,8 @@ Error Trainer::findPorts() {
 // One step
 //===----------------------------------------------------------------------===//
 
-Error Trainer::runStep(StepMetrics &metrics) {
-  Clock::time_point begin = Clock::now();
-  if (Error error = batch.read(data.training, state.samples))
-    return error;
-  state.samples += batch.getNumSequences();
-  auto step = static_cast<double>(++state.optimizerSteps);
-  metrics.learningRate = schedule.get(state.step);
+Error Trainer::writeInputs(const StepMetrics &metrics) {
+  auto step = static_cast<double>(state.optimizerSteps);
   auto learningRate = static_cast<float>(metrics.learningRate);
   float biasCorrections[2] = {static_cast<float>(1 - std::pow(training.adam_beta1(), step)),
                               static_cast<float>(1 - std::pow(training.adam_beta2(), step))};
@@ -114,6 +109,18 @@ Error Trainer::runStep(StepMetrics &metrics) {
   for (const auto &[tensor, values] : inputs)
     if (Error error = executor.write(tensor, values))
       return error;
+  return Error::success();
+}
+
+Error Trainer::runStep(StepMetrics &metrics) {
+  Clock::time_point begin = Clock::now();
+  if (Error error = batch.read(data.training, state.samples))
+    return error;
+  state.samples += batch.getNumSequences();
+  ++state.optimizerSteps;
+  metrics.learningRate = schedule.get(state.step);
+  if (Error error = writeInputs(metrics))
+    return error;
   if (Error error = executor.run(program))
     return error;
   metrics.step = ++state.step;
@@ -130,17 +137,32 @@ Error Trainer::runStep(StepMetrics &metrics) {
   return Error::success();
 }
 
-static Error checkFinite(const StepMetrics &metrics, const StepMetrics &previous) {
+Error Trainer::handleNonFinite(const StepMetrics &metrics, const StepMetrics &previous) {
   if (std::isfinite(metrics.loss) && std::isfinite(metrics.gradNorm))
     return Error::success();
-  std::string before = previous.step > 0 ? fmt::format("; the loss of step {} was {:.4f} and its gradient norm {:.3f}",
-                                                       previous.step, previous.loss, previous.gradNorm)
-                                         : std::string();
   bool isLoss = !std::isfinite(metrics.loss);
-  return Error::failure(fmt::format("the {} of step {} is {}{}; try a smaller learning rate, more warm-up or gradient "
-                                    "clipping",
-                                    isLoss ? "loss" : "gradient norm", metrics.step,
-                                    isLoss ? metrics.loss : metrics.gradNorm, before));
+  std::string message = fmt::format("the {} of step {} is {}", isLoss ? "loss" : "gradient norm", metrics.step,
+                                    isLoss ? metrics.loss : metrics.gradNorm);
+  // Without a norm the step has changed nothing (graph.adamw), and can be run again.
+  bool isSkipped = !std::isfinite(metrics.gradNorm);
+  bool goesOn = isSkipped && training.skips_non_finite();
+  if (!goesOn || previous.step == metrics.step - 1) {
+    if (Error error = writeInputs(metrics))
+      return error;
+    Expected<std::string> where = executor.findNonFinite(program);
+    if (!where)
+      return where.takeError();
+    message += fmt::format("; first: {}", *where);
+  }
+  if (goesOn) {
+    --state.optimizerSteps;
+    spdlog::warn("{}; the step is skipped", message);
+    return Error::success();
+  }
+  if (previous.step > 0)
+    message += fmt::format("; the loss of step {} was {:.4f} and its gradient norm {:.3f}", previous.step, previous.loss,
+                           previous.gradNorm);
+  return Error::failure(message + "; try a smaller learning rate, more warm-up or gradient clipping");
 }
 
 //===----------------------------------------------------------------------===//
@@ -236,7 +258,7 @@ Error Trainer::run() {
     StepMetrics metrics;
     if (Error error = runStep(metrics))
       return error;
-    Error diverged = checkFinite(metrics, previous);
+    Error diverged = handleNonFinite(metrics, previous);
     if (!diverged)
       if (Error error = evaluateAfterStep(metrics))
         return error;
@@ -257,7 +279,8 @@ Error Trainer::run() {
       spdlog::info(formatProgress(metrics, training.train_steps(), isLast ? 0 : getSecondsLeft()));
     if (metrics.validationLoss)
       spdlog::info("step {}  validation loss {:.4f}", state.step, *metrics.validationLoss);
-    previous = metrics;
+    if (std::isfinite(metrics.gradNorm))
+      previous = metrics;
     if (saver)
       if (Error error = saver->poll())
         return error;

@@ -36,7 +36,10 @@ public:
   Error run();
 
   /// One step, with its samples read from the data. Allocates nothing.
+  Error writeInputs(const StepMetrics &metrics);
   Error runStep(StepMetrics &metrics);
+  /// Where a step's loss or gradient norm is no number: finds out where that came up; an error, unless the step is skipped.
+  Error handleNonFinite(const StepMetrics &metrics, const StepMetrics &previous);
 
   /// Steps done so far, with those before a checkpoint.
   int64_t getStepsDone() const { return state.step; }

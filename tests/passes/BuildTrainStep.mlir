@@ -22,7 +22,9 @@
 // CHECK:         %[[LIMIT:.*]] = graph.constant dense<5.000000e-01>
 // CHECK:         %ratio = graph.div %[[LIMIT]], %guarded_norm
 // CHECK:         %scale = graph.minimum %ratio, %one
-// CHECK:         return %grad_norm, %scale
+// CHECK:         %is_finite = graph.compare le %grad_norm, %largest
+// CHECK:         %[[SCALE:.*]] = graph.select %is_finite, %scale, %skip
+// CHECK:         return %grad_norm, %[[SCALE]]
 
 // CHECK-LABEL: func.func private @embedding.reduce(
 // CHECK-SAME:    %weight.grad: tensor<9x8xf32> {graph.arg = "gradient", graph.name = "weight.grad"}, %inverse_valid: tensor<f32>

@@ -110,6 +110,7 @@ TEST_F(Train, ALossThatIsNotFiniteEndsTheRun) {
   EXPECT_EQ(train({"--metrics", folder / "m.jsonl"}), 3);
   EXPECT_TRUE(says("error: the loss of step ")) << output;
   EXPECT_TRUE(says("smaller learning rate"));
+  EXPECT_TRUE(says("; first: 'test_")) << output;
   // The step that failed is on record.
   std::vector<nlohmann::json> metrics = readMetrics("m.jsonl");
   EXPECT_TRUE(metrics.back()["loss"].is_null() || metrics.back()["grad_norm"].is_null());

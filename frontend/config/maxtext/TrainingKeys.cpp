@@ -74,6 +74,8 @@ void mapOptimizer(Mapping &m) {
   m.spec.set("optimizer.kind", kind);
   Setting<double> rate = m.keys.real("learning_rate", 3e-5);
   m.spec.set("optimizer.learning_rate", rate);
+  Setting<std::string> moment = m.keys.choice("mu_dtype", "", {"", "float32", "bfloat16"});
+  m.spec.set("optimizer.first_moment", moment.with<std::string>(moment.value == "bfloat16" ? "BF16" : "F32"));
   m.spec.set("optimizer.beta1", m.keys.real("adam_b1", 0.9));
   m.spec.set("optimizer.beta2", m.keys.real("adam_b2", 0.95));
   m.spec.set("optimizer.epsilon", m.keys.real("adam_eps", 1e-8));

@@ -57,6 +57,8 @@ void mapTraining(Mapping &m) {
   m.spec.set("training.eval_steps", m.keys.count("eval_iters", 100, 0));
   m.spec.set("training.log_interval", m.keys.count("log_interval", 100, 1));
   m.spec.set("training.sample_bytes", m.keys.count("sample_bytes", 0, 0));
+  Setting<bool> stops = m.keys.boolean("check_for_nan_in_loss_and_grad", true);
+  m.spec.set("training.skips_non_finite", stops.with(!stops.value));
   m.spec.set("training.trainable", m.keys.boolean("trainable", true));
   Setting<double> minutes = m.keys.real("exit_duration_in_mins", 0);
   if (minutes.value < 0)
@@ -90,6 +92,16 @@ static void mapDecayStyle(Mapping &m, const Setting<std::string> &style, const S
   m.spec.set("optimizer.stable_steps",
              derived(end.value - warmup.value - decay->value, "decay steps - warm-up - lr_wsd_decay_iters",
                      decay->origin));
+}
+
+static void mapMoment(Mapping &m, const char *key, const char *field) {
+  Setting<std::string> type = m.keys.choice(key, "fp32", {"fp32", "bf16", "fp16", "fp8"});
+  // Upstream reads it only then.
+  bool isRead = m.keys.boolean("use_precision_aware_optimizer", false).value;
+  if (isRead && type.value != "fp32" && type.value != "bf16")
+    m.diagnostics.error(type.origin.location, fmt::format("'{}: {}' is not supported", key, type.value),
+                        "the optimizer's moments can be fp32 or bf16");
+  m.spec.set(field, type.with<std::string>(isRead && type.value == "bf16" ? "BF16" : "F32"));
 }
 
 void mapOptimizer(Mapping &m) {
@@ -129,6 +141,8 @@ void mapOptimizer(Mapping &m) {
   m.spec.set("optimizer.epsilon", m.keys.real("adam_eps", 1e-8));
   m.spec.set("optimizer.weight_decay", m.keys.real("weight_decay", 0.01));
   m.spec.set("optimizer.clip", m.keys.real("clip_grad", 1.0));
+  mapMoment(m, "exp_avg_dtype", "optimizer.first_moment");
+  mapMoment(m, "exp_avg_sq_dtype", "optimizer.second_moment");
 }
 
 } // namespace primus::config::megatron

@@ -91,11 +91,13 @@ func.func @partial_loss(%d: tensor<f32>, %x: tensor<2x4x16xbf16>, %w: tensor<50x
 }
 
 // CHECK-LABEL: func.func @optimizer
-func.func @optimizer(%p: tensor<8x8xf32>, %s: tensor<f32>, %l: tensor<f32, #graph.layout<mesh, []>>) -> tensor<8x8xf32> {
+func.func @optimizer(%p: tensor<8x8xf32>, %b: tensor<8x8xbf16>, %s: tensor<f32>, %l: tensor<f32, #graph.layout<mesh, []>>) -> tensor<8x8xf32> {
   // CHECK: graph.adamw %{{.*}} {beta1 = 9.000000e-01 : f64, beta2 = 5.000000e-01 : f64, eps = 1.000000e-08 : f64, weight_decay = 1.000000e-01 : f64} : tensor<8x8xf32>{{$}}
   %p1, %m1, %v1 = graph.adamw %p, %p, %p, %p, %s, %s, %s, %s {beta1 = 0.9, beta2 = 0.5, eps = 1.0e-8, weight_decay = 0.1} : tensor<8x8xf32>
   // CHECK: graph.adamw {{.*}} : tensor<8x8xf32>, tensor<f32, #layout>
   %p2, %m2, %v2 = graph.adamw %p, %p, %p, %p, %l, %l, %l, %l {beta1 = 0.9, beta2 = 0.5, eps = 1.0e-8, weight_decay = 0.1} : tensor<8x8xf32>, tensor<f32, #graph.layout<mesh, []>>
+  // CHECK: graph.adamw {{.*}} : tensor<8x8xf32> moments tensor<8x8xbf16>, tensor<8x8xf32>, tensor<f32, #layout>
+  %p3, %m3, %v3 = graph.adamw %p, %b, %p, %p, %l, %l, %l, %l {beta1 = 0.9, beta2 = 0.5, eps = 1.0e-8, weight_decay = 0.1} : tensor<8x8xf32> moments tensor<8x8xbf16>, tensor<8x8xf32>, tensor<f32, #graph.layout<mesh, []>>
   return %p1 : tensor<8x8xf32>
 }
 

@@ -254,6 +254,23 @@ TEST_F(Decomposition, CrossEntropyParts) {
   expectClose(results[9], dweight);
 }
 
+TEST_F(Decomposition, AdamWSkipsAStepWithoutNorm) {
+  Tensor p = random({6}, 0), m = random({6}, 1), v = random({6}, 2), g = random({6}, 3);
+  double nan = std::numeric_limits<double>::quiet_NaN();
+  auto results = run(R"(
+  func.func @f(%p: tensor<6xf32>, %m: tensor<6xf32>, %v: tensor<6xf32>, %g: tensor<6xf32>, %scale: tensor<f32>,
+      %lr: tensor<f32>, %c: tensor<f32>) -> (tensor<6xf32>, tensor<6xf32>, tensor<6xf32>) {
+    %p1, %m1, %v1 = graph.adamw %p, %m, %v, %g, %scale, %lr, %c, %c
+      {beta1 = 0.9, beta2 = 0.95, eps = 1.0e-3, weight_decay = 0.1} : tensor<6xf32>
+    return %p1, %m1, %v1 : tensor<6xf32>, tensor<6xf32>, tensor<6xf32>
+  })",
+                     {p, m, v, g, tensor({}, {nan}), tensor({}, {0.01}), tensor({}, {0.19})});
+  ASSERT_EQ(results.size(), 3u);
+  expectClose(results[0], p.values);
+  expectClose(results[1], m.values);
+  expectClose(results[2], v.values);
+}
+
 TEST_F(Decomposition, AdamW) {
   Tensor p = random({6}, 0), m = random({6}, 1), v = random({6}, 2), g = random({6}, 3);
   for (double &value : v.values)

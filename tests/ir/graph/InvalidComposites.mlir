@@ -265,8 +265,24 @@ func.func @adamw_type(%p: tensor<8xbf16>, %s: tensor<f32>) {
 // -----
 
 func.func @adamw_grad(%p: tensor<8xf32>, %g: tensor<7xf32>, %s: tensor<f32>) {
-  // expected-error @+1 {{param, m, v, grad and the results must have one type, but are 'tensor<8xf32>' and 'tensor<7xf32>'}}
+  // expected-error @+1 {{param, grad and new_param must have one type, but are 'tensor<8xf32>' and 'tensor<7xf32>'}}
   %0:3 = "graph.adamw"(%p, %p, %p, %g, %s, %s, %s, %s) <{beta1 = 0.9 : f64, beta2 = 0.95 : f64, eps = 1.0e-8 : f64, weight_decay = 0.1 : f64}> : (tensor<8xf32>, tensor<8xf32>, tensor<8xf32>, tensor<7xf32>, tensor<f32>, tensor<f32>, tensor<f32>, tensor<f32>) -> (tensor<8xf32>, tensor<8xf32>, tensor<8xf32>)
+  return
+}
+
+// -----
+
+func.func @adamw_moment(%p: tensor<8xf32>, %m: tensor<8xf16>, %s: tensor<f32>) {
+  // expected-error @+1 {{m and v must be f32 or bf16, but one is 'tensor<8xf16>'}}
+  %0:3 = graph.adamw %p, %m, %p, %p, %s, %s, %s, %s {beta1 = 0.9, beta2 = 0.95, eps = 1.0e-8, weight_decay = 0.1} : tensor<8xf32> moments tensor<8xf16>, tensor<8xf32>
+  return
+}
+
+// -----
+
+func.func @adamw_moment_shape(%p: tensor<8xf32>, %v: tensor<4xbf16>, %s: tensor<f32>) {
+  // expected-error @+1 {{m and v must have param's shape and layout, and the results their types, but 'tensor<8xf32>' has a moment 'tensor<4xbf16>' and 'tensor<4xbf16>'}}
+  %0:3 = graph.adamw %p, %p, %v, %p, %s, %s, %s, %s {beta1 = 0.9, beta2 = 0.95, eps = 1.0e-8, weight_decay = 0.1} : tensor<8xf32> moments tensor<8xf32>, tensor<4xbf16>
   return
 }
 

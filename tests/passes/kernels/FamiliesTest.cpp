@@ -105,6 +105,22 @@ TEST(FamiliesTest, AdamW) {
   }
 }
 
+/// Moments in bf16, and a step that is skipped.
+TEST(FamiliesTest, AdamWWithNarrowMoments) {
+  for (const char *scale : {"%s", "%nan"}) {
+    std::string p = "tensor<97x513xf32>", m = "tensor<97x513xbf16>";
+    HarnessOptions options;
+    options.tolerance = 1e-2;
+    checkFunction(makeFunction(format("%p: {0}, %m: {1}, %r: {1}, %g: {0}, %s: tensor<f32>, %lr: tensor<f32>", p, m), format("{0}, {1}, {1}", p, m),
+                               format("%v = graph.mul %r, %r : {1}\n%c = graph.constant dense<0.75> : tensor<f32>\n"
+                                      "%nan = graph.constant dense<0x7FC00000> : tensor<f32>\n"
+                                      "%p1, %m1, %v1 = graph.adamw %p, %m, %v, %g, {2}, %lr, %c, %c {{beta1 = 0.9, beta2 = 0.95, eps = "
+                                      "1.0e-8, weight_decay = 0.1}} : {0} moments {1}, {1}\nreturn %p1, %m1, %v1 : {0}, {1}, {1}",
+                                      p, m, scale)),
+                  options);
+  }
+}
+
 TEST(FamiliesTest, SumsOverRows) {
   for (auto [rows, columns] : {std::pair(1, 5), std::pair(65, 7), std::pair(131, 97), std::pair(2500, 33)})
     for (std::string e : kElements) {
