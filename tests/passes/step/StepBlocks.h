@@ -39,8 +39,8 @@ step.function @f()" + arguments + ") scratch 0 {\n" +
       return;
     analysis.emplace(*module);
     mlir::Block &block = module->lookupSymbol<step::FunctionOp>("f").getBody().front();
-    auto actions = llvm::map_range(block.without_terminator(), [](mlir::Operation &op) { return &op; });
-    dependences.emplace(llvm::to_vector(actions), *analysis);
+    auto operations = llvm::map_range(block.without_terminator(), [](mlir::Operation &op) { return &op; });
+    dependences.emplace(llvm::to_vector(operations), *analysis);
   }
 
   const step::ActionGraph &getGraph() const { return *dependences; }
