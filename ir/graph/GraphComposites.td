@@ -314,7 +314,7 @@ def Graph_AdamWOp : Graph_Composite<"adamw"> {
 
     ```mlir
     %p1, %m1, %v1 = graph.adamw %p, %m, %v, %g, %scale, %lr, %c1, %c2 {beta1 = 0.9, beta2 = 0.95, eps = 1.0e-8, weight_decay = 0.1} : tensor<8x8xf32>
-    %p2, %m2, %v2 = graph.adamw %p, %m, %v, %g, %scale, %lr, %c1, %c2 {beta1 = 0.9, beta2 = 0.95, eps = 1.0e-8, weight_decay = 0.1} : tensor<8x8xf32> moments tensor<8x8xbf16>, tensor<8x8xf32>
+    %p2, %m2, %v2 = graph.adamw %p, %narrow, %v, %g, %scale, %lr, %c1, %c2 {beta1 = 0.9, beta2 = 0.95, eps = 1.0e-8, weight_decay = 0.1} : tensor<8x8xf32> moments tensor<8x8xbf16>, tensor<8x8xf32>
     ```
   }];
   let arguments = (ins Graph_FloatTensor:$param, Graph_FloatTensor:$m, Graph_FloatTensor:$v, Graph_FloatTensor:$grad,

@@ -53,7 +53,7 @@ for file, figures in zip(files[2:], report["phases"]):
 planned = report["phases"][-1]
 assert planned["peak_planned"] and planned["peak_bytes"] == report["ranks"][0]["peak_bytes"], planned
 # The estimate before planning counts what planning saves by computing in place, but is no guess.
-assert 1 <= report["phases"][-2]["peak_bytes"] / planned["peak_bytes"] < 1.25, report["phases"][-2]
+assert 1 <= report["phases"][-2]["peak_bytes"] / planned["peak_bytes"] < 1.3, report["phases"][-2]
 # What is stopped early is reported as far as it got.
 run("primus-compile", experiment, *keys, "--stop-after", "train", "--dump", folder / "short")
 assert [phase["name"] for phase in json.loads((folder / "short/report.json").read_text())["phases"]] == ["model", "train"]

@@ -126,7 +126,7 @@ module attributes {graph.placed, graph.plan = #plan, graph.mesh = #graph.mesh<"p
   // CHECK:         return %[[DX]], %[[DB]] :
   // CHECK-LABEL: func.func private @a.backward_weight(
   // CHECK-SAME:    %[[X:[^:]*]]: tensor<8x2xf32> {{{.*}}"activation"
-  // CHECK-SAME:    %[[KEPT:[^:]*]]: tensor<2xf32> {{{.*}}"residual"
+  // CHECK-SAME:    %[[KEPT:[^:]*]]: tensor<2xf32> {graph.arg = "residual"
   // CHECK:         %[[H:.*]] = graph.exp %[[X]]
   // CHECK:         graph.matmul "sf,sh->fh" %[[H]], %[[X]]
   // CHECK:         graph.add %{{.*}}, %[[KEPT]]

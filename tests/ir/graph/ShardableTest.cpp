@@ -211,8 +211,7 @@ protected:
           partial.push_back(cast<StringAttr>(name));
       }
     }
-    auto reduce = dyn_cast<ReduceOp>(op);
-    ReduceKind kind = reduce ? reduce.getKind() : ReduceKind::Sum;
+    ReduceKind kind = rule.maximum ? ReduceKind::Max : ReduceKind::Sum;
     layout = layout.withPartial(partial, SmallVector<ReduceKind>(partial.size(), kind));
     return RankedTensorType::get(shape, tensor.getElementType(), layout);
   }
