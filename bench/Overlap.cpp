@@ -6,48 +6,20 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "bench/TrainRuns.h"
+
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <optional>
-#include <sched.h>
 #include <vector>
+
+using namespace primus::bench;
 
 namespace {
 
 constexpr int ranks = 4, steps = 4;
-
-/// The program beside this one, in its folder.
-std::string findTool(const char *name) {
-  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / name).string();
-}
-
-/// Runs a command on all processors, although the benchmarks run on one.
-bool runCommand(const std::string &command) {
-  cpu_set_t before, all;
-  CPU_ZERO(&all);
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-    CPU_SET(cpu, &all);
-  sched_getaffinity(0, sizeof(before), &before);
-  sched_setaffinity(0, sizeof(all), &all);
-  bool succeeded = std::system((command + " > /dev/null 2>&1").c_str()) == 0;
-  sched_setaffinity(0, sizeof(before), &before);
-  return succeeded;
-}
-
-/// The files of one benchmark, in a folder that goes with it.
-struct Files {
-  Files() { std::filesystem::create_directories(folder); }
-  ~Files() { std::filesystem::remove_all(folder); }
-  std::string operator/(const char *name) const { return (folder / name).string(); }
-
-  std::filesystem::path folder = std::filesystem::temp_directory_path() / fmt::format("primus-overlap-{}", getpid());
-};
 
 /// Seconds of all ranks in a whole run.
 struct Seconds {
@@ -58,8 +30,7 @@ std::optional<Seconds> train(const Files &files, double bytesPerSecond) {
   if (!runCommand(fmt::format("PRIMUS_LINK=clock=processor,bandwidth={:.0f} PRIMUS_WORKSPACE={} {} {} --ranks {} --communicator local --threads {} --report {}",
                               bytesPerSecond, files / "output", findTool("primus-train"), files / "x.primus", ranks, ranks, files / "run.json")))
     return std::nullopt;
-  std::ifstream file(files / "run.json");
-  const nlohmann::json report = nlohmann::json::parse(file);
+  const nlohmann::json report = files.readJson("run.json");
   Seconds seconds;
   for (const nlohmann::json &run : report.at("rank_runs")) {
     seconds.link += run.at("link_seconds").get<double>();
@@ -78,8 +49,7 @@ void overlap(benchmark::State &state, const std::string &keys) {
                               files / "report.json")))
     return state.SkipWithError("the experiment was not compiled");
   double bytes = 0;
-  std::ifstream file(files / "report.json");
-  const nlohmann::json report = nlohmann::json::parse(file);
+  const nlohmann::json report = files.readJson("report.json");
   for (const nlohmann::json &sum : report.at("ranks").at(0).at("communication"))
     bytes += sum.at("bytes").get<double>();
 

@@ -269,7 +269,8 @@ def SplitStages : Pass<"graph-split-stages", "::mlir::ModuleOp"> {
     per rank of the mesh axis `pp`; passes/schedules). A program with a `graph.schedule` of microbatches becomes one program per row, in which
     the microbatches are unrolled: each cell is the calls of its stage for one microbatch, or a message. A backward function that the table
     divides (I and W) is divided by the backward slice of the gradients that it sends. Loss and gradient norm are summed over the
-    stages; a parameter that several stages use has its gradient reduced, and its value updated, by the first of them.
+    stages; a parameter that several stages use has its gradient reduced, and its value updated, by the first of them. Other programs (evaluation)
+    pass each stage once; every rank gets their results.
 
     Before:
     ```mlir

@@ -1,6 +1,7 @@
 //===- SplitStages.cpp - A program for each rank of a pipeline -------------===//
 
 #include "passes/Passes.h"
+#include "passes/stages/ForwardStages.h"
 #include "passes/stages/StageProgram.h"
 
 namespace primus {
@@ -20,12 +21,13 @@ struct SplitStages : primus::impl::SplitStagesBase<SplitStages> {
     if (!module->hasAttr(kPipelineAttr))
       return markAllAnalysesPreserved();
     SharedFunctions shared(module);
+    std::optional<StageMap> step;
+    SmallVector<func::FuncOp> others;
     for (func::FuncOp program : llvm::to_vector(module.getOps<func::FuncOp>())) {
       if (program->hasAttr(graph::kLayerAttr))
         continue;
-      // No rank has all variables.
       if (program.getOps<graph::ScheduleOp>().empty()) {
-        shared.symbols.erase(program);
+        others.push_back(program);
         continue;
       }
       FailureOr<StageMap> map = StageMap::get(program);
@@ -34,6 +36,15 @@ struct SplitStages : primus::impl::SplitStagesBase<SplitStages> {
       SharedVariables variables = SharedVariables::find(*map, program);
       for (int32_t rank = map->getTable().getRanks(); rank-- > 0;)
         StageProgram(*map, program, rank, shared, variables).build();
+      shared.symbols.erase(program);
+      step = std::move(*map);
+    }
+    if (!step)
+      return;
+    // No rank has all variables.
+    for (func::FuncOp program : others) {
+      if (failed(splitForward(program, *step, shared.symbols)))
+        return signalPassFailure();
       shared.symbols.erase(program);
     }
   }

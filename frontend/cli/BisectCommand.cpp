@@ -6,7 +6,10 @@
 #include "frontend/cli/Compilation.h"
 #include "frontend/cli/CrashGuard.h"
 #include "frontend/config/SpecChecker.h"
+#include "frontend/models/ModelBuilder.h"
+#include "ir/graph/GraphDialect.h"
 #include "passes/Pipeline.h"
+#include "passes/stages/StageMap.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -128,17 +131,30 @@ static std::string describeNextSteps(const Arguments &arguments, const bisect::B
 
 /// The interpreter is slow: says so where a run takes minutes.
 static void warnIfLarge(ModuleOp module, const Arguments &arguments) {
-  auto flops = module->getAttrOfType<IntegerAttr>("primus.flops_per_step");
+  std::optional<double> flops = models::getModelFlops(module);
   if (!flops)
     return;
   // Measured: the interpreter's multiplications and additions per second, and runs of the step in one bisection that finds nothing.
   constexpr double flopsPerSecond = 1e9, runs = 12;
-  double seconds = static_cast<double>(flops.getInt()) * runs * static_cast<double>(arguments.bisect.setup.steps) / flopsPerSecond;
+  double seconds = *flops * runs * static_cast<double>(arguments.bisect.setup.steps) / flopsPerSecond;
   if (seconds > 60)
     fmt::print(stderr,
                "note: this model takes the interpreter about {:.0f} minutes. A smaller one usually shows the same: for example num_layers=2 "
                "seq_length=64 micro_batch_size=1 global_batch_size=2\n",
                std::ceil(seconds / 60));
+}
+
+/// Makes a module without a pipeline of one with stages that are not split yet. Bisection follows one program; stages run
+/// the same functions of layers.
+static void leaveOutPipeline(ModuleOp module) {
+  module->removeAttr(stages::kPipelineAttr);
+  auto mesh = module->getAttrOfType<graph::MeshAttr>(graph::kMeshAttr);
+  SmallVector<int64_t> sizes(mesh.getSizes());
+  for (auto [name, size] : llvm::zip_equal(mesh.getNames(), sizes))
+    if (name.getValue() == "pp")
+      size = 1;
+  module->setAttr(graph::kMeshAttr, graph::MeshAttr::get(module.getContext(), mesh.getNames(), sizes));
+  fmt::print(stderr, "note: the pipeline is left out: what is compared are the layers, which its stages share\n");
 }
 
 static int run(Arguments &arguments) {
@@ -155,7 +171,16 @@ static int run(Arguments &arguments) {
     if (*findPhase(phase) < from)
       return fail(kConfiguration, fmt::format("--phases names '{}', which comes before phase '{}' of {}", phase, phaseName.str(),
                                               arguments.compile.startFrom));
-  if (compilation.getSpec().parallelism().world_size() > 1) {
+  int64_t ranks = compilation.getSpec().parallelism().world_size();
+  if (module->hasAttr(stages::kPipelineAttr)) {
+    if (from >= *findPhase("placed"))
+      return fail(kConfiguration, fmt::format("{} has a program for each rank of a pipeline, which are not compared; start from a phase "
+                                              "before 'placed', or without a pipeline",
+                                              arguments.compile.startFrom));
+    leaveOutPipeline(module);
+    ranks /= std::max<int64_t>(compilation.getSpec().parallelism().pipeline(), 1);
+  }
+  if (ranks > 1) {
     if (llvm::is_contained(arguments.bisect.phases, "step"))
       return fail(kConfiguration, "--phases names 'step', but compiled code of several ranks is not run here; compare up to fused, or give the "
                                   "experiment one rank");

@@ -21,6 +21,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
+#include <limits>
 
 using namespace mlir;
 using namespace primus;
@@ -320,7 +321,7 @@ int Compilation::compileModule(unsigned from) {
       return report(kConfiguration, llvm::toString(std::move(error)));
     Builder builder(context.get());
     (*module)->setAttr("primus.parameters", builder.getI64IntegerAttr(models::countParameters(*module, spec.model())));
-    (*module)->setAttr("primus.flops_per_step", builder.getI64IntegerAttr(models::countModelFlops(*module)));
+    models::setModelFlops(*module, models::countModelFlops(*module));
     from = modelPhase;
   }
   unsigned lastIr = std::min(last, objectsPhase - 1);
@@ -328,8 +329,9 @@ int Compilation::compileModule(unsigned from) {
     return report(kDefect, "this is a defect of the compiler; --dump DIR shows the phases up to the failure");
   if (auto parameters = (*module)->getAttrOfType<IntegerAttr>("primus.parameters"))
     result.set_parameters(parameters.getInt());
-  if (auto flops = (*module)->getAttrOfType<IntegerAttr>("primus.flops_per_step"))
-    result.set_flops_per_step(flops.getInt());
+  flopsPerStep = models::getModelFlops(*module).value_or(0);
+  // An executable has no more than an integer can say.
+  result.set_flops_per_step(flopsPerStep < 0x1p63 ? static_cast<int64_t>(flopsPerStep) : std::numeric_limits<int64_t>::max());
   if (last < objectsPhase)
     return kDone;
 
@@ -354,7 +356,8 @@ nlohmann::ordered_json Compilation::makeReport() const {
   if (complete)
     report = runtime::makeReport(result);
   else
-    report = {{"parameters", result.parameters()}, {"flops_per_step", result.flops_per_step()}};
+    report = {{"parameters", result.parameters()}};
+  report["flops_per_step"] = describeCount(flopsPerStep);
   if (!complete && !ranks.is_null())
     report["ranks"] = ranks;
   const spec::Parallelism &parallel = spec.parallelism();

@@ -71,6 +71,7 @@ private:
   spec::TrainingSpec spec;
   models::ModelPrograms programs;
   executable::Executable result;
+  double flopsPerStep = 0;
   PassDumpTarget passDump;
   /// Index of the last phase to run.
   unsigned last;

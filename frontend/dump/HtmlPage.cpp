@@ -5,6 +5,8 @@
 #include "frontend/dump/MemoryTimeline.h"
 #include "frontend/dump/PageAssets.h"
 #include "frontend/dump/PageSections.h"
+#include "frontend/dump/PhaseFigures.h"
+#include "frontend/models/ModelBuilder.h"
 #include "ir/step/StepDialect.h"
 #include "passes/Pipeline.h"
 
@@ -58,8 +60,7 @@ void HtmlPage::addModule(unsigned index, ModuleOp module) {
       entry.update({{"calls", section.calls}, {"first", section.first}, {"last", section.last}});
   }
   phases.push_back(std::move(phase));
-  if (auto flops = module->getAttrOfType<IntegerAttr>("primus.flops_per_step"))
-    flopsPerStep = flops.getInt();
+  flopsPerStep = models::getModelFlops(module).value_or(flopsPerStep);
 
   if (module.getOps<step::ProgramOp>().empty())
     return;
@@ -118,7 +119,7 @@ std::string cli::escapeForScript(const Json &value) {
 
 std::string HtmlPage::render(const Json &report) const {
   std::string json = escapeForScript({{"facts", facts},
-                                      {"flops_per_step", flopsPerStep},
+                                      {"flops_per_step", describeCount(flopsPerStep)},
                                       {"report", report},
                                       {"phases", phases},
                                       {"texts", texts},

@@ -38,7 +38,7 @@ private:
 
   nlohmann::ordered_json phases = nlohmann::ordered_json::array(), texts = nlohmann::ordered_json::array(), facts, memory, kernels, pipeline;
   std::map<std::string, unsigned> knownTexts;
-  int64_t flopsPerStep = 0;
+  double flopsPerStep = 0;
 };
 
 /// JSON as the content of a script element: no text in it can end the element or start a comment.

@@ -141,6 +141,10 @@ std::optional<PipelineFigures> PipelineFigures::of(ModuleOp module, StringRef ph
 // What is shown
 //===----------------------------------------------------------------------===//
 
+bool PipelineFigures::isHalved() const {
+  return llvm::any_of(stages, [](const StageSeconds &seconds) { return seconds.weightGradient > 0; });
+}
+
 double PipelineFigures::getBusy(int32_t rank) const {
   double busy = 0;
   for (auto [action, span] : llvm::zip_equal(table.rows[rank], timing.spans[rank]))
@@ -151,13 +155,15 @@ double PipelineFigures::getBusy(int32_t rank) const {
 
 Json PipelineFigures::toJson() const {
   Json stageTimes = Json::array(), rankTimes = Json::array(), path = Json::array();
-  for (auto [stage, seconds] : llvm::enumerate(stages))
+  for (auto [stage, seconds] : llvm::enumerate(stages)) {
     stageTimes.push_back({{"stage", stage},
                           {"rank", table.rankOfStage[stage]},
                           {"first", first[stage]},
                           {"forward", seconds.forward},
-                          {"input_gradient", seconds.inputGradient},
-                          {"weight_gradient", seconds.weightGradient}});
+                          {"backward", seconds.get(ActionKind::Backward)}});
+    if (isHalved())
+      stageTimes.back().update({{"input_gradient", seconds.inputGradient}, {"weight_gradient", seconds.weightGradient}});
+  }
   for (int32_t rank = 0; rank < table.getRanks(); ++rank) {
     double busy = getBusy(rank);
     rankTimes.push_back({{"rank", rank}, {"busy", busy}, {"bubble", timing.seconds > 0 ? 1 - busy / timing.seconds : 0}});
@@ -224,11 +230,15 @@ std::string PipelineFigures::toText() const {
                                              : ", in floating-point operations, as the experiment names no hardware");
   text += fmt::format("The pipeline takes {}; of the ranks' time {:.1f} % is bubble; a message takes {}.\n\n", print(timing.seconds),
                       100 * timing.bubble, print(messageSeconds));
-  text += fmt::format("{:>5}  {:>4}  {:<12}  {:>10}  {:>14}  {:>15}\n", "stage", "rank", "first", "forward", "input gradient",
-                      "weight gradient");
-  for (auto [stage, seconds] : llvm::enumerate(stages))
-    text += fmt::format("{:>5}  {:>4}  {:<12}  {:>10}  {:>14}  {:>15}\n", stage, table.rankOfStage[stage], first[stage],
-                        print(seconds.forward), print(seconds.inputGradient), print(seconds.weightGradient));
+  text += fmt::format("{:>5}  {:>4}  {:<12}  {:>10}  {:>10}{}\n", "stage", "rank", "first", "forward", "backward",
+                      isHalved() ? fmt::format("  {:>14}  {:>15}", "input gradient", "weight gradient") : "");
+  for (auto [stage, seconds] : llvm::enumerate(stages)) {
+    text += fmt::format("{:>5}  {:>4}  {:<12}  {:>10}  {:>10}", stage, table.rankOfStage[stage], first[stage],
+                        print(seconds.forward), print(seconds.get(ActionKind::Backward)));
+    if (isHalved())
+      text += fmt::format("  {:>14}  {:>15}", print(seconds.inputGradient), print(seconds.weightGradient));
+    text += "\n";
+  }
 
   // A column is what is most usual.
   std::vector<double> lengths;

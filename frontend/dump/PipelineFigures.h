@@ -40,6 +40,8 @@ struct PipelineFigures {
   std::string toText() const;
 
 private:
+  /// Whether some backward passes are divided into the gradients of inputs and of weights.
+  bool isHalved() const;
   /// Time in which a rank computes.
   double getBusy(int32_t rank) const;
 };

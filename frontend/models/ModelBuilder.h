@@ -25,8 +25,12 @@ mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>>
 buildModel(const spec::TrainingSpec &spec, mlir::MLIRContext *context, const ModelPrograms &programs = {});
 
 /// Model FLOPs of one training step of a module in phase `model`: the matrix products of all microbatches, forward and twice as much backward;
-/// causal attention counts half, recomputation not at all.
-int64_t countModelFlops(mlir::ModuleOp module);
+/// causal attention counts half, recomputation not at all. A double: 64 bits do not hold those of the largest models.
+double countModelFlops(mlir::ModuleOp module);
+
+/// Notes them on the module, as an integer where 64 bits hold them, and reads them in any phase.
+void setModelFlops(mlir::ModuleOp module, double flops);
+std::optional<double> getModelFlops(mlir::ModuleOp module);
 
 /// Elements of all parameters of a module in phase `model`: a tied table counts once, rows that only pad the vocabulary do not.
 int64_t countParameters(mlir::ModuleOp module, const spec::Model &model);

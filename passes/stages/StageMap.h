@@ -24,6 +24,8 @@ public:
 
   const schedules::Table &getTable() const { return table; }
   graph::ScheduleOp getSchedule() const { return schedule; }
+  /// The stage of an instance; none for the step's own calls ("step").
+  std::optional<int32_t> findStage(llvm::StringRef instance) const;
   /// The place in `pp` of an instance's stage; none for the step's own calls ("step"), which all ranks run.
   std::optional<int32_t> findRank(llvm::StringRef instance) const;
 
@@ -39,7 +41,6 @@ private:
   mlir::LogicalResult readStages(mlir::func::FuncOp program);
   mlir::LogicalResult sortOps();
   mlir::LogicalResult findMessages();
-  std::optional<int32_t> findStage(llvm::StringRef instance) const;
 
   schedules::Table table;
   graph::ScheduleOp schedule;

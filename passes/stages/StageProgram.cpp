@@ -46,6 +46,28 @@ func::FuncOp SharedFunctions::getAdd(Location loc, RankedTensorType type) {
   return function;
 }
 
+Value stages::makeZero(OpBuilder &builder, Location loc, Type type) {
+  auto shaped = cast<ShapedType>(type);
+  return graph::ConstantOp::create(builder, loc, type,
+                                   DenseElementsAttr::get(shaped, builder.getZeroAttr(shaped.getElementType())));
+}
+
+func::FuncOp stages::addRankProgram(func::FuncOp whole, int32_t rank, SymbolTable &symbols, IRMapping &mapping) {
+  auto program = func::FuncOp::create(whole.getLoc(), (whole.getSymName() + "." + Twine(rank)).str(), whole.getFunctionType());
+  program->setAttr(graph::kStageAttr, Builder(whole.getContext()).getI64IntegerAttr(rank));
+  if (ArrayAttr attrs = whole.getArgAttrsAttr())
+    program.setArgAttrsAttr(attrs);
+  if (ArrayAttr attrs = whole.getResAttrsAttr())
+    program.setResAttrsAttr(attrs);
+  symbols.insert(program, std::next(Block::iterator(whole)));
+  Block *block = program.addEntryBlock();
+  for (auto [argument, copy] : llvm::zip_equal(whole.getArguments(), block->getArguments())) {
+    copy.setLoc(argument.getLoc());
+    mapping.map(argument, copy);
+  }
+  return program;
+}
+
 /// The loads that a value comes from through whatever gathers it; none of what a stage computes.
 static void forEachLoad(const StageMap &map, Value value, llvm::function_ref<void(graph::LoadOp)> visit) {
   Operation *op = value.getDefiningOp();
@@ -136,12 +158,6 @@ Value StageProgram::load(StringAttr variable, RankedTensorType type) {
   return graph::LoadOp::create(builder, NameLoc::get(variable), type, FlatSymbolRefAttr::get(variable));
 }
 
-Value StageProgram::makeZero(Location loc, Type type) {
-  auto shaped = cast<ShapedType>(type);
-  return graph::ConstantOp::create(builder, loc, type,
-                                   DenseElementsAttr::get(shaped, builder.getZeroAttr(shaped.getElementType())));
-}
-
 Value StageProgram::add(Location loc, Value a, Value b) {
   func::FuncOp function = shared.getAdd(loc, cast<RankedTensorType>(a.getType()));
   return graph::CallOp::create(builder, loc, a.getType(), FlatSymbolRefAttr::get(function), ValueRange{a, b},
@@ -224,7 +240,7 @@ void StageProgram::addLosses(int32_t microbatch) {
     Value computed = inner[microbatch].lookupOrNull(value);
     if (!computed || !counted.insert({value, microbatch}).second)
       continue;
-    sums[index] = add(value.getLoc(), sums[index] ? sums[index] : makeZero(value.getLoc(), value.getType()), computed);
+    sums[index] = add(value.getLoc(), sums[index] ? sums[index] : makeZero(builder, value.getLoc(), value.getType()), computed);
   }
 }
 
@@ -307,7 +323,7 @@ void StageProgram::exchangeParameters() {
 void StageProgram::addUpdate() {
   auto sumStages = [&](Value value) -> Value { return graph::SumStagesOp::create(builder, value.getLoc(), value); };
   for (auto [result, sum] : llvm::zip_equal(map.getSchedule().getResults(), sums))
-    outer.map(result, sumStages(sum ? sum : makeZero(result.getLoc(), result.getType())));
+    outer.map(result, sumStages(sum ? sum : makeZero(builder, result.getLoc(), result.getType())));
 
   // Sums of squares go from layer to layer; here, over the rank's layers, and then over the ranks.
   auto isSquares = [&](Value value) {
@@ -335,7 +351,7 @@ void StageProgram::addUpdate() {
         continue;
       }
       if (!squares)
-        squares = makeZero(operand.getLoc(), operand.getType());
+        squares = makeZero(builder, operand.getLoc(), operand.getType());
       operands.map(operand, owner ? squares : sumStages(squares));
     }
     auto copy = cast<graph::CallOp>(builder.clone(*op, operands));
@@ -347,19 +363,8 @@ void StageProgram::addUpdate() {
 }
 
 func::FuncOp StageProgram::build() {
-  auto program = func::FuncOp::create(whole.getLoc(), (whole.getSymName() + "." + Twine(rank)).str(), whole.getFunctionType());
-  program->setAttr(graph::kStageAttr, builder.getI64IntegerAttr(rank));
-  if (ArrayAttr attrs = whole.getArgAttrsAttr())
-    program.setArgAttrsAttr(attrs);
-  if (ArrayAttr attrs = whole.getResAttrsAttr())
-    program.setResAttrsAttr(attrs);
-  shared.symbols.insert(program, std::next(Block::iterator(whole)));
-  Block *block = program.addEntryBlock();
-  for (auto [argument, copy] : llvm::zip_equal(whole.getArguments(), block->getArguments())) {
-    copy.setLoc(argument.getLoc());
-    outer.map(argument, copy);
-  }
-  builder.setInsertionPointToStart(block);
+  func::FuncOp program = addRankProgram(whole, rank, shared.symbols, outer);
+  builder.setInsertionPointToStart(&program.front());
   inner.resize(map.getTable().microbatches);
   sums.resize(map.getSchedule().getNumResults());
   startGradients();

@@ -25,6 +25,11 @@ private:
   llvm::DenseMap<mlir::Type, mlir::func::FuncOp> adds;
 };
 
+/// Adds an empty program `<whole>.<rank>` with the signature of `whole`, behind it, and maps the arguments.
+mlir::func::FuncOp addRankProgram(mlir::func::FuncOp whole, int32_t rank, mlir::SymbolTable &symbols, mlir::IRMapping &mapping);
+
+mlir::Value makeZero(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type type);
+
 /// Variables of a program that several ranks use.
 struct SharedVariable {
   /// The rank that updates it, or, for a gradient, that reduces it.
@@ -75,7 +80,6 @@ private:
   void addUpdate();
   void exchangeParameters();
   Value load(mlir::StringAttr variable, mlir::RankedTensorType type);
-  Value makeZero(mlir::Location loc, mlir::Type type);
   Value add(mlir::Location loc, Value a, Value b);
 
   const StageMap &map;

@@ -39,6 +39,13 @@ assert [c["phase"] for c in json.loads(report.read_text())["comparisons"]] == ["
 text = run("primus-bisect", experiment, *TINY, "--ranks", "2", "--phases", "fused,step", code=2)
 assert "--phases names 'step', but compiled code of several ranks is not run here" in text, text
 
+# A pipeline's stages run the layers that are compared without it; what is split already is refused.
+text = run("primus-bisect", experiment, *TINY, "pipeline_model_parallel_size=2", "--exact", "--phases", "train,fused")
+assert "note: the pipeline is left out" in text and "All phases agree." in text and "several ranks" not in text, text
+subprocess.run(["primus-compile", experiment, *TINY, "pipeline_model_parallel_size=2", "--stop-after", "placed", "--dump", folder / "staged"], check=True)
+text = run("primus-bisect", "--start-from", folder / "staged" / "06-placed.mlir", code=2)
+assert "has a program for each rank of a pipeline" in text, text
+
 # From a dump on.
 dump = folder / "dump"
 run("primus-compile", experiment, *TINY, "--stop-after", "placed", "--dump", dump)

@@ -47,6 +47,14 @@ again = json.loads(run("primus-compile", *megatron, "pipeline_model_parallel_lay
 assert again["pipeline"]["schedule"] == "table" and again["pipeline"]["unit"] == "seconds", again["pipeline"]
 assert [rank["communication"] for rank in again["ranks"]] == [rank["communication"] for rank in report["ranks"]]
 
+# 16,384 ranks of the largest model: more operations than an integer of 64 bits counts.
+large = json.loads(run("primus-compile", experiments.parent / "mi300x/llama3.1_405B-BF16-pretrain.yaml", "--ranks", 16384, "global_batch_size=2048",
+                       "pipeline_model_parallel_size=16", "decoder_first_pipeline_num_layers=7", "decoder_last_pipeline_num_layers=7",
+                       "--stop-after", "placed", "--report", "-"))
+tokens = 2048 * 8192
+assert 6 * large["parameters"] * tokens < large["flops_per_step"] < 7 * large["parameters"] * tokens, large["flops_per_step"]
+assert all(phase["flops"] > 0 for phase in large["phases"]) and [rank["count"] for rank in large["ranks"]] == [1024] * 16
+
 # Tables and schedules of each flavour reach the module.
 table = folder / "table.csv"
 table.write_text("0F0,0F1,0B0,0B1\n1F0,1B0,1F1,1B1\n")
@@ -66,7 +74,7 @@ for arguments, expected in [
 
 # So does phase step, and each rank's program has what it needs.
 text = run("primus-compile", "--start-from", files["fused"], "--emit", "step")
-assert re.findall(r"step\.program @(\S+?)\(", text) == ["train_step.0", "train_step.1", "train_step.2"]
+assert sorted(re.findall(r"step\.program @(\S+?)\(", text)) == [f"{name}.{rank}" for name in ("forward", "sample", "train_step") for rank in range(3)]
 assert "step.send" in text and "step.receive" in text and "step.wait" in text
 assert "parallelism.stage_layers" in run("primus-compile", *megatron, "decoder_first_pipeline_num_layers=1", "--explain")
 

@@ -99,6 +99,8 @@ struct Variant {
 /// What one training step computes.
 struct StepResult {
   double loss = 0, gradNorm = 0;
+  /// The loss that @forward computes after the step, where that was asked for.
+  double evaluation = 1;
   /// Variables after the step, whole.
   std::map<std::string, std::vector<double>> variables;
 };
@@ -193,8 +195,31 @@ protected:
         return failure();
       step.variables[variable.getSymName().str()] = value->values;
     }
+    return evaluate(interpreter, makeInputs(plan, mesh), step);
+  }
+
+  /// Runs @forward on each microbatch of a step's inputs, if the fixture `evaluates`.
+  template <typename AnyInterpreter>
+  FailureOr<StepResult> evaluate(AnyInterpreter &interpreter, ArrayRef<Tensor> inputs, StepResult step) {
+    double loss = 0, valid = 0;
+    ArrayRef<int64_t> shape = inputs[0].shape;
+    for (int64_t microbatch = 0; evaluates && microbatch < shape[0]; ++microbatch) {
+      auto take = [&](const Tensor &whole) {
+        auto begin = whole.values.begin() + microbatch * shape[1] * shape[2];
+        return tensor(shape.drop_front(), std::vector<double>(begin, begin + shape[1] * shape[2]), whole.elementType);
+      };
+      auto results = interpreter.run("forward", {take(inputs[0]), take(inputs[1])});
+      if (failed(results))
+        return failure();
+      loss += (*results)[0].values[0];
+      valid += (*results)[1].values[0];
+    }
+    if (evaluates)
+      step.evaluation = loss / valid;
     return step;
   }
+
+  bool evaluates = false;
 
   /// The largest relative difference of two steps, and where it is. A key's bias has no influence on the softmax: what is
   /// left of its gradient is noise, which the largest gradient of all is a measure for.
@@ -202,6 +227,7 @@ protected:
     auto relative = [](double a, double b) { return std::abs(a - b) / std::abs(b); };
     std::pair<double, std::string> worst = {relative(actual.loss, expected.loss), "loss"};
     worst = std::max(worst, {relative(actual.gradNorm, expected.gradNorm), "gradient norm"});
+    worst = std::max(worst, {relative(actual.evaluation, expected.evaluation), "loss of @forward"});
     auto kindOf = [](StringRef name) {
       for (StringRef suffix : {".m", ".v", ".grad"})
         if (name.ends_with(suffix))

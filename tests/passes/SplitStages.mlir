@@ -157,6 +157,31 @@ module attributes {graph.placed, graph.plan = #plan, graph.mesh = #graph.mesh<"p
     %dy = graph.constant dense<1.0> : tensor<8x2xf32>
     return %l, %dy : tensor<f32>, tensor<8x2xf32>
   }
+
+  // A program without microbatches passes each stage once, and both ranks get its result.
+  // CHECK-LABEL: func.func @forward.0(
+  // CHECK-SAME:    %[[X:[^:]*]]: tensor<8x2xf32>
+  // CHECK-SAME:    graph.stage = 0
+  // CHECK:         %[[W:.*]] = graph.load @a.w
+  // CHECK:         %[[Y:.*]] = graph.call @a.forward(%[[X]], %[[W]])
+  // CHECK:         graph.send %[[Y]] to 1
+  // CHECK:         %[[ZERO:.*]] = graph.constant
+  // CHECK:         %[[LOSS:.*]] = graph.sum_stages %[[ZERO]]
+  // CHECK:         return %[[LOSS]]
+  // CHECK-LABEL: func.func @forward.1(
+  // CHECK-NOT:     graph.load
+  // CHECK:         %[[Y:.*]] = graph.receive from 0
+  // CHECK:         %[[L:.*]]:2 = graph.call @b.forward_backward(%[[Y]])
+  // CHECK:         %[[DOUBLE:.*]] = graph.add %[[L]]#0, %[[L]]#0
+  // CHECK:         %[[LOSS:.*]] = graph.sum_stages %[[DOUBLE]]
+  // CHECK:         return %[[LOSS]]
+  func.func @forward(%x: tensor<8x2xf32>) -> tensor<f32> {
+    %w = graph.load @a.w : tensor<2x2xf32>
+    %y = graph.call @a.forward(%x, %w) instance "a" : (tensor<8x2xf32>, tensor<2x2xf32>) -> tensor<8x2xf32>
+    %l:2 = graph.call @b.forward_backward(%y) instance "b" : (tensor<8x2xf32>) -> (tensor<f32>, tensor<8x2xf32>)
+    %double = graph.add %l#0, %l#0 : tensor<f32>
+    return %double : tensor<f32>
+  }
   func.func @train_step(%xs: tensor<1x8x2xf32>) -> tensor<f32> {
     %w = graph.load @a.w : tensor<2x2xf32>
     %zero = graph.constant dense<0.0> : tensor<2x2xf32>

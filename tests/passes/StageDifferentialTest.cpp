@@ -1,7 +1,7 @@
 //===- StageDifferentialTest.cpp - Every schedule computes the same -------===//
 //
 // Whole training steps as pipelines of two to eight ranks, beside other axes, against the same step on one rank, in exact
-// mode: loss, gradient norm, every gradient and every updated parameter.
+// mode: loss, gradient norm, every gradient, every updated parameter, and the loss that @forward then computes.
 //
 //===----------------------------------------------------------------------===//
 
@@ -37,6 +37,8 @@ struct Pipeline {
 
 class StageDifferential : public LayoutDifferential {
 protected:
+  StageDifferential() { evaluates = true; }
+
   /// A model with that many layers.
   static std::string withLayers(const Model &model, int64_t layers) {
     std::string text = model.text;

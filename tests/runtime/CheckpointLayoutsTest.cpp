@@ -1,5 +1,6 @@
 //===- CheckpointLayoutsTest.cpp - Saved in one layout, loaded in another -===//
 
+#include "runtime/executable/PipelineRank.h"
 #include "tests/runtime/CheckpointFixture.h"
 
 #include <algorithm>
@@ -85,6 +86,49 @@ TEST_F(CheckpointLayouts, EveryElementIsWrittenOnce) {
     for (int64_t rank = 0; rank < executable.world_size(); ++rank)
       index.files.push_back({getShardName(rank, executable.world_size())});
     // The index is refused if slices overlap, lie outside or leave something out.
+    Expected<CheckpointIndex> parsed = parseCheckpointIndex(printCheckpointIndex(index));
+    ASSERT_TRUE(parsed) << parsed.takeError().getMessage() << executable.mesh().DebugString();
+  }
+}
+
+TEST_F(CheckpointLayouts, StagesOfAPipelineWriteWhatTheyHaveOnce) {
+  RandomLayouts random(3);
+  for (int round = 0; round < 100; ++round) {
+    executable::Executable executable = makeRandomExecutable(random, random.makeMesh(12), makeModel(random));
+    int places = 2 + round % 3;
+    executable::Mesh mesh = makeMesh({{"pp", places}});
+    mesh.MergeFrom(executable.mesh());
+    *executable.mutable_mesh() = mesh;
+    executable.set_world_size(executable.world_size() * places);
+    int turn = 0;
+    for (int place = 0; place < places; ++place)
+      executable.add_pipeline_ranks();
+    for (const executable::Variable &variable : executable.variables()) {
+      *executable.mutable_pipeline_ranks(turn % places)->add_variables() = variable;
+      // As a tied embedding: on two stages.
+      if (turn % 5 == 0)
+        *executable.mutable_pipeline_ranks((turn + 1) % places)->add_variables() = variable;
+      ++turn;
+    }
+    executable.clear_variables();
+    CheckpointIndex index;
+    index.tensors = describeShards(executable, /*parametersOnly=*/false);
+    EXPECT_EQ(index.tensors.size(), 12u);
+    for (int rank = 0; rank < executable.world_size(); ++rank) {
+      index.files.push_back({getShardName(rank, executable.world_size())});
+      // A rank knows it as well when it has become its place's.
+      executable::Executable own = executable;
+      int place = getPipelinePlace(own, rank);
+      selectPipelineRank(own, place);
+      EXPECT_EQ(own.variables_size(), executable.pipeline_ranks(place).variables_size());
+      auto describe = [&](const executable::Executable &of) {
+        std::string text;
+        for (const ShardPart &part : planShard(of, rank, false))
+          text += fmt::format("{} {} {},", part.variable->name(), part.begin, part.bytes);
+        return text;
+      };
+      EXPECT_EQ(describe(own), describe(executable)) << rank;
+    }
     Expected<CheckpointIndex> parsed = parseCheckpointIndex(printCheckpointIndex(index));
     ASSERT_TRUE(parsed) << parsed.takeError().getMessage() << executable.mesh().DebugString();
   }

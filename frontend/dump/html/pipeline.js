@@ -73,10 +73,12 @@ function drawSchedule(frame, pipeline) {
 }
 
 function stageTable(pipeline) {
-  const columns = [{ title: "Stage", number: true }, { title: "Rank", number: true }, { title: "First instance" }, { title: "Forward", number: true },
-    { title: "Gradient of the input", number: true }, { title: "Gradient of weights", number: true }, { title: "Its rank's bubble", number: true }];
-  const rows = pipeline.stage_times.map(({ stage, rank, first, forward, input_gradient, weight_gradient }) =>
-    [String(stage), String(rank), first, formatTime(forward), formatTime(input_gradient), weight_gradient ? formatTime(weight_gradient) : "",
-      formatPercent(pipeline.rank_times[rank].bubble)]);
+  const isHalved = pipeline.stage_times.some(stage => stage.weight_gradient !== undefined);
+  const times = ["forward", "backward", ...(isHalved ? ["input_gradient", "weight_gradient"] : [])];
+  const titles = { forward: "Forward", backward: "Backward", input_gradient: "Gradient of the input", weight_gradient: "Gradient of weights" };
+  const columns = [{ title: "Stage", number: true }, { title: "Rank", number: true }, { title: "First instance" },
+    ...times.map(name => ({ title: titles[name], number: true })), { title: "Its rank's bubble", number: true }];
+  const rows = pipeline.stage_times.map(stage => [String(stage.stage), String(stage.rank), stage.first,
+    ...times.map(name => formatTime(stage[name])), formatPercent(pipeline.rank_times[stage.rank].bubble)]);
   return table(columns, rows, { id: "stage-table" });
 }
