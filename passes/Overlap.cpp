@@ -205,7 +205,7 @@ void Overlap::unrollLoops(ProgramOp program) {
   for (auto loop : llvm::make_early_inc_range(block.getOps<LoopOp>())) {
     Block &body = loop.getBody().front();
     int64_t inside = sumBytesSent(body), count = loop.getCount();
-    bool isShort = llvm::range_size(body) * count <= unroll;
+    bool isShort = int64_t(llvm::range_size(body)) * count <= unroll;
     bool isAround = unroll > 0 && around >= kLeastPeelBytes && around >= inside / 8;
     if (isShort && (inside > 0 || (isAround && count <= 2)))
       unrollLoop(loop);

@@ -84,7 +84,7 @@ assert "parallelism.stage_layers" in run("primus-compile", *megatron, "decoder_f
 def get_arenas(microbatches, *schedule):
     text = run("primus-compile", experiments / "llama-tiny.yaml", *small, f"global_batch_size={microbatches}", "pipeline_model_parallel_size=4",
                *schedule, "--emit", "step")
-    return [int(size) for size in re.findall(r"step\.program @.* arena (\d+)", text)]
+    return [int(size) for size in re.findall(r"step\.program @train_step.* arena (\d+)", text)]
 
 
 gpipe = folder / "gpipe.csv"
