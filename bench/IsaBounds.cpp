@@ -32,13 +32,13 @@ static double getBytes(StringRef name) {
   return factor * 4;
 }
 
-static bool isSlow(StringRef name) {
-  static constexpr StringRef starts[] = {"v_exp_", "v_log_", "v_rcp_",    "v_rsq_",   "v_sqrt_",
-                                         "v_sin_", "v_cos_", "v_mul_lo_", "v_mul_hi_"};
+static bool isTranscendental(StringRef name) {
+  static constexpr StringRef starts[] = {"v_exp_", "v_log_", "v_rcp_", "v_rsq_", "v_sqrt_", "v_sin_", "v_cos_"};
   return llvm::any_of(starts, [&](StringRef start) { return name.starts_with(start); });
 }
 
-LoopBounds bench::getInstructionCost(StringRef name) {
+LoopBounds bench::getInstructionCost(StringRef text, double transcendentalCycles) {
+  StringRef name = text.take_while([](char c) { return c != ' ' && c != '\t'; });
   constexpr double lanes = 64, issue = 4;
   LoopBounds bounds;
   bounds.cycles[LoopBounds::Issue] += issue;
@@ -47,20 +47,26 @@ LoopBounds bench::getInstructionCost(StringRef name) {
     for (const codegen::hip::Mfma &mfma : codegen::hip::getMfmas())
       if (mfma.mnemonic == name)
         bounds.cycles[LoopBounds::Matrix] += mfma.cycles;
+    bounds.cycles[LoopBounds::Vector] += issue;
   } else if (name.starts_with("v_")) {
-    bounds.cycles[LoopBounds::Vector] += isSlow(name) ? 4 * issue : issue;
+    bool isProduct = name.starts_with("v_mul_lo_") || name.starts_with("v_mul_hi_");
+    bounds.cycles[LoopBounds::Vector] += isTranscendental(name) ? transcendentalCycles : isProduct ? 4 * issue : issue;
   } else if (name.starts_with("ds_")) {
     bounds.cycles[LoopBounds::Lds] +=
         GpuArchitecture::simds * lanes * std::max(getBytes(name), 4.0) / GpuArchitecture::ldsBytesPerCycle;
   } else if (name.starts_with("buffer_") || name.starts_with("global_")) {
     bounds.cycles[LoopBounds::Global] +=
         GpuArchitecture::simds * lanes * getBytes(name) / GpuArchitecture::cacheBytesPerCycle;
+    // Copied without a register between.
+    if (text.ends_with(" lds") || name.contains("_lds_"))
+      bounds.cycles[LoopBounds::Lds] +=
+          GpuArchitecture::simds * lanes * getBytes(name) / GpuArchitecture::ldsBytesPerCycle;
   }
   return bounds;
 }
 
 static void addInstruction(LoopBounds &bounds, StringRef text) {
-  LoopBounds cost = getInstructionCost(text.take_while([](char c) { return c != ' ' && c != '\t'; }));
+  LoopBounds cost = getInstructionCost(text, bounds.transcendentalCycles);
   bounds.matrixInstructions += cost.matrixInstructions;
   for (auto [sum, cycles] : llvm::zip(bounds.cycles, cost.cycles))
     sum += cycles;
@@ -95,6 +101,7 @@ std::optional<LoopBounds> bench::readLoopBounds(StringRef assembly, StringRef sy
     if (isOuter)
       continue;
     LoopBounds loop;
+    loop.transcendentalCycles = GpuArchitecture::find(chip)->transcendentalCycles;
     for (StringRef instruction : llvm::ArrayRef<StringRef>(code).drop_front(target->second))
       addInstruction(loop, instruction);
     auto getRank = [](const LoopBounds &bounds) {

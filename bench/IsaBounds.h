@@ -4,7 +4,8 @@
 // units, or else the most instructions. Cycles of an iteration, for a SIMD and per wave on it:
 //
 //   matrix   what its MFMA instructions occupy the matrix unit (codegen/hip/Mfma.h)
-//   vector   4 for each other vector instruction (64 lanes on 16), 16 for transcendental ones and 32-bit products
+//   vector   4 for each vector instruction (64 lanes on 16), more for transcendental ones (ir/kernel/GpuArchitecture.h)
+//            and 32-bit products; a matrix instruction is issued in 4, too
 //   lds      bytes over the 128 that LDS moves per cycle for all four SIMDs of a compute unit
 //   global   bytes over the 64 that a compute unit gets from the caches per cycle
 //   issue    4 for each instruction: a wave issues in order, one at a time; waves on a SIMD overlap
@@ -33,6 +34,8 @@ struct LoopBounds {
   std::vector<std::string> loop;
   /// Waves that a SIMD holds, by registers and LDS, and how many of them belong to one workgroup.
   unsigned occupancy = 1, groupWaves = 1;
+  /// Of a transcendental instruction.
+  double transcendentalCycles = 16;
 
   /// The unit that takes longest.
   Unit getBound() const;
@@ -40,8 +43,8 @@ struct LoopBounds {
   double getMatrixShare() const { return cycles[Matrix] / cycles[getBound()]; }
 };
 
-/// What one instruction adds.
-LoopBounds getInstructionCost(llvm::StringRef name);
+/// What one instruction adds, as assembly spells it.
+LoopBounds getInstructionCost(llvm::StringRef text, double transcendentalCycles);
 
 /// Of the kernel `symbol` in an assembly file, which takes `resources` of a compute unit of `chip`; nothing if it has
 /// no loop.

@@ -60,7 +60,7 @@ public:
 private:
   // LowerKernels.cpp
   LogicalResult checkArguments();
-  void startFunction(mlir::LLVM::LLVMFuncOp function);
+  void startFunction();
   LogicalResult checkTypes(mlir::Operation *op);
   LogicalResult lowerBlock(mlir::Block &block);
   LogicalResult lowerOp(mlir::Operation &op);
@@ -77,6 +77,8 @@ private:
   // LowerElementwise.cpp
   LogicalResult lowerConstant(mlir::arith::ConstantOp op);
   LogicalResult lowerElementwise(mlir::Operation &op);
+  /// A product whose second factor is mostly one: waves branch around it where it is one in all lanes.
+  void lowerMostlyOne(mlir::arith::MulFOp op);
   LogicalResult lowerIndexArithmetic(mlir::Operation &op);
   mlir::FailureOr<Value> lowerElement(mlir::Operation &op, mlir::ValueRange operands, mlir::Type result);
 
@@ -200,6 +202,8 @@ private:
 
   mlir::ImplicitLocOpBuilder b;
   kernel::FuncOp kernel;
+  /// What the kernel becomes.
+  mlir::LLVM::LLVMFuncOp function;
   llvm::StringRef chip;
   const KernelShape shape;
   llvm::DenseMap<Value, Parts> values;

@@ -3,6 +3,7 @@
 #include "codegen/common/MathFunctions.h"
 #include "codegen/hip/KernelLowering.h"
 
+#include "mlir/Dialect/LLVMIR/ROCDLDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -48,6 +49,10 @@ LogicalResult KernelLowering::lowerElementwise(Operation &op) {
     LaneLayout layout = found->second;
     layouts[op.getResult(0)] = layout;
   }
+  if (op.hasAttr("kernel.mostly_one") && isa<arith::MulFOp>(op)) {
+    lowerMostlyOne(cast<arith::MulFOp>(op));
+    return success();
+  }
   Parts parts;
   for (auto [number, type] : llvm::enumerate(getPartTypes(op.getResult(0)))) {
     SmallVector<Value> operands;
@@ -63,6 +68,33 @@ LogicalResult KernelLowering::lowerElementwise(Operation &op) {
   }
   define(op.getResult(0), std::move(parts));
   return success();
+}
+
+void KernelLowering::lowerMostlyOne(arith::MulFOp op) {
+  ArrayRef<Value> tile = getParts(op.getLhs()), factors = getParts(op.getRhs());
+  auto broadcast = op.getRhs().getDefiningOp<kernel::BroadcastOp>();
+  Value differs;
+  for (Value part : broadcast ? getParts(broadcast.getOperand()) : factors)
+    for (int64_t number = 0; number < cast<VectorType>(part.getType()).getNumElements(); ++number) {
+      Value factor = extract(part, number), one = arith::ConstantOp::create(b, b.getOneAttr(factor.getType()));
+      Value differ = arith::CmpFOp::create(b, arith::CmpFPredicate::UNE, factor, one);
+      differs = differs ? arith::OrIOp::create(b, differs, differ).getResult() : differ;
+    }
+  Value lanes = ROCDL::BallotOp::create(b, b.getI64Type(), differs);
+  Value any = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, lanes, i64(0));
+  any = LLVM::ExpectOp::create(b, any, arith::ConstantIntOp::create(b, 0, 1));
+  auto conditional = scf::IfOp::create(b, TypeRange(ValueRange(tile)), any, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(conditional.thenBlock());
+  // Or else LLVM computes it always.
+  ROCDL::SchedBarrier::create(b, 0);
+  Parts products;
+  for (auto [part, factor] : llvm::zip_equal(tile, factors))
+    products.push_back(arith::MulFOp::create(b, part, factor));
+  scf::YieldOp::create(b, products);
+  b.setInsertionPointToStart(conditional.elseBlock());
+  scf::YieldOp::create(b, tile);
+  define(op, Parts(conditional.getResults()));
 }
 
 LogicalResult KernelLowering::lowerIndexArithmetic(Operation &op) {
@@ -139,15 +171,13 @@ static Value createExp2(ImplicitLocOpBuilder &b, Value x) {
   return vector::FromElementsOp::create(b, type, elements);
 }
 
-/// f32 rounded to bf16 (to nearest, ties to even) where there is no instruction for it. NaN may become anything.
+/// f32 rounded to bf16 (to nearest, ties away from zero) where there is no instruction for it. NaN may become anything.
 static Value createTruncToBf16(ImplicitLocOpBuilder &b, Value x, VectorType result) {
   auto words = VectorType::get(result.getNumElements(), b.getI32Type());
   auto constant = [&](int32_t number) -> Value {
     return arith::ConstantOp::create(b, DenseElementsAttr::get(words, number));
   };
-  Value bits = arith::BitcastOp::create(b, words, x);
-  Value last = arith::AndIOp::create(b, arith::ShRUIOp::create(b, bits, constant(16)), constant(1));
-  bits = arith::AddIOp::create(b, arith::AddIOp::create(b, bits, last), constant(0x7fff));
+  Value bits = arith::AddIOp::create(b, arith::BitcastOp::create(b, words, x), constant(0x8000));
   // The upper halves of two words into one.
   SmallVector<Value> pairs;
   for (int64_t number = 0; number < words.getNumElements(); number += 2) {

@@ -59,7 +59,7 @@ LogicalResult KernelLowering::checkArguments() {
   return success();
 }
 
-void KernelLowering::startFunction(LLVM::LLVMFuncOp function) {
+void KernelLowering::startFunction() {
   int64_t threads = shape.getThreads();
   function->setAttr(ROCDL::ROCDLDialect::getKernelFuncAttrName(), b.getUnitAttr());
   function->setAttr("rocdl.reqd_work_group_size", b.getDenseI32ArrayAttr({static_cast<int32_t>(threads), 1, 1}));
@@ -131,8 +131,8 @@ LogicalResult KernelLowering::lower() {
   if (!shape.hasDots)
     hoistLoads(kernel);
   b.setInsertionPoint(kernel);
-  auto function = LLVM::LLVMFuncOp::create(b, kernel.getName(), type);
-  startFunction(function);
+  function = LLVM::LLVMFuncOp::create(b, kernel.getName(), type);
+  startFunction();
   if (succeeded(lowerBlock(kernel.getBody().front())) && succeeded(finishLds())) {
     if (shape.hasDots) {
       sinkToUsers(function.getBody().front());

@@ -238,6 +238,7 @@ Parts KernelLowering::LoadsAhead::loadFirst(Value begin, Value end) {
 Parts KernelLowering::LoadsAhead::loadNext(ValueRange carried, Value current, Value step, Value end) {
   if (loads.empty())
     return {};
+  ROCDL::SetPrioOp::create(lowering.b, 0);
   // Everyone has read what was there before, then has written.
   lowering.startLds();
   for (const StagedLoad &staged : loads) {
@@ -256,25 +257,51 @@ Parts KernelLowering::LoadsAhead::loadNext(ValueRange carried, Value current, Va
 // kernel.dot
 //===----------------------------------------------------------------------===//
 
+/// LLVM moves neither matrix instructions nor accesses to LDS across this.
+static void keepOrder(ImplicitLocOpBuilder &b) {
+  // What may be moved (SIInstrInfo, SchedGroup).
+  constexpr int vector = 0x2, scalar = 0x4, memory = 0x10, transcendental = 0x400;
+  ROCDL::SchedBarrier::create(b, vector | scalar | memory | transcendental);
+}
+
 Parts KernelLowering::multiplyStaged(const StagedLoad &staged, const Mfma &mfma, ArrayRef<Value> lhs, Parts acc) {
   const StagedTile &tile = staged.tile;
   constexpr int64_t block = 32;
-  int64_t columnBlocks = tile.columns / block, depthBlocks = tile.depth / block;
-  int64_t rowBlocks = static_cast<int64_t>(lhs.size()) / depthBlocks;
+  int64_t columnBlocks = tile.columns / block, depthBlocks = tile.depth / block, steps = tile.depth / tile.getStepDepth();
+  int64_t rowBlocks = static_cast<int64_t>(lhs.size()) / depthBlocks, count = columnBlocks * steps;
   auto element = cast<VectorType>(lhs.front().getType()).getElementType();
   auto chunk = VectorType::get(tile.getChunkElements(), element);
-  for (int64_t column = 0; column < columnBlocks; ++column)
-    for (int64_t atDepth = 0; atDepth < tile.depth; atDepth += tile.getStepDepth()) {
-      Value pointer = getStagedPointer(staged, staged.readBase, atDepth, column * block);
-      Value right = LLVM::LoadOp::create(b, chunk, pointer, StagedTile::chunkBytes);
-      for (int64_t row = 0; row < rowBlocks; ++row) {
-        Value &sum = acc[row * columnBlocks + column];
-        // A lane's registers of a block of 32 columns are those of two halves of the wave.
-        Value left = slice(lhs[row * depthBlocks + atDepth / block], atDepth % block / 2, tile.getChunkElements());
-        for (int64_t first = 0; first < tile.getChunkElements(); first += mfma.perLane())
-          sum = emitMfma(b, mfma, slice(right, first, mfma.perLane()), slice(left, first, mfma.perLane()), sum);
-      }
+  auto read = [&](int64_t number) -> Value {
+    Value pointer = getStagedPointer(staged, staged.readBase, number % steps * tile.getStepDepth(), number / steps * block);
+    return LLVM::LoadOp::create(b, chunk, pointer, StagedTile::chunkBytes);
+  };
+  // LLVM alone would read only just before it multiplies. Reading takes as long as some instructions before.
+  constexpr int64_t latency = 128;
+  int64_t perStep = rowBlocks * tile.getChunkElements() / mfma.perLane() * mfma.cycles;
+  int64_t ahead = std::min<int64_t>(llvm::divideCeil(latency, perStep), count);
+  SmallVector<Value> chunks;
+  {
+    // What lies in LDS for the whole iteration is read before a branch that changes sums.
+    OpBuilder::InsertionGuard guard(b);
+    auto conditional = acc.front().getDefiningOp<scf::IfOp>();
+    if (conditional && conditional->getBlock() == b.getBlock() && this->staged.contains(staged.load))
+      b.setInsertionPoint(conditional);
+    for (int64_t number = 0; number < ahead; ++number)
+      chunks.push_back(read(number));
+  }
+  for (int64_t number = 0; number < count; ++number) {
+    keepOrder(b);
+    if (number + ahead < count)
+      chunks.push_back(read(number + ahead));
+    int64_t column = number / steps, atDepth = number % steps * tile.getStepDepth();
+    for (int64_t row = 0; row < rowBlocks; ++row) {
+      Value &sum = acc[row * columnBlocks + column];
+      // A lane's registers of a block of 32 columns are those of two halves of the wave.
+      Value left = slice(lhs[row * depthBlocks + atDepth / block], atDepth % block / 2, tile.getChunkElements());
+      for (int64_t first = 0; first < tile.getChunkElements(); first += mfma.perLane())
+        sum = emitMfma(b, mfma, slice(chunks[number], first, mfma.perLane()), slice(left, first, mfma.perLane()), sum);
     }
+  }
   return acc;
 }
 
@@ -290,8 +317,13 @@ LogicalResult KernelLowering::lowerResidentDot(kernel::DotOp dot) {
   if (dot.getGroup() != 1 || !llvm::all_of(lhsType.getShape(), isWhole) || !isWhole(rhsType.getShape()[1]) || shape.waves[1] != 1)
     return dot.emitOpError("with a computed left operand must have sizes that are multiples of 32, no packed operand, and all waves along "
                            "its rows on AMD GPUs");
+  // Matrix instructions of one wave run beside other instructions of another one, but not beside packed ones.
+  function.setTargetFeaturesAttr(LLVM::TargetFeaturesAttr::get(b.getContext(), ArrayRef<StringRef>("-packed-fp32-ops")));
   if (const StagedLoad *known = staged.lookup(load)) {
     define(dot, multiplyStaged(*known, *mfma, getParts(dot.getLhs()), Parts(getParts(dot.getAcc()))));
+    // Of two waves that want the same unit the one that is farther goes first.
+    if (dot.getLhs().getParentBlock() != dot->getBlock())
+      ROCDL::SetPrioOp::create(b, 1);
     return success();
   }
   StagedLoad here = startStaging(load);

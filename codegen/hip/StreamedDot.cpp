@@ -290,12 +290,8 @@ void KernelLowering::StreamedDot::reserveAccumulators() {
   int64_t count = sums.size() * mfma.results();
   if (count < many)
     return;
-  Operation *parent = b.getInsertionBlock()->getParentOp();
-  auto function = dyn_cast<LLVM::LLVMFuncOp>(parent);
-  if (!function)
-    function = parent->getParentOfType<LLVM::LLVMFuncOp>();
   Attribute reserved = b.getStrArrayAttr({"amdgpu-agpr-alloc", std::to_string(count)});
-  function.setPassthroughAttr(b.getArrayAttr(reserved));
+  lowering.function.setPassthroughAttr(b.getArrayAttr(reserved));
 }
 
 void KernelLowering::StreamedDot::lower() {

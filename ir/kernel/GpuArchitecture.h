@@ -27,6 +27,9 @@ struct GpuArchitecture {
   int64_t ldsBytes;
   /// Operations (two per multiply-add) of the matrix units of a compute unit per cycle, on f16 and bf16, and on f32.
   int64_t narrowOperations, wideOperations;
+  /// For which an exponential, a logarithm, a root or a reciprocal of the 64 lanes of a wave occupies a vector unit; other
+  /// instructions take 4.
+  int64_t transcendentalCycles;
   /// Where nothing else is said: MI300X and MI355X (their data sheets).
   GpuChip chip;
 

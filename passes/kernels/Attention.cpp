@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "passes/kernels/AttentionCost.h"
 #include "passes/kernels/AttentionTiles.h"
 #include "passes/kernels/Families.h"
 
@@ -42,6 +43,8 @@ struct ForwardKernel {
 private:
   /// What is carried from block to block: maximum and sum of each row, then the output's tiles.
   SmallVector<Value> getStart(TileBuilder &builder) const;
+  /// The maximum of each row that weights are relative to from here on: `most` so far, and `greatest` in this block.
+  Value grow(TileBuilder &builder, Value most, Value greatest) const;
   void finish(TileBuilder &builder, Value batch, Value head, Value row, ArrayRef<Value> carried) const;
 };
 
@@ -54,6 +57,17 @@ SmallVector<Value> ForwardKernel::getStart(TileBuilder &builder) const {
   for (auto [first, width] : tiling.headTiles)
     start.push_back(builder.constant(getTileType({tiling.rows, width}, f32), 0));
   return start;
+}
+
+Value ForwardKernel::grow(TileBuilder &builder, Value most, Value greatest) const {
+  if (!tiling.direct)
+    return builder.max(most, greatest);
+  // GPUs leave it where it is as long as no weight exceeds a number that f16 holds, too: then most blocks leave the sums
+  // as they are. Results are the same but for rounding.
+  constexpr double slack = 8;
+  Value beyond = builder.add(most, builder.constant(most.getType(), slack));
+  Value grows = arith::CmpFOp::create(builder, arith::CmpFPredicate::OGT, greatest, beyond);
+  return arith::SelectOp::create(builder, grows, greatest, most);
 }
 
 void ForwardKernel::build(TileBuilder &builder) const {
@@ -75,7 +89,7 @@ void ForwardKernel::build(TileBuilder &builder) const {
     Value greatest = builder.reduce(kernel::ReduceKind::Max, scores.values, 1);
     // A score that is no number shows in the sum.
     greatest.getDefiningOp<kernel::ReduceOp>().setNonan(true);
-    Value most = builder.max(state[0], builder.mul(greatest, builder.constant(greatest.getType(), scores.factor)));
+    Value most = grow(builder, state[0], builder.mul(greatest, builder.constant(greatest.getType(), scores.factor)));
     Value shrink = computeExp2(builder, builder.sub(state[0], most));
     Value weights = computeExp2(builder, builder.sub(scores.getExponents(builder), builder.broadcast(most, {rows, columns})));
     Value sum = builder.add(builder.mul(state[1], shrink), builder.reduce(kernel::ReduceKind::Sum, weights, 1));
@@ -86,6 +100,8 @@ void ForwardKernel::build(TileBuilder &builder) const {
       auto [first, width] = tile;
       Value v = values.load(builder, batch, group, column, first, columns, width);
       Value scaled = builder.mul(state[2 + index], builder.broadcast(shrink, {rows, width}));
+      if (tiling.direct)
+        scaled.getDefiningOp()->setAttr("kernel.mostly_one", builder.getUnitAttr());
       next.push_back(builder.dot(rounded, v, scaled, tiling.group));
     }
     return next;
@@ -95,7 +111,8 @@ void ForwardKernel::build(TileBuilder &builder) const {
 
 void ForwardKernel::finish(TileBuilder &builder, Value batch, Value head, Value row, ArrayRef<Value> carried) const {
   const AttentionProblem &p = problem;
-  // A row that sees a key has a sum of at least 1, its largest element's share; one that sees none gives zeros.
+  // A row that sees a key has a sum of at least 1: the weight of its largest element is no less. One that sees none gives
+  // zeros.
   Value most = carried[0], sum = builder.max(carried[1], builder.constant(carried[1].getType(), 1));
   bool wholeRows = p.tokens % tiling.rows == 0;
   if (out) {
@@ -117,6 +134,19 @@ void ForwardKernel::finish(TileBuilder &builder, Value batch, Value head, Value 
   }
 }
 
+static AttentionSize getSize(const AttentionProblem &problem, Type element) {
+  AttentionSize size{problem.batch, problem.heads, problem.tokens, problem.keys, problem.headSize, element};
+  double visible = 0;
+  for (int64_t token = 0; token < problem.tokens; ++token) {
+    int64_t end = problem.causal ? std::min(token + 1, problem.keys) : problem.keys;
+    int64_t begin = problem.window ? std::max<int64_t>(token + 1 - *problem.window, 0) : 0;
+    visible += std::max<int64_t>(end - begin, 0);
+  }
+  size.visible = visible / (double(problem.tokens) * problem.keys);
+  size.hasPositions = problem.queryPositions.has_value();
+  return size;
+}
+
 FailureOr<LoweredFusion> AttentionFamily::lower(graph::FusionOp fusion, OpBuilder &builder, StringRef name,
                                                 const kernel::TargetTraits &traits) const {
   auto op = dyn_cast<graph::AttentionOp>(fusion.getBody().front().front());
@@ -125,6 +155,15 @@ FailureOr<LoweredFusion> AttentionFamily::lower(graph::FusionOp fusion, OpBuilde
   AttentionProblem problem = AttentionProblem::of(op);
   AttentionTiling tiling = AttentionTiling::get(problem, op.getQ().getType().getElementType(), traits,
                                                 {.rows = problem.tokens, .left = 1, .sums = 1, .right = 2});
+  std::optional<TilePrediction> prediction;
+  if (traits.gpu) {
+    AttentionSize size = getSize(problem, tiling.element);
+    AttentionTile tile = chooseAttentionTile(size, traits);
+    tiling.rows = tile.getRows();
+    tiling.columns = tile.columns;
+    tiling.waves = tile.waves;
+    prediction = predictAttention(size, tile, traits);
+  }
 
   LoweredFusion lowered;
   AttentionCopies copies(fusion, builder, name, tiling, lowered);
@@ -137,6 +176,8 @@ FailureOr<LoweredFusion> AttentionFamily::lower(graph::FusionOp fusion, OpBuilde
                        findOutput(fusion, op.getLse())};
   int64_t blocks = llvm::divideCeilSigned(problem.tokens, tiling.rows);
   TileBuilder tiles = copies.startKernel({problem.batch, problem.heads, blocks}, tiling.waves);
+  if (prediction)
+    tiles.setPrediction(prediction->seconds, prediction->bound);
   kernel.build(tiles);
   lowered.launches.push_back(tiles.finish());
   return lowered;

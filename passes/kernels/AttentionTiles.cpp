@@ -234,16 +234,13 @@ SmallVector<Value> kernels::loopVisible(TileBuilder &builder, const Band &band, 
 AttentionTiling AttentionTiling::getForGpu(const AttentionProblem &problem, Type element, const Work &work) {
   // Rows and columns of an MFMA instruction; most waves of a workgroup.
   constexpr int64_t block = 32, mostWaves = 4;
-  // Two workgroups share a compute unit's 64 KiB of LDS, so that one computes while the other waits.
-  constexpr int64_t ldsBytes = 32 << 10;
   // Of 512 registers of a lane, and of the sums among them. The rest holds scores, masks and addresses.
   constexpr int64_t mostRegisters = 340, mostSums = 128;
   AttentionTiling tiling;
   int64_t bytes = element.getIntOrFloatBitWidth() / 8, width = llvm::alignTo(problem.headSize, block);
   tiling.waves = std::min<int64_t>(mostWaves, llvm::PowerOf2Ceil(llvm::divideCeil(work.rows, block)));
-  // Gradients hold two blocks of scores at a time, for which half as many columns leave room; a mask by positions takes scalar registers.
-  bool isWide = work.right == 2 && !problem.queryPositions && work.right * 2 * block * width * bytes <= ldsBytes;
-  tiling.columns = isWide && problem.keys > block ? 2 * block : block;
+  // Gradients hold two blocks of scores at a time, which leaves room for narrow ones only.
+  tiling.columns = block;
   tiling.lanes = 64;
   tiling.direct = true;
   // Left operands and sums of the wave's rows, and the workgroup's next right operands, of which more waves hold less each.

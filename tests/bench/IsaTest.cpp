@@ -94,7 +94,7 @@ TEST(Isa, WithoutMatrixInstructionsTheLongestLoopCounts) {
   ASSERT_TRUE(bounds);
   EXPECT_EQ(bounds->loop.size(), 5u);
   EXPECT_EQ(bounds->cycles[LoopBounds::Matrix], 0);
-  EXPECT_EQ(bounds->cycles[LoopBounds::Vector], 4 + 16);
+  EXPECT_EQ(bounds->cycles[LoopBounds::Vector], 4 + 8);
   EXPECT_EQ(bounds->cycles[LoopBounds::Lds], 32);
   EXPECT_EQ(bounds->cycles[LoopBounds::Global], 8);
   EXPECT_EQ(bounds->occupancy, 8u);
@@ -132,4 +132,19 @@ TEST(Isa, TheSimulationWaitsForWhatIsRead) {
   EXPECT_GT(simulate({load, wait, first, second}, 4), 3 * alone);
   // The load of the next iteration is on its way while this one's is used.
   EXPECT_GT(simulate({load, "s_waitcnt vmcnt(1)", first, second}, 1), 1.5 * alone);
+}
+
+TEST(Isa, OtherArithmeticRunsBesideMatrixInstructionsButPackedDoesNot) {
+  const char *multiply = "v_mfma_f32_32x32x8_bf16 a[0:15], v[0:1], v[4:5], a[0:15]";
+  const char *single = "v_mul_f32_e32 v9, v8, v8", *packed = "v_pk_mul_f32 v[8:9], v[6:7], v[6:7]";
+  EXPECT_NEAR(simulate({multiply, single, single, single, single}, 1), 1, 0.01);
+  EXPECT_NEAR(simulate({multiply, packed, packed, packed, packed}, 1), 32.0 / 48, 0.01);
+}
+
+TEST(Isa, ExponentialsTakeHalfAsLongOnGfx950) {
+  auto getVector = [](const char *chip) {
+    return readLoopBounds(kAssembly, "second", getResources(32, 512), chip)->cycles[LoopBounds::Vector];
+  };
+  EXPECT_EQ(getVector("gfx942"), 4 + 16);
+  EXPECT_EQ(getVector("gfx950"), 4 + 8);
 }

@@ -1,5 +1,6 @@
 // Attention as instructions: a loop that loads 16 bytes a lane ahead, hands them on through LDS in two orders, and
-// multiplies from registers; exponentials are one instruction, and nothing goes to scratch memory.
+// multiplies from registers; exponentials are one instruction, no packed arithmetic waits for matrix instructions, sums
+// are rescaled behind a branch, and nothing goes to scratch memory.
 //
 // RUN: primus-opt %s --lower-to-step --print-amdgpu-assembly | FileCheck %s --check-prefixes=CHECK,GFX942
 // RUN: sed s/gfx942/gfx950/ %s | primus-opt --lower-to-step --print-amdgpu-assembly | FileCheck %s --check-prefixes=CHECK,GFX950
@@ -14,6 +15,8 @@ module attributes {primus.target = "gfx942"} {
   // CHECK:          ds_write_b64
   // CHECK:          s_barrier
   // CHECK-NOT:      ds_read_{{b64|u16}}
+  // Some instructions ahead of what multiplies them.
+  // CHECK:          ds_read_b128
   // CHECK:          ds_read_b128
   // GFX942:         v_mfma_f32_32x32x8_bf16
   // GFX950:         v_mfma_f32_32x32x16_bf16
@@ -21,8 +24,12 @@ module attributes {primus.target = "gfx942"} {
   // CHECK:          buffer_load_dwordx4
   // GFX942:         v_mfma_f32_32x32x8_bf16
   // GFX950:         v_mfma_f32_32x32x16_bf16
-  // CHECK-NOT:      v_ldexp_f32
+  // Who is farther goes first.
+  // CHECK:          s_setprio 1
+  // CHECK-NOT:      {{v_ldexp_f32|v_pk_[a-z]+_f32}}
   // CHECK:          v_exp_f32
+  // CHECK-NOT:      {{v_ldexp_f32|v_pk_[a-z]+_f32}}
+  // CHECK:          s_cbranch_vcc
   // GFX950:         v_cvt_pk_bf16_f32
   // CHECK-NOT:      scratch_
   // CHECK:          s_cbranch_{{.*}} [[LOOP]]

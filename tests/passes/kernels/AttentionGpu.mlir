@@ -3,9 +3,11 @@
 //
 // RUN: primus-opt %s --lower-to-step | FileCheck %s
 
-module attributes {primus.target = "gfx942"} {
+// On one compute unit there is no use for small blocks.
+module attributes {primus.target = "gfx942", primus.hardware = {compute_units = 1 : i64}} {
   // CHECK-LABEL: kernel.func @causal.attention(
   // CHECK-SAME:    grid [1, 4, 2] waves [4, 1]
+  // CHECK-SAME:    prediction = {bound = "matrix", seconds = {{.*}}}
   // CHECK:         %[[ROW:.*]] = arith.muli %{{.*}}, %c128
   // A head of 80 in whole blocks of 32.
   // CHECK:         %[[Q:.*]] = kernel.load {{.*}} dims [1, 3] {{.*}} -> tensor<128x96xbf16>

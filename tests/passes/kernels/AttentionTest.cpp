@@ -97,6 +97,39 @@ const Case kWideCases[] = {
 
 INSTANTIATE_TEST_SUITE_P(WideHeads, AttentionCases, ::testing::ValuesIn(kWideCases), getName);
 
+/// The cost model gives small problems small blocks, unless there is one compute unit for all of them.
+TEST(AttentionTest, EqualsItsDefinitionInLargeBlocks) {
+  const Case cases[] = {
+      {1, 200, 4, 200, 2, 80, "{causal}", "bf16"},
+      {1, 200, 4, 200, 4, 64, "{window = 40 : i64}", "f16"},
+      {2, 70, 2, 70, 1, 80, "{causal, softcap = 2.0 : f64}", "f32"},
+  };
+  for (const Case &c : cases) {
+    HarnessOptions options = getOptions(c);
+    options.targets = {"gfx942", "gfx950"};
+    checkFunction("module attributes {primus.hardware = {compute_units = 1 : i64}} {" + getSource(c, /*hasPositions=*/false) + "}",
+                  options);
+  }
+}
+
+/// Rows whose scores grow from block to block, by little and by much.
+TEST(AttentionTest, MaximaMayGrowInEachBlock) {
+  checkFunction(R"(
+func.func @f(%q: tensor<1x256x1x32xf32>, %k: tensor<1x256x1x32xf32>, %v: tensor<1x256x1x32xf32>)
+    -> (tensor<1x256x1x32xf32>, tensor<1x1x256xf32>) attributes {graph.layer = {}} {
+  %number = graph.iota dim 0 : tensor<256xi32>
+  %float = graph.convert %number : tensor<256xi32> -> tensor<256xf32>
+  %step = graph.constant dense<0.02> : tensor<256xf32>
+  %scaled = graph.mul %float, %step : tensor<256xf32>
+  %growing = graph.broadcast %scaled dims [1] : tensor<256xf32> -> tensor<1x256x1x32xf32>
+  %keys = graph.mul %k, %growing : tensor<1x256x1x32xf32>
+  %o, %lse = graph.attention %q, %keys, %v scale 1.0 : tensor<1x256x1x32xf32>, tensor<1x256x1x32xf32> -> tensor<1x1x256xf32>
+  return %o, %lse : tensor<1x256x1x32xf32>, tensor<1x1x256xf32>
+}
+)",
+                {.tolerance = 2e-5});
+}
+
 /// What ring attention merges.
 TEST(AttentionTest, OutputsMayStayUnrounded) {
   checkFunction(R"(
