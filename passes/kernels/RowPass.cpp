@@ -14,14 +14,17 @@ RowTiling RowTiling::of(int64_t columns, ArrayRef<Operation *> ops, const kernel
   }
   // Four times as many registers as a CPU's lane has; twice that in a short row, whose values live in them.
   constexpr int64_t mostWaves = 8;
-  // Truth values take two scalar registers for each of a lane's elements.
-  constexpr int64_t mostScalars = 32;
+  // Truth values take two scalar registers for each of a lane's elements. There are a hundred, of which functions like exp
+  // need some; in a short row more of them live at a time.
+  constexpr int64_t mostScalars = 24, mostInShortRow = 48;
   int64_t truths = llvm::count_if(ops, [](Operation *op) { return getElementTypeOrSelf(op->getResult(0).getType()).isInteger(1); });
-  while (few > 1 && 2 * truths * 4 * few > mostScalars)
+  auto countScalars = [&](int64_t elementsPerLane) { return 2 * truths * elementsPerLane; };
+  while (few > 1 && countScalars(4 * few) > mostScalars)
     few /= 2;
+  int64_t tilesOfShortRow = countScalars(2 * 4 * few) > mostInShortRow ? 1 : 2;
   int64_t perWave = 4 * few * lanes, waves = llvm::PowerOf2Ceil(llvm::divideCeil(columns, perWave));
   waves = std::min(waves, mostWaves);
-  return {perWave * waves, 2 * perWave * waves, waves, lanes, true};
+  return {perWave * waves, tilesOfShortRow * perWave * waves, waves, lanes, true};
 }
 
 bool RowTiling::leavesWaves(int64_t columns) const {
