@@ -116,14 +116,6 @@ TEST_F(Train, ALossThatIsNotFiniteEndsTheRun) {
   EXPECT_TRUE(metrics.back()["loss"].is_null() || metrics.back()["grad_norm"].is_null());
 }
 
-TEST_F(Train, AStepWithoutANormIsSkippedIfAsked) {
-  executable.mutable_training()->set_learning_rate(1e38);
-  executable.mutable_training()->set_skips_non_finite(true);
-  EXPECT_EQ(train({"--metrics", folder / "m.jsonl"}), 0) << output;
-  EXPECT_TRUE(says("; the step is skipped")) << output;
-  EXPECT_EQ(readMetrics("m.jsonl").size(), executable.training().train_steps());
-}
-
 TEST_F(Train, FrozenRunsBuildEverythingAndTrainNothing) {
   executable.mutable_training()->set_frozen(true);
   ASSERT_EQ(train({"--report", folder / "r.json"}), 0) << output;
