@@ -86,6 +86,8 @@ std::unique_ptr<Commands> CommandRunner::prepare(std::span<const Command> list) 
 
 Error CommandRunner::run(Commands &commands) {
   const Library &library = context.getLibrary();
+  // An error of its first commands may show when its last ones are started.
+  running.push_back(&commands);
   for (size_t i = 0; i < commands.size(); ++i) {
     const char *call = nullptr;
     if (Result result = commands.enqueue(i, context, call); result != Success)
@@ -100,7 +102,6 @@ Error CommandRunner::run(Commands &commands) {
         return blame(context.check(result, "hipMemsetD32Async", "noting the progress"));
     }
   }
-  running.push_back(&commands);
   return Error::success();
 }
 
