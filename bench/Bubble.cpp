@@ -41,7 +41,8 @@ std::optional<Seconds> train(const Files &files, const std::string &keys, int mi
                               files / "output", findTool("primus-train"), files / "x.primus", ranks, ranks, files / "run.json")))
     return std::nullopt;
   Seconds seconds;
-  for (const nlohmann::json &run : files.readJson("run.json").at("rank_runs")) {
+  const nlohmann::json report = files.readJson("run.json");
+  for (const nlohmann::json &run : report.at("rank_runs")) {
     seconds.waited.push_back(run.at("link_seconds").get<double>() / steps);
     seconds.computed.push_back(run.at("compute_seconds").get<double>() / steps);
   }
