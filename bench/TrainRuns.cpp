@@ -15,13 +15,14 @@ std::string bench::findTool(const char *name) {
   return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / name).string();
 }
 
-bool bench::runCommand(const std::string &command) {
+bool bench::runCommand(const std::string &command, bool onAllProcessors) {
   cpu_set_t before, all;
+  sched_getaffinity(0, sizeof(before), &before);
   CPU_ZERO(&all);
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
     CPU_SET(cpu, &all);
-  sched_getaffinity(0, sizeof(before), &before);
-  sched_setaffinity(0, sizeof(all), &all);
+  if (onAllProcessors)
+    sched_setaffinity(0, sizeof(all), &all);
   bool succeeded = std::system((command + " > /dev/null 2>&1").c_str()) == 0;
   sched_setaffinity(0, sizeof(before), &before);
   return succeeded;

@@ -12,8 +12,8 @@ namespace primus::bench {
 /// The program beside this one, in its folder.
 std::string findTool(const char *name);
 
-/// Runs a command on all processors, although the benchmarks run on one. Whether it exited with 0.
-bool runCommand(const std::string &command);
+/// Runs a command on all processors, or on the one that the benchmarks run on. Whether it exited with 0.
+bool runCommand(const std::string &command, bool onAllProcessors = true);
 
 /// The files of one benchmark, in a folder that goes with it.
 class Files {

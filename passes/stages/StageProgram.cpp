@@ -183,6 +183,15 @@ void StageProgram::startGradients() {
       graph::StoreOp::create(builder, store.getLoc(), getOuter(store.getValue()), store.getVariableAttr());
 }
 
+void StageProgram::prepareParameters() {
+  for (int32_t stage = 0; stage < map.getTable().stages; ++stage)
+    if (map.getTable().rankOfStage[stage] == rank)
+      for (Operation *op : map.getOps(ActionKind::Forward, stage))
+        for (Value operand : op->getOperands())
+          if (operand.getParentBlock() != op->getBlock())
+            getOuter(operand);
+}
+
 void StageProgram::addHalf(graph::CallOp call, func::FuncOp backward, const Action &action) {
   const BackwardHalves &halves = shared.getHalves(backward);
   bool isWeight = action.kind == ActionKind::WeightGradient;
@@ -368,8 +377,14 @@ func::FuncOp StageProgram::build() {
   inner.resize(map.getTable().microbatches);
   sums.resize(map.getSchedule().getNumResults());
   startGradients();
-  for (const Action &action : map.getTable().rows[rank])
-    addCell(action);
+  const std::vector<Action> &row = map.getTable().rows[rank];
+  auto first = llvm::find_if(row, [](const Action &action) { return schedules::isCompute(action.kind); });
+  for (auto cell = row.begin(); cell != row.end(); ++cell) {
+    // The first rank has its input, and its followers wait for it: what a stage needs is made where it is used.
+    if (cell == first && cell->stage > 0)
+      prepareParameters();
+    addCell(*cell);
+  }
   exchangeGradients();
   addUpdate();
   exchangeParameters();

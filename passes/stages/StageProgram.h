@@ -69,6 +69,8 @@ private:
   Value cloneOnDemand(Value value, llvm::function_ref<Value(Value)> get, mlir::IRMapping &mapping);
 
   void startGradients();
+  /// Gathers and converts the parameters of the rank's stages, while it waits for its first input.
+  void prepareParameters();
   void addCell(const schedules::Action &action);
   void addCompute(const schedules::Action &action);
   void addCall(graph::CallOp call, const schedules::Action &action);

@@ -79,6 +79,12 @@ Communicator::Clock::time_point Communicator::enter() {
   return options.link.onProcessorTime ? Clock::time_point(computed + waitedForLink) : Clock::now();
 }
 
+double Communicator::getSeconds() const {
+  if (!options.link.onProcessorTime)
+    return toSeconds(Clock::now().time_since_epoch());
+  return toSeconds(computed + waitedForLink + (left ? getProcessorTime() - *left : Clock::duration::zero()));
+}
+
 void Communicator::leave() { left = getProcessorTime(); }
 
 void Communicator::occupyLink(Collective &collective, Clock::time_point now) {

@@ -138,6 +138,9 @@ public:
   double getLinkSeconds() const { return toSeconds(waitedForLink); }
   /// Processor time of the rank's thread between collectives, from the first one on.
   double getComputeSeconds() const { return toSeconds(computed); }
+  /// The present on the clock of the modelled links: with processor time, what this rank has computed and waited for links
+  /// since its first collective; else the steady clock.
+  double getSeconds() const;
 
   /// Tells the other ranks that this one cannot go on, so that they need not wait for the timeout. `message` is what went
   /// wrong. Takes a moment at most.

@@ -51,7 +51,7 @@ private:
   std::span<const void *const> kernels;
   FlatProgram program;
   /// Of the call that is being unrolled; empty outside.
-  const std::string *instance = &executable::Call::default_instance().instance();
+  Caller caller = {&executable::Call::default_instance().instance(), &executable::Call::default_instance().instance()};
   /// Of the program; a function has its own.
   Tickets programTickets;
   /// For each command, its first operand: `operands` still moves while it grows.
@@ -161,7 +161,7 @@ Error Flattener::addCommand(const Action &action, Tickets &tickets, Resolve reso
     program.commands.push_back(command);
   }
   firstOperands.resize(program.commands.size(), firstOperand);
-  program.instances.resize(program.commands.size(), instance);
+  program.callers.resize(program.commands.size(), caller);
   return Error::success();
 }
 
@@ -171,11 +171,12 @@ Error Flattener::addCall(const executable::Call &call, int64_t iteration) {
     return resolveInArena(base, iteration) + reference.offset();
   };
   Tickets tickets;
-  const std::string *outside = std::exchange(instance, &call.instance());
-  for (const Action &action : executable.functions(call.function()).actions())
+  const executable::Function &function = executable.functions(call.function());
+  Caller outside = std::exchange(caller, {&function.name(), &call.instance()});
+  for (const Action &action : function.actions())
     if (Error error = addCommand(action, tickets, resolve))
       return error;
-  instance = outside;
+  caller = outside;
   return Error::success();
 }
 

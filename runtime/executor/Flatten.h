@@ -24,11 +24,16 @@ struct Exchange {
   size_t collective; ///< index into FlatProgram::collectives
 };
 
+/// Whose a command is, for people: block.forward of layers.3. Both are empty outside calls; the executable's strings.
+struct Caller {
+  const std::string *function, *instance;
+};
+
 /// Calls and loops unrolled; commands point into `operands`.
 struct FlatProgram {
   std::vector<Command> commands;
   std::vector<void *> operands;
-  std::vector<const std::string *> instances; ///< of each command, whose it is (layers.3); the executable's strings
+  std::vector<Caller> callers; ///< of each command
   std::vector<CollectiveDescription> collectives;
   std::vector<Exchange> exchanges; ///< in order
 };

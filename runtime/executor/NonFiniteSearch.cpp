@@ -94,8 +94,8 @@ Error Search::lookAt(const std::string &name, const executable::TensorType &type
 
 Error Search::lookAtResults(const SteppedProgram::Action &action) {
   std::string name = fmt::format("'{}'", action.kernel->name());
-  if (!action.instance->empty())
-    name += fmt::format(" of {}", *action.instance);
+  if (!action.caller.instance->empty())
+    name += fmt::format(" of {}", *action.caller.instance);
   for (int i = 0; i < action.kernel->arguments_size() && found.empty(); ++i) {
     const executable::KernelArgument &argument = action.kernel->arguments(i);
     if (argument.access() == "r")

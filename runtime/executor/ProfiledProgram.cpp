@@ -12,7 +12,8 @@ static ProfileLabel makeDeviceLabel(const SteppedProgram &program, const Stepped
   if (!action.command)
     return {program.getCollective(action.collective).name, "wait"};
   ProfileLabel label;
-  label.instance = *action.instance;
+  label.function = *action.caller.function;
+  label.instance = *action.caller.instance;
   label.bytes = action.command->bytes;
   switch (action.command->kind) {
   case Command::Kind::Launch:
@@ -39,7 +40,9 @@ ProfiledProgram::ProfiledProgram(const std::string &name, SteppedProgram given, 
     if (action.command)
       continue;
     const CollectiveDescription &collective = program.getCollective(action.collective);
-    label = {collective.name, "collective", "", 0, collective.getSentBytes()};
+    label.name = collective.name;
+    label.category = "collective";
+    label.bytes = collective.getSentBytes();
   }
 }
 
@@ -63,7 +66,22 @@ void ProfiledProgram::record(std::span<const double> marks) {
   profile.add(label, Profile::Track::Program, marks.front(), marks[actions.size()]);
 }
 
+Error ProfiledProgram::runOnProcessorTime() {
+  const Communicator &communicator = program.getCommunicator();
+  std::vector<double> marks = {communicator.getSeconds()};
+  auto mark = [&](const SteppedProgram::Action &) {
+    marks.push_back(communicator.getSeconds());
+    return Error::success();
+  };
+  if (Error error = program.run(mark))
+    return error;
+  record(marks);
+  return Error::success();
+}
+
 Error ProfiledProgram::run(const Device::Poll &poll) {
+  if (program.getCommunicator().getOptions().link.onProcessorTime)
+    return runOnProcessorTime();
   Device &device = program.getDevice();
   if (Error error = device.mark())
     return error;

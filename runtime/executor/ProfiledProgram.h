@@ -8,7 +8,8 @@
 
 namespace primus::runtime {
 
-/// A program that is run with a mark of the device after each command and exchange, and so fills a profile.
+/// A program that is run with a mark of the device after each command and exchange, and so fills a profile. Where modelled
+/// links run on processor time, so does the profile.
 class ProfiledProgram {
 public:
   /// The profile has to outlive it.
@@ -17,6 +18,7 @@ public:
   Error run(const Device::Poll &poll);
 
 private:
+  Error runOnProcessorTime();
   void record(std::span<const double> marks);
 
   ProfileLabel label;

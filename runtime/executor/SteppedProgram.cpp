@@ -25,7 +25,7 @@ SteppedProgram::SteppedProgram(const executable::Executable &executable, const F
       break;
     Action &action = actions.emplace_back();
     action.command = &flat.commands[i];
-    action.instance = flat.instances[i];
+    action.caller = flat.callers[i];
     if (action.command->kind == Command::Kind::Launch)
       action.kernel = kernelOf.at(action.command->kernel);
     action.prepared = device.prepare(std::span(action.command, 1));

@@ -16,7 +16,7 @@ public:
   struct Action {
     const Command *command = nullptr;            ///< null: an exchange
     const executable::Kernel *kernel = nullptr;  ///< of a launch
-    const std::string *instance = nullptr;       ///< of a command: whose it is (layers.3)
+    Caller caller = {};                          ///< of a command
     Exchange::Kind kind = Exchange::Kind::Run;   ///< of an exchange
     size_t collective = 0;                       ///< of an exchange
     std::unique_ptr<CommandList> prepared = {};
@@ -30,6 +30,7 @@ public:
   std::span<const Action> getActions() const { return actions; }
   const CollectiveDescription &getCollective(size_t index) const { return collectives[index]->getDescription(); }
   Device &getDevice() const { return device; }
+  const Communicator &getCommunicator() const { return communicator; }
 
   /// Calls `after` behind each action; the device may still be at work on it. The first error ends the run.
   Error run(const std::function<Error(const Action &)> &after);

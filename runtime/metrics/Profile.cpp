@@ -12,6 +12,8 @@ using nlohmann::ordered_json;
 
 static ordered_json describe(const ProfileLabel &label, double seconds) {
   ordered_json arguments = ordered_json::object();
+  if (!label.function.empty())
+    arguments["function"] = label.function;
   if (!label.instance.empty())
     arguments["instance"] = label.instance;
   if (label.flops > 0)

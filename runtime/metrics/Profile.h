@@ -21,24 +21,22 @@ namespace primus::runtime {
 struct ProfileLabel {
   std::string name;
   const char *category = ""; ///< program, kernel, copy, fill, collective, wait
-  std::string instance = {}; ///< whose it is: layers.3
+  std::string function = {}, instance = {}; ///< whose it is: block.forward, layers.3
   int64_t flops = 0;
   int64_t bytes = 0;
   double boundSeconds = 0; ///< that it takes at least on the hardware it was compiled for
 };
 
-/// The events of one rank. Times are seconds of the steady clock.
+/// The events of one rank. Times are seconds of one clock: the steady one, or that of Communicator::getSeconds.
 class Profile {
 public:
-  using Clock = std::chrono::steady_clock;
   enum class Track : uint8_t { Program, Device, Exchange };
 
   /// `boundSeconds`: of kernels, by name, where the compiler knows the hardware.
   explicit Profile(std::map<std::string, double> boundSeconds) : boundSeconds(std::move(boundSeconds)) {}
 
-  /// The zero of all times: the ranks call it together, right after they have met.
-  void start() { origin = now(); }
-  static double now() { return std::chrono::duration<double>(Clock::now().time_since_epoch()).count(); }
+  /// Sets the zero of all times, which should be one moment on all ranks.
+  void start(double seconds) { origin = seconds; }
 
   /// Whether it goes on. It ends by itself after so many events that more would be of no use to a person.
   bool isActive() const { return events.size() < mostEvents; }

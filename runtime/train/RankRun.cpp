@@ -244,7 +244,8 @@ Error RankRun::startProfile() {
   profile.emplace(std::move(bounds));
   executor->startProfile(*profile);
   Error error = communicator.barrier();
-  profile->start();
+  // Ranks that have just met read about the same on the steady clock. What they compute and wait for is counted from zero.
+  profile->start(communicator.getOptions().link.onProcessorTime ? 0 : executor->getTensorCommunicator().getSeconds());
   return error;
 }
 

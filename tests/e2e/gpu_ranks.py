@@ -37,3 +37,5 @@ for name, (target, layout) in layouts.items():
     # Both ranks ran kernels, and met.
     for category in ["kernel", "collective", "program"]:
         assert {event["pid"] for event in events if event["cat"] == category} == {0, 1}, (name, category)
+    callers = {(event["args"].get("function"), event["args"].get("instance")) for event in events if event["cat"] == "kernel"}
+    assert {("block.forward", "layers.0"), ("block.backward", "layers.0")} <= callers, (name, callers)

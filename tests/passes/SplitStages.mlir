@@ -201,3 +201,61 @@ module attributes {graph.placed, graph.plan = #plan, graph.mesh = #graph.mesh<"p
     return %loss : tensor<f32>
   }
 }
+
+// -----
+
+// A rank makes its stages' parameters ready while it waits for its first input; the first rank, for which the others wait, where it needs them.
+#plan = {microbatches = 1 : i64, micro_batch_size = 1 : i64, sequence_length = 2 : i64, recompute = "none", recompute_layers = 0 : i64, per_microbatch_mean = false, clip = 0.0, beta1 = 0.9, beta2 = 0.95, epsilon = 1.0e-08, weight_decay = 0.1}
+module attributes {graph.placed, graph.plan = #plan, graph.mesh = #graph.mesh<"pp" = 2>,
+                   graph.pipeline = {stages = ["a", "b", "c", "d"], table = "0F0,2F0,2B0,0B0\n1F0,3F0,3B0,1B0\n"}} {
+  graph.variable @a.w : tensor<2xf32> role parameter init #graph.init<"ones">
+  graph.variable @b.w : tensor<2xf32> role parameter init #graph.init<"ones">
+  graph.variable @c.w : tensor<2xf32> role parameter init #graph.init<"ones">
+  graph.variable @d.w : tensor<2xf32> role parameter init #graph.init<"ones">
+  func.func private @unshard(%w: tensor<2xf32> {graph.arg = "parameter", graph.name = "w"}) -> tensor<2xf32> attributes {graph.layer = {layer = "a", part = "unshard"}} {
+    %e = graph.exp %w : tensor<2xf32>
+    return %e : tensor<2xf32>
+  }
+  func.func private @forward(%x: tensor<2xf32> {graph.arg = "activation", graph.name = "x"}, %w: tensor<2xf32> {graph.arg = "parameter", graph.name = "w"})
+      -> tensor<2xf32> attributes {graph.layer = {layer = "a", part = "forward"}} {
+    %y = graph.mul %x, %w : tensor<2xf32>
+    return %y : tensor<2xf32>
+  }
+  func.func private @loss(%x: tensor<2xf32> {graph.arg = "activation", graph.name = "x"}, %w: tensor<2xf32> {graph.arg = "parameter", graph.name = "w"})
+      -> tensor<f32> attributes {graph.layer = {layer = "a", part = "forward"}} {
+    %y = graph.mul %x, %w : tensor<2xf32>
+    %l = graph.reduce sum %y dims [0] : tensor<2xf32> -> tensor<f32>
+    return %l : tensor<f32>
+  }
+  // CHECK-LABEL: func.func @ready_step.0(
+  // CHECK:         graph.call @unshard{{.*}} instance "a"
+  // CHECK:         graph.call @forward{{.*}} instance "a"
+  // CHECK:         graph.send
+  // CHECK:         graph.call @unshard{{.*}} instance "c"
+  // CHECK:         graph.call @forward{{.*}} instance "c"
+  // CHECK-LABEL: func.func @ready_step.1(
+  // CHECK:         graph.receive
+  // CHECK:         graph.load @b.w
+  // CHECK-NEXT:    graph.call @unshard{{.*}} instance "b"
+  // CHECK-NEXT:    graph.load @d.w
+  // CHECK-NEXT:    graph.call @unshard{{.*}} instance "d"
+  // CHECK-NEXT:    graph.call @forward{{.*}} instance "b"
+  func.func @ready_step(%xs: tensor<1x2xf32>) -> tensor<f32> {
+    %a = graph.load @a.w : tensor<2xf32>
+    %b = graph.load @b.w : tensor<2xf32>
+    %c = graph.load @c.w : tensor<2xf32>
+    %d = graph.load @d.w : tensor<2xf32>
+    %wa = graph.call @unshard(%a) instance "a" : (tensor<2xf32>) -> tensor<2xf32>
+    %wb = graph.call @unshard(%b) instance "b" : (tensor<2xf32>) -> tensor<2xf32>
+    %wc = graph.call @unshard(%c) instance "c" : (tensor<2xf32>) -> tensor<2xf32>
+    %wd = graph.call @unshard(%d) instance "d" : (tensor<2xf32>) -> tensor<2xf32>
+    %loss = graph.schedule microbatches 1 (%x = %xs) : (tensor<1x2xf32>) -> tensor<f32> {
+      %ya = graph.call @forward(%x, %wa) instance "a" : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+      %yb = graph.call @forward(%ya, %wb) instance "b" : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+      %yc = graph.call @forward(%yb, %wc) instance "c" : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+      %l = graph.call @loss(%yc, %wd) instance "d" : (tensor<2xf32>, tensor<2xf32>) -> tensor<f32>
+      graph.yield %l : tensor<f32>
+    }
+    return %loss : tensor<f32>
+  }
+}

@@ -11,14 +11,17 @@ using namespace primus::test;
 
 namespace {
 
-/// GetParam is the target.
-class ProfileOnDevices : public TrainFixture, public testing::WithParamInterface<std::string> {
+class ProfileFixture : public TrainFixture {
 protected:
-  std::vector<nlohmann::json> trainWithProfile() {
-    std::vector<std::string> environment;
-    if (GetParam() != "cpu")
-      environment = getEmulatedHip("devices=2");
-    EXPECT_EQ(train({"--profile", folder / "trace.json"}, environment), 0) << output;
+  void makeExecutable(const std::string &target) {
+    executable = makeRankedBigramExecutable(2, target);
+    executable.mutable_training()->add_data_paths(folder / "text.txt");
+    executable.mutable_training()->set_train_steps(4);
+    executable.mutable_training()->set_eval_interval(0);
+  }
+
+  std::vector<nlohmann::json> trainWithProfile(std::vector<std::string> environment) {
+    EXPECT_EQ(train({"--profile", folder / "trace.json"}, std::move(environment)), 0) << output;
     nlohmann::json trace = nlohmann::json::parse(readFile(folder / "trace.json"));
     std::vector<nlohmann::json> events;
     for (nlohmann::json &event : trace["traceEvents"])
@@ -28,18 +31,18 @@ protected:
   }
 };
 
+/// GetParam is the target.
+class ProfileOnDevices : public ProfileFixture, public testing::WithParamInterface<std::string> {};
+
 } // namespace
 
 INSTANTIATE_TEST_SUITE_P(Devices, ProfileOnDevices, testing::Values("cpu", "gfx942"),
                          [](const auto &info) { return info.param; });
 
 TEST_P(ProfileOnDevices, KernelsAndCollectivesOfAllRanksStandOneAfterTheOther) {
-  executable = makeRankedBigramExecutable(2, GetParam());
-  executable.mutable_training()->add_data_paths(folder / "text.txt");
-  executable.mutable_training()->set_train_steps(4);
-  executable.mutable_training()->set_eval_interval(0);
+  makeExecutable(GetParam());
   executable.mutable_kernels(0)->set_flops(1000);
-  std::vector<nlohmann::json> events = trainWithProfile();
+  std::vector<nlohmann::json> events = trainWithProfile(GetParam() == "cpu" ? std::vector<std::string>() : getEmulatedHip("devices=2"));
   std::map<std::string, int> count;
   std::map<std::pair<int, int>, double> end;
   std::set<int> ranks;
@@ -66,4 +69,21 @@ TEST_P(ProfileOnDevices, KernelsAndCollectivesOfAllRanksStandOneAfterTheOther) {
       EXPECT_EQ(event["args"]["flops"], 1000);
       EXPECT_GT(event["args"]["gflops_per_second"], 0);
     }
+}
+
+TEST_F(ProfileFixture, OnProcessorTimeWaitsAreThoseForModelledLinks) {
+  makeExecutable("cpu");
+  double waited = 0, computed = 0, end = 0;
+  for (const nlohmann::json &event : trainWithProfile({"PRIMUS_LINK=clock=processor,latency=100"})) {
+    double seconds = event["dur"].get<double>() * 1e-6;
+    EXPECT_GE(event["ts"], 0) << event;
+    end = std::max(end, event["ts"].get<double>() * 1e-6 + seconds);
+    if (event["cat"] == "wait")
+      waited = std::max(waited, seconds);
+    else if (event["cat"] == "kernel")
+      computed = std::max(computed, seconds);
+  }
+  EXPECT_GT(waited, 99);
+  EXPECT_GT(end, 4 * 100);
+  EXPECT_LT(computed, 10);
 }
