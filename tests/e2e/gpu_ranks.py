@@ -1,4 +1,5 @@
-"""usage: gpu_ranks.py EXPERIMENT FOLDER HIP_LIBRARY RCCL_LIBRARY. Two emulated GPUs share data, matrices or layers, with a timeline."""
+"""usage: gpu_ranks.py EXPERIMENT FOLDER HIP_LIBRARY RCCL_LIBRARY. Two emulated GPUs share data, matrices or layers, with a timeline. One that fails or
+hangs amid a pipeline ends the run."""
 import json
 import os
 import pathlib
@@ -39,3 +40,10 @@ for name, (target, layout) in layouts.items():
         assert {event["pid"] for event in events if event["cat"] == category} == {0, 1}, (name, category)
     callers = {(event["args"].get("function"), event["args"].get("instance")) for event in events if event["cat"] == "kernel"}
     assert {("block.forward", "layers.0"), ("block.backward", "layers.0")} <= callers, (name, callers)
+
+# The twelfth launch of the second GPU is in its first microbatch.
+for fault, message in [("fault_launch=12", "rank 1 failed: GPU 1 (emulated)"), ("hang_launch=12", "rank 1 did not come to")]:
+    environment["PRIMUS_EMULATED_HIP"] = f"devices=2,fault_device=1,{fault}"
+    done = subprocess.run(["primus-train", str(folder / "pipeline.primus"), "--timeout", "2"], env=environment, text=True, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 3 and message in done.stdout, (fault, done.returncode, done.stdout)

@@ -1,5 +1,5 @@
 """usage: pipeline_runs.py EXPERIMENT FOLDER. Trains a tiny model in pipelines of several schedules, alone and composed with other axes, and compares
-the losses with those of one rank: within 1e-5. The same run twice gives equal bits; so do threads and processes. A silent rank ends all."""
+the losses with those of one rank: within 1e-5. The same run twice gives equal bits; so do threads and processes. A silent or killed rank ends all."""
 import json
 import os
 import pathlib
@@ -99,12 +99,14 @@ for name, (ranks, layout) in pipelines.items():
         assert train(name, executable) == losses, f"{name}: another run gives other bits"
         assert train(name, executable, launcher=["mpirun", "-n", str(ranks)]) == losses, f"{name}: processes compute other bits than threads"
 
-# A rank that is silent amid a pipeline ends the others soon, which say who it is.
-executable = compile("silent", 3, *uneven, "train_iters=100000")
-process = start("silent", executable, "--timeout", "5", launcher=["mpirun", "-n", "3"])
+# A rank that is silent or killed amid a pipeline ends the others soon, which say who it is. mpirun ends them at once where it sees a process die, unless it
+# is told to leave that to them; then each says by itself with what code it ends.
+executable = compile("lost", 3, *uneven, "train_iters=100000")
+wrapper = ["bash", "-c", '"$@"; echo "rank $OMPI_COMM_WORLD_RANK exits with $?"', "wrapper"]
+losses = {"silent": (signal.SIGSTOP, []), "killed": (signal.SIGKILL, []), "survived": (signal.SIGKILL, ["--enable-recovery"])}
 
 
-def find_ranks():
+def find_ranks(workspace):
     found = []
     for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
         try:
@@ -112,16 +114,30 @@ def find_ranks():
             command = (path.parent / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if command[0].endswith(b"primus-train") and f"PRIMUS_WORKSPACE={folder}/output".encode() in variables:
+        if command[0].endswith(b"primus-train") and f"PRIMUS_WORKSPACE={workspace}".encode() in variables:
             found += [(int(v.split(b"=")[1]), int(path.parent.name)) for v in variables if v.startswith(b"OMPI_COMM_WORLD_RANK=")]
     return dict(found)
 
 
-metrics = folder / "silent.jsonl"
-while process.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) > 5):
-    time.sleep(0.05)
+processes = {}
+for name, (_, options) in losses.items():
+    environment["PRIMUS_WORKSPACE"] = str(folder / name)
+    processes[name] = start(name, executable, "--timeout", "5", launcher=["mpirun", *options, "-n", "3", *(wrapper if options else [])])
+for name, process in processes.items():
+    metrics = folder / f"{name}.jsonl"
+    while process.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) > 5):
+        time.sleep(0.05)
 begin = time.time()
-os.kill(find_ranks()[1], signal.SIGSTOP)
-output = process.communicate(timeout=60)[0]
-assert process.returncode == 3, (process.returncode, output)
-assert "rank 1 did not come to" in output and time.time() - begin < 40, output
+for name, (number, _) in losses.items():
+    os.kill(find_ranks(folder / name)[1], number)
+for name, process in processes.items():
+    output = process.communicate(timeout=60)[0]
+    assert time.time() - begin < 40, (name, output)
+    if name == "killed":
+        assert process.returncode not in (0, 1, 2) and "rank 1" in output, (name, process.returncode, output)
+        continue
+    assert "rank 1 did not come to" in output, (name, output)
+    if name == "silent":
+        assert process.returncode == 3, (process.returncode, output)
+    else:
+        assert all(f"rank {rank} exits with 3" in output for rank in (0, 2)), output

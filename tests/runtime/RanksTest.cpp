@@ -226,3 +226,15 @@ TEST_F(Ranks, AHangingThreadIsLost) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(15)); // start-up on a busy machine included
   EXPECT_TRUE(says("rank 2 did not come to all_reduce over dp within 1 seconds")) << output;
 }
+
+TEST_F(Ranks, AHangingThreadOfAPipelineIsLost) {
+  executable = makePipelinedBigramExecutable(3);
+  executable.mutable_training()->add_data_paths(folder / "text.txt");
+  ASSERT_EQ(train(), 0) << output;
+  EXPECT_TRUE(says("done: 20 steps")) << output;
+  auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(train({"--timeout", "1"}, {"PRIMUS_TEST_FAULT=hang 1 5"}), 3) << output;
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(15)); // start-up on a busy machine included
+  EXPECT_TRUE(says("rank 1 did not come to")) << output;
+  EXPECT_TRUE(says("within 1 seconds")) << output;
+}

@@ -380,6 +380,56 @@ executable::Executable test::makeRankedBigramExecutable(int ranks, const std::st
   return builder.finish();
 }
 
+executable::Executable test::makePipelinedBigramExecutable(int ranks) {
+  executable::Executable result = makeRankedBigramExecutable(1);
+  result.mutable_mesh()->Clear();
+  setMesh(result, {{"pp", ranks}, {"dp", 1}});
+  result.mutable_training()->set_eval_interval(0);
+  result.mutable_training()->set_eval_steps(0);
+  result.mutable_training()->set_sample_bytes(0);
+  constexpr int64_t bytes = vocabulary * vocabulary * 4;
+  int64_t received = result.memory().arena();
+  result.mutable_memory()->set_arena(received + bytes);
+  result.mutable_memory()->set_activations(result.memory().activations() + bytes);
+  for (executable::Variable &variable : *result.mutable_variables())
+    if (variable.name() == "axis_index.dp")
+      variable.mutable_initializer()->set_axes(0, "pp");
+  executable::Program whole = result.programs(0);
+  for (int place = 0; place < ranks; ++place) {
+    executable::PipelineRank &rank = *result.add_pipeline_ranks();
+    *rank.mutable_variables() = result.variables();
+    *rank.mutable_memory() = result.memory();
+    executable::Program &program = *rank.add_programs();
+    program = whole;
+    auto &actions = *program.mutable_actions();
+    actions.Clear();
+    auto addMessage = [&](const char *kind, int peer, int64_t ticket) {
+      executable::Collective &message = addCollective(actions, kind, {"pp"}, ticket);
+      message.set_peer(peer);
+      executable::Part &part = *message.add_parts();
+      part.add_shape(vocabulary);
+      part.add_shape(vocabulary);
+      bool sends = peer > place;
+      *(sends ? part.mutable_source() : part.mutable_target()) = sends ? whole.actions(1).collective().parts(0).source() : inArena(received);
+    };
+    if (place > 0)
+      addMessage("receive", place - 1, 2);
+    for (const executable::Action &action : whole.actions()) {
+      *actions.Add() = action;
+      if (action.has_collective() && action.collective().ticket() && place + 1 < ranks)
+        addMessage("send", place + 1, 3);
+    }
+    if (place > 0)
+      addWait(actions, 2);
+    if (place + 1 < ranks)
+      addWait(actions, 3);
+  }
+  result.clear_programs();
+  result.clear_variables();
+  result.clear_memory();
+  return result;
+}
+
 static void fillTraining(executable::Training &training) {
   training.set_train_steps(20);
   training.set_micro_batch_size(batch);

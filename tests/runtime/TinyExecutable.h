@@ -79,6 +79,10 @@ executable::Executable makeBigramExecutable(const std::string &target = "cpu");
 /// while the kernel test_fault runs, whose environment variable makes a rank fail.
 executable::Executable makeRankedBigramExecutable(int ranks, const std::string &target = "cpu");
 
+/// The same model as a pipeline of copies of it, without evaluation: each rank sends its gradient to the next one and goes on while it waits for that of the
+/// rank before it. The kernel test_fault is between them.
+executable::Executable makePipelinedBigramExecutable(int ranks);
+
 /// The bytes of a file, which must exist.
 std::string readFile(const std::string &path);
 void writeFile(const std::string &path, const std::string &bytes);
