@@ -29,7 +29,8 @@ private:
                      function_ref<Value(graph::GraphBuilder &, OpBuilder &, Value)> build);
   Value convert(OpBuilder &builder, Value operand, Type element);
   Value transpose(OpBuilder &builder, Value operand);
-  Value pack(OpBuilder &builder, Value operand, bool transposed, int64_t group);
+  /// `element` is a wider type than an operand of 8-bit floats has, or the operand's.
+  Value pack(OpBuilder &builder, Value operand, Type element, bool transposed, int64_t group);
 
   const kernel::TargetTraits &traits;
   /// By operand and what becomes of it.
@@ -86,7 +87,7 @@ Value FunctionPacker::createFusion(OpBuilder &builder, Value operand, StringRef 
 Value FunctionPacker::convert(OpBuilder &builder, Value operand, Type element) {
   if (getElementTypeOrSelf(operand.getType()) == element)
     return operand;
-  return createFusion(builder, operand, "rows", "wide",
+  return createFusion(builder, operand, "rows", element.isF32() ? "wide" : "bf16",
                       [&](graph::GraphBuilder &b, OpBuilder &, Value value) { return b.convert(value, element); });
 }
 
@@ -99,10 +100,11 @@ Value FunctionPacker::transpose(OpBuilder &builder, Value operand) {
                       [](graph::GraphBuilder &b, OpBuilder &, Value value) { return b.transpose(value, {0, 2, 1}); });
 }
 
-Value FunctionPacker::pack(OpBuilder &builder, Value operand, bool transposed, int64_t group) {
+Value FunctionPacker::pack(OpBuilder &builder, Value operand, Type element, bool transposed, int64_t group) {
   int64_t width = traits.dotColumns;
   return createFusion(builder, operand, "pack", transposed ? "packed_transposed" : "packed",
                       [&](graph::GraphBuilder &b, OpBuilder &bodyBuilder, Value value) -> Value {
+                        value = b.convert(value, element);
                         auto type = cast<RankedTensorType>(value.getType());
                         int64_t rows = type.getDimSize(transposed ? 2 : 1), columns = type.getDimSize(transposed ? 1 : 2);
                         SmallVector<int64_t> shape{type.getDimSize(0), static_cast<int64_t>(llvm::divideCeil(columns, width)),
@@ -130,18 +132,21 @@ LogicalResult FunctionPacker::pack(graph::FusionOp fusion) {
   Type leftElement = getElementTypeOrSelf(a.getType()), rightElement = getElementTypeOrSelf(w.getType());
   // Pairs of bf16 are multiplied as such where the processor does that fast; all else in f32, widened once here and not
   // for each block.
-  bool pairs = leftElement.isBF16() && rightElement.isBF16() && traits.bf16Dot;
-  // Matrix instructions read operands where they lie, and multiply elements of one type.
-  if (!traits.packs && leftElement == rightElement)
+  auto isNarrow = [](Type type) { return type.isBF16() || type.getIntOrFloatBitWidth() == 8; };
+  bool pairs = isNarrow(leftElement) && isNarrow(rightElement) && traits.bf16Dot;
+  // Matrix instructions read operands where they lie.
+  if (!traits.packs && (!traits.gpu || traits.gpu->multiplies(leftElement, rightElement)))
     return success();
-  if (!pairs) {
-    a = convert(builder, a, builder.getF32Type());
-    w = convert(builder, w, builder.getF32Type());
-  }
+  // Both have all numbers of 8-bit floats.
+  Type wide = pairs ? Type(builder.getBF16Type()) : builder.getF32Type();
+  a = convert(builder, a, wide);
+  // Packing widens on its way.
+  if (!traits.packs || rightElement.getIntOrFloatBitWidth() != 8)
+    w = convert(builder, w, wide);
   if (traits.packs) {
     if (matmul.getLhsSpec() == kernels::kLeftColumns)
       a = transpose(builder, a);
-    w = pack(builder, w, matmul.getRhsSpec() == kernels::kRightColumns, pairs ? 2 : 1);
+    w = pack(builder, w, wide, matmul.getRhsSpec() == kernels::kRightColumns, pairs ? 2 : 1);
   }
 
   OpBuilder inner(matmul);

@@ -31,8 +31,8 @@ struct TileMemory {
   mlir::Value pointer;
   int64_t rowStride, columnStride;
   TileBounds rows, columns;
-  /// Element type as stored.
-  mlir::Type element;
+  /// Element type as stored, and what it stands for.
+  mlir::Type element, type;
 };
 
 class KernelLowering {

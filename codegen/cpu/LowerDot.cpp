@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "codegen/common/Float8.h"
 #include "codegen/cpu/KernelLowering.h"
 
 #include "llvm/ADT/Sequence.h"
@@ -75,6 +76,7 @@ void KernelLowering::spill(Value tile) {
   TileLayout layout = layoutOf(tile);
   TileMemory memory;
   memory.element = layout.element;
+  memory.type = getTileType(tile).getElementType();
   memory.columnStride = getElementBytes(layout.element);
   int64_t pitch = layout.chunks * layout.width * memory.columnStride;
   memory.rowStride = layout.column ? memory.columnStride : pitch;
@@ -155,11 +157,7 @@ MicroKernel::Factors MicroKernel::loadVector(Value row, int64_t chunk) {
     Value high = arith::AndIOp::create(b, pairs, b.constantInt(i32, int32_t(0xffff0000)));
     return {b.bitcast(low, f32), b.bitcast(high, f32)};
   }
-  if (rhs.element.isInteger(16))
-    return {b.bf16ToF32(vector)};
-  if (rhs.element.isF16())
-    return {arith::ExtFOp::create(b, f32, vector)};
-  return {vector};
+  return {b.toF32(vector, rhs.type)};
 }
 
 MicroKernel::Factors MicroKernel::loadBroadcast(Value pointer, bool isLast) {
@@ -174,12 +172,7 @@ MicroKernel::Factors MicroKernel::loadBroadcast(Value pointer, bool isLast) {
     Value high = arith::AndIOp::create(b, pair, b.constantInt(i32, int32_t(0xffff0000)));
     return {b.splat(b.bitcast(low, f32), width), b.splat(b.bitcast(high, f32), width)};
   }
-  Value element = b.load(lhs.element, pointer);
-  if (lhs.element.isInteger(16))
-    element = b.bf16ToF32(element);
-  else if (lhs.element.isF16())
-    element = arith::ExtFOp::create(b, f32, element);
-  return {b.splat(element, width)};
+  return {b.splat(b.toF32(b.load(lhs.element, pointer), lhs.type), width)};
 }
 
 Value MicroKernel::multiplyAdd(const Factors &x, const Factors &y, Value accumulator) {
@@ -279,18 +272,14 @@ LogicalResult KernelLowering::lowerMatrixVector(kernel::DotOp dot) {
     return dot.emitOpError("with a packed right operand needs more than one column");
   TileLayout layout = layoutOf(dot.getLhs()), accLayout = layoutOf(dot.getAcc());
   auto f32 = VectorType::get({layout.width}, b.getF32Type());
-  auto widen = [&](Value vector) -> Value {
-    if (layout.element.isInteger(16))
-      return b.bf16ToF32(vector);
-    return layout.element.isF32() ? vector : Value(arith::ExtFOp::create(b, f32, vector));
-  };
+  Type left = getTileType(dot.getLhs()).getElementType(), right = getTileType(dot.getRhs()).getElementType();
   // One k: a column times a scalar.
   ArrayRef<Value> lhs = partsOf(dot.getLhs()), rhs = partsOf(dot.getRhs());
   Parts result;
   if (layout.column || layout.columns == 1) {
     Value scalar = b.splatLane(rhs.front(), 0, layout.width);
     for (auto [part, acc] : llvm::zip(lhs, partsOf(dot.getAcc())))
-      result.push_back(math::FmaOp::create(b, widen(part), widen(scalar), acc));
+      result.push_back(math::FmaOp::create(b, b.toF32(part, left), b.toF32(scalar, right), acc));
     define(dot, std::move(result));
     return success();
   }
@@ -298,7 +287,7 @@ LogicalResult KernelLowering::lowerMatrixVector(kernel::DotOp dot) {
   for (int64_t row = 0; row < layout.rows; ++row) {
     SmallVector<Value> products;
     for (int64_t chunk = 0; chunk < layout.chunks; ++chunk) {
-      Value product = arith::MulFOp::create(b, widen(lhs[row * layout.chunks + chunk]), widen(rhs[chunk]));
+      Value product = arith::MulFOp::create(b, b.toF32(lhs[row * layout.chunks + chunk], left), b.toF32(rhs[chunk], right));
       if (Value mask = laneMask({}, {}, 0, layout.width, layout.validLanes(chunk)))
         product = arith::SelectOp::create(b, mask, product, b.constant(f32, 0.0));
       products.push_back(product);
@@ -336,11 +325,14 @@ Value KernelLowering::getZeros(int64_t bytes) {
 LogicalResult KernelLowering::lowerDot(kernel::DotOp dot) {
   RankedTensorType lhsType = getTileType(dot.getLhs()), rhsType = getTileType(dot.getRhs());
   int64_t group = dot.getGroup();
-  auto isOperandType = [](Type type) { return type.isF32() || type.isBF16() || type.isF16(); };
+  auto isOperandType = [](Type type) {
+    return type.isF32() || type.isBF16() || type.isF16() ||
+           (isFloat8(type) && !isa<Float8E8M0FNUType>(type));
+  };
   if (!getTileType(dot.getAcc()).getElementType().isF32() || !isOperandType(lhsType.getElementType()) ||
       !isOperandType(rhsType.getElementType()))
     return dot.emitOpError() << "of " << lhsType.getElementType() << " and " << rhsType.getElementType()
-                             << " has no lowering to the CPU; operands are f32, bf16 or f16 and accumulate in f32";
+                             << " has no lowering to the CPU; operands are f32, bf16, f16 or 8-bit floats and accumulate in f32";
   bool isBf16 = lhsType.getElementType().isBF16() && rhsType.getElementType().isBF16();
   if (group != 1 && !(group == 2 && isBf16))
     return dot.emitOpError() << "with groups of " << group << " has no lowering to the CPU; use 1, or 2 for bf16 operands";

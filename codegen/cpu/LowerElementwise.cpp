@@ -1,5 +1,6 @@
 //===- LowerElementwise.cpp - Arithmetic on tiles -------------------------===//
 
+#include "codegen/common/Float8.h"
 #include "codegen/common/MathFunctions.h"
 #include "codegen/cpu/KernelLowering.h"
 
@@ -9,8 +10,8 @@ using namespace mlir;
 using namespace primus;
 using namespace primus::codegen;
 
-/// Whether arithmetic on `element` is done in f32: bf16 lies in registers as bits.
-static bool computesInF32(Type type) { return getElementTypeOrSelf(type).isBF16(); }
+/// Whether arithmetic on `element` is done in f32: bf16 and 8-bit floats lie in registers as bits.
+static bool computesInF32(Type type) { return getElementTypeOrSelf(type).isBF16() || isFloat8(type); }
 
 /// `type`, which may be a vector, with another element.
 static Type withElement(Type type, Type element) {
@@ -36,7 +37,7 @@ LogicalResult KernelLowering::lowerConstant(arith::ConstantOp op) {
   if (!tile) {
     Type storage = getStorageType(op.getType());
     TypedAttr value = op.getValue();
-    if (auto number = dyn_cast<FloatAttr>(value); number && op.getType().isBF16())
+    if (auto number = dyn_cast<FloatAttr>(value); number && computesInF32(op.getType()))
       value = IntegerAttr::get(storage, number.getValue().bitcastToAPInt());
     else if (op.getType().isIndex())
       value = IntegerAttr::get(storage, cast<IntegerAttr>(value).getInt());
@@ -48,7 +49,7 @@ LogicalResult KernelLowering::lowerConstant(arith::ConstantOp op) {
   auto elements = cast<DenseElementsAttr>(op.getValue());
   // Elements as attributes of the storage type, row by row.
   auto toStorage = [&](Attribute element) -> Attribute {
-    if (auto number = dyn_cast<FloatAttr>(element); number && tile.getElementType().isBF16())
+    if (auto number = dyn_cast<FloatAttr>(element); number && computesInF32(tile))
       return IntegerAttr::get(layout.element, number.getValue().bitcastToAPInt());
     if (tile.getElementType().isIndex())
       return IntegerAttr::get(layout.element, cast<IntegerAttr>(element).getInt());
@@ -115,17 +116,24 @@ static Value castInteger(VectorBuilder &b, Value value, Type type, bool isSigned
 FailureOr<Value> KernelLowering::lowerElement(Operation *op, ValueRange operands, Type result) {
   if (isa<arith::IndexCastOp, arith::IndexCastUIOp>(op))
     return castInteger(b, operands[0], result, isa<arith::IndexCastOp>(op));
-  // What only moves bits works on bf16 as it lies in registers.
+  // What only moves bits works on floats as they lie in registers.
   if (isa<arith::SelectOp>(op))
     return Value(arith::SelectOp::create(b, operands[0], operands[1], operands[2]));
   if (isa<arith::BitcastOp>(op))
     return b.bitcast(operands[0], result);
 
+  Type from = op->getNumOperands() == 1 ? getElementTypeOrSelf(op->getOperand(0).getType()) : Type();
+  Type to = getElementTypeOrSelf(op->getResult(0).getType());
+  if (isa<arith::ExtFOp, arith::TruncFOp>(op) && from.getIntOrFloatBitWidth() <= 32 && to.getIntOrFloatBitWidth() <= 32) {
+    Value wide = b.toF32(operands[0], from);
+    return isFloat8(from) && to.isBF16() ? b.upperHalf(wide) : b.fromF32(wide, to);
+  }
+
   SmallVector<Value> inputs(operands);
   for (auto [input, operand] : llvm::zip(inputs, op->getOperands()))
     if (computesInF32(operand.getType()))
-      input = b.bf16ToF32(input);
-  bool narrow = computesInF32(op->getResult(0).getType());
+      input = b.toF32(input, getElementTypeOrSelf(operand.getType()));
+  bool narrow = computesInF32(to);
   Type type = narrow ? withElement(result, b.getF32Type()) : result;
 
   auto scale = [&](Value x, Value number, Value) {
@@ -135,9 +143,7 @@ FailureOr<Value> KernelLowering::lowerElement(Operation *op, ValueRange operands
     return b.intrinsic("llvm.x86.avx512.mask.scalef.ps.512", x.getType(), {x, number, x, mask, rounding});
   };
   Value value;
-  if (isa<arith::ExtFOp, arith::TruncFOp>(op) && inputs[0].getType() == type) {
-    value = inputs[0];
-  } else if (op->getDialect() == b.getContext()->getLoadedDialect<math::MathDialect>() && !isNativeMath(op)) {
+  if (op->getDialect() == b.getContext()->getLoadedDialect<math::MathDialect>() && !isNativeMath(op)) {
     value = expandMathFunction(b, op, inputs, hasScale(type, target) ? ScaleByPower(scale) : ScaleByPower());
     if (!value)
       return op->emitOpError() << "of " << getElementTypeOrSelf(op->getOperand(0).getType())
@@ -151,5 +157,5 @@ FailureOr<Value> KernelLowering::lowerElement(Operation *op, ValueRange operands
       clone->setAttr("fastmath", arith::FastMathFlagsAttr::get(b.getContext(), arith::FastMathFlags::contract));
     value = clone->getResult(0);
   }
-  return narrow ? b.f32ToBf16(value) : value;
+  return narrow ? b.fromF32(value, to) : value;
 }

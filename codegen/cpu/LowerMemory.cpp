@@ -54,6 +54,7 @@ template <typename Access> TileMemory KernelLowering::getTileMemory(Access acces
   TileMemory memory;
   memory.pointer = getPointer(memref, indices);
   memory.element = getStorageType(type.getElementType());
+  memory.type = type.getElementType();
   int64_t columnDim = dims.back();
   memory.columnStride = strides[columnDim] * bytes;
   if (!access.getInbounds())
@@ -185,8 +186,8 @@ LogicalResult KernelLowering::lowerLoad(kernel::LoadOp load) {
   TileLayout layout = layoutOf(load);
   Value pad;
   double number = load.getPad() ? load.getPad()->convertToDouble() : 0.0;
-  if (tile.getElementType().isBF16())
-    pad = b.f32ToBf16(b.constant(b.getF32Type(), number));
+  if (isa<FloatType>(tile.getElementType()) && isa<IntegerType>(layout.element))
+    pad = b.fromF32(b.constant(b.getF32Type(), number), tile.getElementType());
   else if (isa<FloatType>(tile.getElementType()))
     pad = b.constant(layout.element, number);
   else

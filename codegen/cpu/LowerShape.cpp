@@ -1,5 +1,6 @@
 //===- LowerShape.cpp - Reductions and changes of shape -------------------===//
 
+#include "codegen/common/Float8.h"
 #include "codegen/cpu/KernelLowering.h"
 
 #include <limits>
@@ -28,7 +29,7 @@ static Value getNeutral(VectorBuilder &b, kernel::ReduceKind kind, Type type) {
 LogicalResult KernelLowering::lowerReduce(kernel::ReduceOp reduce) {
   Value operand = reduce.getOperand();
   auto type = cast<RankedTensorType>(operand.getType());
-  if (type.getElementType().isBF16() || type.getElementType().isInteger(1))
+  if (type.getElementType().isBF16() || isFloat8(type) || type.getElementType().isInteger(1))
     return reduce.emitOpError() << "of " << type.getElementType()
                                 << " has no lowering to the CPU; convert the tile to f32 or i32 first";
   TileLayout layout = layoutOf(operand);

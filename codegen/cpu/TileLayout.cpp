@@ -2,6 +2,8 @@
 
 #include "codegen/cpu/TileLayout.h"
 
+#include "codegen/common/Float8.h"
+
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -10,6 +12,8 @@ using namespace primus::codegen;
 Type primus::codegen::getStorageType(Type element) {
   if (element.isBF16())
     return IntegerType::get(element.getContext(), 16);
+  if (isFloat8(element))
+    return IntegerType::get(element.getContext(), 8);
   if (element.isIndex())
     return IntegerType::get(element.getContext(), 64);
   return element;

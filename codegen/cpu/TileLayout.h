@@ -7,7 +7,7 @@
 
 namespace primus::codegen {
 
-/// The type in which an element is kept in registers: bf16 as its bits (i16), an index as i64, everything else as it is.
+/// The type in which an element is kept in registers: bf16 as its bits (i16), 8-bit floats as theirs (i8), an index as i64, everything else as it is.
 mlir::Type getStorageType(mlir::Type element);
 
 /// A tile [R, C] (or [C]) is a list of rows times chunks one-dimensional vectors, row by row. The vectors have min(target lanes, C rounded

@@ -2,6 +2,8 @@
 
 #include "codegen/cpu/VectorBuilder.h"
 
+#include "codegen/common/Float8.h"
+
 #include "llvm/ADT/Sequence.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -176,7 +178,7 @@ Value VectorBuilder::combineLanes(ArrayRef<Value> rows, Combine combine) {
 }
 
 //===----------------------------------------------------------------------===//
-// bf16
+// Narrow floats
 //===----------------------------------------------------------------------===//
 
 Value VectorBuilder::bf16ToF32(Value bits) {
@@ -202,6 +204,30 @@ Value VectorBuilder::f32ToBf16(Value value) {
   Value quiet = arith::OrIOp::create(*this, upper, constantInt(i32, 0x40));
   Value isNan = arith::CmpFOp::create(*this, arith::CmpFPredicate::UNO, value, value);
   return arith::TruncIOp::create(*this, i16, arith::SelectOp::create(*this, isNan, quiet, rounded));
+}
+
+Value VectorBuilder::upperHalf(Value value) {
+  Type i32 = withElement(value.getType(), getI32Type());
+  Value bits = arith::ShRUIOp::create(*this, bitcast(value, i32), constantInt(i32, 16));
+  return arith::TruncIOp::create(*this, withElement(i32, getIntegerType(16)), bits);
+}
+
+Value VectorBuilder::toF32(Value stored, Type element) {
+  if (element.isBF16())
+    return bf16ToF32(stored);
+  if (isFloat8(element))
+    return expandFloat8ToF32(*this, stored, cast<FloatType>(element));
+  return element.isF32() ? stored
+                         : arith::ExtFOp::create(*this, withElement(stored.getType(), getF32Type()), stored).getResult();
+}
+
+Value VectorBuilder::fromF32(Value value, Type element) {
+  if (element.isBF16())
+    return f32ToBf16(value);
+  if (isFloat8(element))
+    return expandF32ToFloat8(*this, value, cast<FloatType>(element));
+  return element.isF32() ? value
+                         : arith::TruncFOp::create(*this, withElement(value.getType(), element), value).getResult();
 }
 
 //===----------------------------------------------------------------------===//

@@ -53,6 +53,11 @@ public:
   /// used, subnormal numbers become zero.
   mlir::Value bf16ToF32(mlir::Value bits);
   mlir::Value f32ToBf16(mlir::Value value);
+  /// f32 whose lower bits are zero to bf16.
+  mlir::Value upperHalf(mlir::Value value);
+  /// From the storage of a float type of at most 32 bits to f32, and back.
+  mlir::Value toF32(mlir::Value stored, mlir::Type element);
+  mlir::Value fromF32(mlir::Value value, mlir::Type element);
 
   /// base + bytes.
   mlir::Value offset(mlir::Value base, mlir::Value bytes);

@@ -27,6 +27,10 @@ using mlir::Value;
 /// What stands for a value: the vectors of a tile, in the order of its layout's registers, or one scalar.
 using Parts = llvm::SmallVector<Value>;
 
+/// The type in which an element is kept in registers: 8-bit floats as their bits, everything else as it is.
+mlir::Type getStorageType(mlir::Type element);
+mlir::TypedAttr getStorageAttr(mlir::FloatAttr number);
+
 /// Bytes of an element or a buffer in memory; truth values are bytes there.
 int64_t getElementBytes(mlir::Type element);
 int64_t getBufferBytes(mlir::MemRefType type);
@@ -81,6 +85,12 @@ private:
   void lowerMostlyOne(mlir::arith::MulFOp op);
   LogicalResult lowerIndexArithmetic(mlir::Operation &op);
   mlir::FailureOr<Value> lowerElement(mlir::Operation &op, mlir::ValueRange operands, mlir::Type result);
+  /// The same where 8-bit floats take part: what does not only move them computes in f32.
+  Value lowerFloat8Element(mlir::Operation &op, mlir::ValueRange operands, mlir::Type result);
+
+  // Float8.cpp: a scalar or vector of 8-bit floats, as bits, to f32, and back as graph.convert does
+  Value float8ToF32(Value bits, mlir::FloatType format);
+  Value f32ToFloat8(Value value, mlir::FloatType format);
 
   // LowerMemory.cpp
   LogicalResult lowerLoad(kernel::LoadOp op);

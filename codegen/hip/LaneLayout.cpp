@@ -16,10 +16,12 @@ KernelShape KernelShape::of(kernel::FuncOp kernel) {
   if (std::optional<ArrayRef<int64_t>> waves = kernel.getWaves())
     shape.waves = {(*waves)[0], (*waves)[1]};
   // Accesses of 16 bytes for the width that most of a kernel's tiles have.
-  int64_t narrow = 0, wide = 0;
+  int64_t bytes = 0, narrow = 0, wide = 0;
   auto count = [&](Type value) {
-    if (auto tile = dyn_cast<RankedTensorType>(value))
-      ++(tile.getElementTypeBitWidth() <= 16 ? narrow : wide);
+    if (auto tile = dyn_cast<RankedTensorType>(value)) {
+      unsigned bits = tile.getElementTypeBitWidth();
+      ++(bits <= 8 ? bytes : bits <= 16 ? narrow : wide);
+    }
   };
   kernel.walk([&](Operation *op) {
     shape.hasDots |= isa<kernel::DotOp>(op);
@@ -28,7 +30,7 @@ KernelShape KernelShape::of(kernel::FuncOp kernel) {
     else if (auto store = dyn_cast<kernel::StoreOp>(op))
       count(store.getValue().getType());
   });
-  shape.neighbours = narrow > wide ? 8 : 4;
+  shape.neighbours = narrow + wide == 0 && bytes > 0 ? 16 : bytes + narrow > wide ? 8 : 4;
   return shape;
 }
 

@@ -15,18 +15,20 @@ LogicalResult KernelLowering::lowerDot(kernel::DotOp op) {
   if (!lhs || !rhs || lhs.getPad() || rhs.getPad())
     return op.emitOpError("must multiply tiles that come straight from memory, padded with zeros, on AMD GPUs");
   auto lhsType = mlir::cast<RankedTensorType>(lhs.getType()), rhsType = mlir::cast<RankedTensorType>(rhs.getType());
-  const Mfma *mfma = findMfma(chip, lhsType.getElementType(), 32);
-  if (!mfma || rhsType.getElementType() != lhsType.getElementType())
+  const Mfma *mfma = findMfma(chip, rhsType.getElementType(), lhsType.getElementType(), 32);
+  if (!mfma)
     return op.emitOpError("multiplies ") << lhsType.getElementType() << " with " << rhsType.getElementType()
-                                         << "; matrix instructions multiply f32, f16 or bf16 with the same type";
+                                         << "; matrix instructions multiply f32, f16 or bf16 with the same type, and 8-bit "
+                                            "floats, fnuz on gfx942 and OCP's on gfx950, with each other";
   auto fits = [](int64_t size) { return size >= 32 && llvm::isPowerOf2_64(size); };
   if (op.getGroup() != 1 || !fits(lhsType.getDimSize(0)) || !fits(rhsType.getDimSize(1)))
     return op.emitOpError("must have rows and columns that are powers of two from 32 on, and no packed operand, on AMD "
                           "GPUs");
   int64_t rows = lhsType.getDimSize(0), columns = rhsType.getDimSize(1);
   int64_t depthBytes = lhsType.getDimSize(1) * lhsType.getElementTypeBitWidth() / 8;
-  int64_t lineBytes = kernel::getStageBytes(*kernel::GpuArchitecture::find(chip), {rows, columns}, shape.getThreads(),
-                                            depthBytes);
+  const auto &gpu = *kernel::GpuArchitecture::find(chip);
+  int64_t lineBytes = kernel::getStageBytes(gpu, {rows, columns}, shape.getThreads(), depthBytes,
+                                            gpu.getMultiplyBytes(lhsType.getElementType()));
   if (lineBytes == 0)
     return op.emitOpError("has ") << rows << " rows and " << columns << " columns, which " << shape.getThreads()
                                   << " lanes cannot bring into the LDS of " << chip << " in two stages";

@@ -1,5 +1,6 @@
 //===- LowerElementwise.cpp - Arithmetic on tiles, scalars and indices ----===//
 
+#include "codegen/common/Float8.h"
 #include "codegen/common/MathFunctions.h"
 #include "codegen/hip/KernelLowering.h"
 
@@ -18,8 +19,12 @@ LogicalResult KernelLowering::lowerConstant(arith::ConstantOp op) {
     return success();
   }
   auto tile = dyn_cast<RankedTensorType>(op.getType());
+  auto getStored = [](Attribute number) {
+    auto real = dyn_cast<FloatAttr>(number);
+    return real ? getStorageAttr(real) : cast<TypedAttr>(number);
+  };
   if (!tile) {
-    define(op, {arith::ConstantOp::create(b, op.getValue())});
+    define(op, {arith::ConstantOp::create(b, getStored(op.getValue()))});
     return success();
   }
   auto elements = dyn_cast<DenseElementsAttr>(op.getValue());
@@ -27,8 +32,9 @@ LogicalResult KernelLowering::lowerConstant(arith::ConstantOp op) {
     return op.emitOpError("is a tile of different numbers, which has no lowering for AMD GPUs; compute it from "
                           "kernel.iota");
   LaneLayout layout = getLayout(tile);
-  auto type = VectorType::get(layout.partSize, tile.getElementType());
-  Value part = arith::ConstantOp::create(b, DenseElementsAttr::get(type, elements.getSplatValue<Attribute>()));
+  TypedAttr number = getStored(elements.getSplatValue<Attribute>());
+  auto type = VectorType::get(layout.partSize, number.getType());
+  Value part = arith::ConstantOp::create(b, DenseElementsAttr::get(type, Attribute(number)));
   define(op, Parts(layout.getParts(), part));
   return success();
 }
@@ -196,7 +202,38 @@ static bool hasFlag(Operation &op, arith::FastMathFlags flag) {
   return flags && arith::bitEnumContainsAll(flags.getValue(), flag);
 }
 
+Value KernelLowering::lowerFloat8Element(Operation &op, ValueRange operands, Type result) {
+  if (isa<arith::BitcastOp>(op))
+    return operands[0];
+  if (isa<arith::SelectOp>(op))
+    return arith::SelectOp::create(b, operands[0], operands[1], operands[2]);
+  Type element = getElementTypeOrSelf(op.getResult(0).getType());
+  auto convert = [&](Value value, Type to) -> Value {
+    Type type = value.getType();
+    type = isa<VectorType>(type) ? Type(cast<VectorType>(type).clone(to)) : to;
+    unsigned has = getElementTypeOrSelf(value.getType()).getIntOrFloatBitWidth(), wants = to.getIntOrFloatBitWidth();
+    if (has == wants)
+      return value;
+    return has < wants ? arith::ExtFOp::create(b, type, value).getResult()
+                       : arith::TruncFOp::create(b, type, value).getResult();
+  };
+  SmallVector<Value> wide;
+  for (auto [operand, value] : llvm::zip_equal(op.getOperands(), operands)) {
+    Type from = getElementTypeOrSelf(operand.getType());
+    wide.push_back(isFloat8(from) ? float8ToF32(value, cast<FloatType>(from)) : value);
+  }
+  if (isa<arith::ExtFOp, arith::TruncFOp>(op))
+    return isFloat8(element) ? f32ToFloat8(convert(wide[0], b.getF32Type()), cast<FloatType>(element))
+                             : convert(wide[0], element);
+  Type type = isFloat8(element) ? wide[0].getType() : result;
+  OperationState state(op.getLoc(), op.getName(), wide, type, op.getAttrs());
+  Value value = b.create(state)->getResult(0);
+  return isFloat8(element) ? f32ToFloat8(value, cast<FloatType>(element)) : value;
+}
+
 FailureOr<Value> KernelLowering::lowerElement(Operation &op, ValueRange operands, Type result) {
+  if (isFloat8(op.getResult(0).getType()) || llvm::any_of(op.getOperandTypes(), [](Type type) { return isFloat8(type); }))
+    return lowerFloat8Element(op, operands, result);
   if (isa<math::RsqrtOp>(op) && getElementTypeOrSelf(result).isF32())
     return createRsqrt(b, operands[0]);
   if (isa<math::Exp2Op>(op) && getElementTypeOrSelf(result).isF32() && hasFlag(op, arith::FastMathFlags::afn))

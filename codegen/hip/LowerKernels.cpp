@@ -24,9 +24,9 @@ SmallVector<Type> KernelLowering::getPartTypes(Value value) {
     return {b.getIntegerType(getIndexBits(value))};
   auto tile = dyn_cast<RankedTensorType>(type);
   if (!tile)
-    return {type};
+    return {getStorageType(type)};
   LaneLayout layout = getLayout(value);
-  return SmallVector<Type>(layout.getParts(), VectorType::get(layout.partSize, tile.getElementType()));
+  return SmallVector<Type>(layout.getParts(), VectorType::get(layout.partSize, getStorageType(tile.getElementType())));
 }
 
 LogicalResult KernelLowering::checkTypes(Operation *op) {

@@ -1,5 +1,6 @@
 //===- LowerMemory.cpp - Loads and stores of tiles ------------------------===//
 
+#include "codegen/common/Float8.h"
 #include "codegen/hip/KernelLowering.h"
 #include "codegen/hip/ResidentDot.h"
 
@@ -10,6 +11,16 @@ using namespace mlir;
 using namespace primus;
 using namespace primus::codegen;
 using namespace primus::codegen::hip;
+
+Type hip::getStorageType(Type element) {
+  return isFloat8(element) ? IntegerType::get(element.getContext(), 8) : element;
+}
+
+TypedAttr hip::getStorageAttr(FloatAttr number) {
+  if (!isFloat8(number.getType()))
+    return number;
+  return IntegerAttr::get(getStorageType(number.getType()), number.getValue().bitcastToAPInt());
+}
 
 int64_t hip::getElementBytes(Type element) { return llvm::divideCeil(element.getIntOrFloatBitWidth(), 8); }
 
@@ -233,7 +244,7 @@ static bool isTruth(Type element) { return element.isInteger(1); }
 
 Parts KernelLowering::load(const TileAccess &access, const LaneLayout &layout) {
   Addresses addresses(*this, access, layout);
-  Type element = access.memref.getType().getElementType();
+  Type stated = access.memref.getType().getElementType(), element = getStorageType(stated);
   int64_t run = addresses.getRun();
   auto runType = VectorType::get(run, element);
   auto loadRun = [&](TilePosition first) -> Value {
@@ -249,8 +260,8 @@ Parts KernelLowering::load(const TileAccess &access, const LaneLayout &layout) {
     Value mask = access.pad != 0 ? addresses.getMask(first) : Value();
     if (!mask)
       return loaded;
-    Attribute pad = isa<FloatType>(element) ? Attribute(b.getFloatAttr(element, access.pad))
-                                            : Attribute(b.getIntegerAttr(element, static_cast<int64_t>(access.pad)));
+    Attribute pad = isa<FloatType>(stated) ? Attribute(getStorageAttr(b.getFloatAttr(stated, access.pad)))
+                                           : Attribute(b.getIntegerAttr(element, static_cast<int64_t>(access.pad)));
     return arith::SelectOp::create(b, mask, loaded,
                                    arith::ConstantOp::create(b, DenseElementsAttr::get(runType, pad)));
   };

@@ -309,7 +309,7 @@ LogicalResult KernelLowering::lowerResidentDot(kernel::DotOp dot) {
   auto load = dot.getRhs().getDefiningOp<kernel::LoadOp>();
   auto lhsType = cast<RankedTensorType>(dot.getLhs().getType()), rhsType = cast<RankedTensorType>(load.getType());
   Type element = lhsType.getElementType();
-  const Mfma *mfma = findMfma(chip, element, 32);
+  const Mfma *mfma = findMfma(chip, element, element, 32);
   if (!mfma || rhsType.getElementType() != element)
     return dot.emitOpError("multiplies ") << element << " with " << rhsType.getElementType() <<
         "; AMD GPUs multiply f32, f16 or bf16 with the same";

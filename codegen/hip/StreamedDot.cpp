@@ -6,6 +6,8 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "llvm/Support/MathExtras.h"
 
+#include <numeric>
+
 using namespace mlir;
 using namespace primus;
 using namespace primus::codegen;
@@ -16,9 +18,6 @@ static constexpr int64_t chunkBytes = 16, blockLines = 32;
 //===----------------------------------------------------------------------===//
 // One operand
 //===----------------------------------------------------------------------===//
-
-/// Exchanges chunks within 128 bytes. Linear over the bits of the address, and it keeps those from bit 7 on.
-static int64_t swizzleAddress(int64_t address) { return address ^ (((address >> 7) ^ (address >> 10)) & 7) << 4; }
 
 /// A thread's units of `unit` elements, dealt along `fast` first, then along the other coordinate of a tile of `size`.
 static LaneLayout dealUnits(TilePosition size, TilePosition unit, unsigned fast, unsigned threadBits) {
@@ -44,6 +43,13 @@ static LaneLayout dealUnits(TilePosition size, TilePosition unit, unsigned fast,
   return layout;
 }
 
+/// Of two vectors of one size.
+static Value concatenate(ImplicitLocOpBuilder &b, Value first, Value second) {
+  SmallVector<int32_t> all(2 * cast<VectorType>(first.getType()).getNumElements());
+  std::iota(all.begin(), all.end(), 0);
+  return LLVM::ShuffleVectorOp::create(b, first, second, all);
+}
+
 KernelLowering::StagedOperand::StagedOperand(KernelLowering &lowering, kernel::LoadOp load, unsigned contracted,
                                              int64_t depth, const LaneLayout &result, int64_t offset)
     : lowering(lowering), b(lowering.b), access{mlir::cast<TypedValue<MemRefType>>(load.getMemref()), load.getIndices(),
@@ -57,6 +63,7 @@ KernelLowering::StagedOperand::StagedOperand(KernelLowering &lowering, kernel::L
   bytes = type.getElementTypeBitWidth() / 8;
   perChunk = chunkBytes / bytes;
   lineBytes = depth * bytes;
+  swizzledFrom = 7 + (bytes == 1 ? 4 : 3);
 
   // Neighbours in memory are loaded together: values of k, or lines, which then change places in registers.
   int64_t threads = lowering.shape.getThreads(), lines = shape[line];
@@ -95,7 +102,7 @@ KernelLowering::StagedOperand::StagedOperand(KernelLowering &lowering, kernel::L
 
 Value KernelLowering::StagedOperand::swizzle(Value address) {
   Value low = arith::ShRUIOp::create(b, address, lowering.i32(7));
-  Value high = arith::ShRUIOp::create(b, address, lowering.i32(10));
+  Value high = arith::ShRUIOp::create(b, address, lowering.i32(swizzledFrom));
   Value bits = arith::AndIOp::create(b, arith::XOrIOp::create(b, low, high), lowering.i32(7));
   return arith::XOrIOp::create(b, address, arith::ShLIOp::create(b, bits, lowering.i32(4)));
 }
@@ -121,6 +128,20 @@ Parts KernelLowering::StagedOperand::load(Value step, bool partial) {
   return lowering.load(access, layout);
 }
 
+/// Byte `number` of each of four vectors of words, as one word.
+Value KernelLowering::StagedOperand::transposeBytes(ArrayRef<Value> vectors, int64_t number) {
+  auto permute = [&](Value low, Value high, int64_t select) {
+    return LLVM::CallIntrinsicOp::create(b, b.getI32Type(), b.getStringAttr("llvm.amdgcn.perm"),
+                                         ValueRange{high, low, lowering.i32(select)}).getResult(0);
+  };
+  // Pairs first; the same for the neighbours' number, which LLVM sees.
+  auto join = [&](Value low, Value high) {
+    return permute(lowering.extract(low, number / 4), lowering.extract(high, number / 4),
+                   number % 4 < 2 ? 0x05010400 : 0x07030602);
+  };
+  return permute(join(vectors[0], vectors[1]), join(vectors[2], vectors[3]), number % 2 == 0 ? 0x05040100 : 0x07060302);
+}
+
 void KernelLowering::StagedOperand::storeTransposed(ArrayRef<Value> parts, int64_t first, Value stage) {
   // `parts` hold lines for one k after the other; written are values of k for one line after the other.
   auto words = VectorType::get(chunkBytes / 4, b.getI32Type());
@@ -129,7 +150,10 @@ void KernelLowering::StagedOperand::storeTransposed(ArrayRef<Value> parts, int64
     loaded.push_back(LLVM::BitcastOp::create(b, words, part));
   for (int64_t number = 0; number < perChunk; ++number) {
     SmallVector<Value> result;
-    if (bytes == 4 || transposed == 1) {
+    if (bytes == 1 && transposed >= 4) {
+      for (size_t four = 0; four < loaded.size(); four += 4)
+        result.push_back(transposeBytes(ArrayRef(loaded).slice(four, 4), number));
+    } else if (bytes != 2 || transposed == 1) {
       for (Value part : parts)
         result.push_back(lowering.extract(part, number));
     } else {
@@ -154,14 +178,19 @@ void KernelLowering::StagedOperand::storeUnit(ArrayRef<Value> parts, int64_t num
   LLVM::StoreOp::create(b, LLVM::BitcastOp::create(b, words, parts[number]), address, chunkBytes);
 }
 
-Value KernelLowering::StagedOperand::read(int64_t block, int64_t chunks, Value stage) {
+Value KernelLowering::StagedOperand::read(int64_t block, int64_t chunks, int64_t count, Value stage) {
   TilePosition position;
   position[line] = block * blockLines;
-  position[1 - line] = chunks * 2 * perChunk;
+  Type element = getStorageType(access.memref.getType().getElementType());
   auto words = VectorType::get(chunkBytes / 4, b.getI32Type());
-  Value address = getAddress(readBase, position, stage, readBases);
-  Value loaded = LLVM::LoadOp::create(b, words, address, chunkBytes);
-  return LLVM::BitcastOp::create(b, VectorType::get(perChunk, access.memref.getType().getElementType()), loaded);
+  SmallVector<Value> loaded;
+  for (int64_t number = 0; number < count; ++number) {
+    position[1 - line] = (chunks + number) * 2 * perChunk;
+    Value address = getAddress(readBase, position, stage, readBases);
+    loaded.push_back(LLVM::LoadOp::create(b, words, address, chunkBytes));
+  }
+  Value all = count == 2 ? concatenate(b, loaded[0], loaded[1]) : loaded[0];
+  return LLVM::BitcastOp::create(b, VectorType::get(count * perChunk, element), all);
 }
 
 //===----------------------------------------------------------------------===//
@@ -175,7 +204,8 @@ KernelLowering::StreamedDot::StreamedDot(KernelLowering &lowering, kernel::DotOp
   auto lhsType = mlir::cast<RankedTensorType>(lhs.getType()), rhsType = mlir::cast<RankedTensorType>(rhs.getType());
   int64_t bytes = lhsType.getElementTypeBitWidth() / 8, rows = lhsType.getDimSize(0), columns = rhsType.getDimSize(1);
   k = lhsType.getDimSize(1);
-  perMultiply = 2 * chunkBytes / bytes;
+  chunks = std::max<int64_t>(mfma.perLane() * bytes / chunkBytes, 1);
+  perMultiply = chunks * 2 * chunkBytes / bytes;
   depth = lineBytes / bytes;
   stageBytes = (rows + columns) * lineBytes;
   ldsOffset = lowering.allocateLds(2 * stageBytes);
@@ -209,7 +239,7 @@ SmallVector<Value> KernelLowering::StreamedDot::readFragments(int64_t number, Va
   Fragments fragments;
   for (StagedOperand *operand : {&*left, &*right})
     for (int64_t block = 0; block < operand->getBlocks(); ++block)
-      fragments.push_back(operand->read(block, number, stage));
+      fragments.push_back(operand->read(block, number * chunks, chunks, stage));
   return fragments;
 }
 
@@ -275,7 +305,7 @@ SmallVector<Value> KernelLowering::StreamedDot::multiplyStage(Fragments fragment
         endRegion(b);
       next = readAhead();
     }
-    accesses.reads = next.size();
+    accesses.reads = next.size() * chunks;
     multiply(fragments, begin, instructions);
     if (ordered)
       interleave(accesses, instructions - begin);

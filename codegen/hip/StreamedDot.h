@@ -34,18 +34,24 @@ public:
   void storeUnit(llvm::ArrayRef<Value> parts, int64_t number, Value stage);
   int64_t getUnits() const { return layout.getParts() / std::max<int64_t>(transposed, 1); }
   int64_t getWrites() const { return transposed ? perChunk : 1; }
-  /// Two chunks of a block of 32 lines of this wave, one in each half of the wave.
-  Value read(int64_t block, int64_t chunks, Value stage);
+  /// Two chunks of a block of 32 lines of this wave, one in each half of the wave; `count` (1 or 2) times, one
+  /// after the other.
+  Value read(int64_t block, int64_t chunks, int64_t count, Value stage);
 
   int64_t getBlocks() const { return blocks; }
   /// Of what `load` returns.
   int64_t getLoadedParts() const { return layout.getParts(); }
 
 private:
+  /// Exchanges chunks within 128 bytes. Linear over the bits of the address, and it keeps those from bit 7 on.
+  int64_t swizzleAddress(int64_t address) const {
+    return address ^ (((address >> 7) ^ (address >> swizzledFrom)) & 7) << 4;
+  }
   int64_t getBytes(TilePosition position) const { return position[line] * lineBytes + position[1 - line] * bytes; }
   /// The address of a chunk at `position` from a thread's own first one, whose swizzled address is `base`.
   Value getAddress(Value base, TilePosition position, Value stage, llvm::DenseMap<int64_t, Value> &bases);
   Value swizzle(Value address);
+  Value transposeBytes(llvm::ArrayRef<Value> vectors, int64_t number);
   void storeTransposed(llvm::ArrayRef<Value> parts, int64_t first, Value stage);
 
   KernelLowering &lowering;
@@ -59,6 +65,8 @@ private:
   LaneLayout layout;
   /// Neighbours along k that a thread has of a line, where the lines are neighbours in memory; else 0.
   int64_t transposed = 0;
+  /// Where the bits of an address are that tell apart lanes that write at once what they have transposed.
+  int64_t swizzledFrom;
   Value storeBase, readBase;
   llvm::DenseMap<int64_t, Value> storeBases, readBases;
 };
@@ -77,7 +85,7 @@ private:
   Parts loadStage(Value step, bool partial);
   /// Writes one of so many shares of a stage to LDS. Returns the number of instructions.
   int64_t storeShare(llvm::ArrayRef<Value> parts, Value stage, int64_t share, int64_t shares);
-  /// What one multiplication needs of a stage: a chunk for each block of both operands.
+  /// What one multiplication needs of a stage: chunks for each block of both operands.
   Fragments readFragments(int64_t number, Value stage);
   /// Matrix instructions of one multiplication.
   int64_t countInstructions() const;
@@ -101,6 +109,8 @@ private:
   const Mfma &mfma;
   /// The contracted dimension's size, that of a stage, and that of one multiplication.
   int64_t k, depth, perMultiply;
+  /// Chunks of a lane, and of one block, that a multiplication takes.
+  int64_t chunks;
   int64_t ldsOffset, stageBytes;
   std::optional<StagedOperand> left, right;
   Parts sums;

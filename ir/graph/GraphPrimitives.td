@@ -275,13 +275,14 @@ def Graph_MatmulOp : Graph_PureOp<"matmul", [DeclareOpInterfaceMethods<Different
     operand's letters are distinct, and the result's come from the operands; (C4) a letter that is
     missing in the result occurs in both operands. Accumulates in f32 (f64 for f64 operands); the result's element type
     states the rounding at the end. `fp8` asks for a product of quantised operands, which phase `fp8` makes of it.
+    (C5) 8-bit floats are multiplied by ones of the same encoding: kernels apply the factors of a `graph.scaled_matmul` to such a product.
 
     ```mlir
     %y = graph.matmul "bsh,fh->bsf" %x, %w : (tensor<2x4x8xbf16>, tensor<6x8xbf16>) -> tensor<2x4x6xbf16>
     %z = graph.matmul "bsh,fh->bsf" %x, %w {fp8 = #graph.fp8<recipe = tensorwise>} : (tensor<2x4x8xbf16>, tensor<6x8xbf16>) -> tensor<2x4x6xbf16>
     ```
   }];
-  let arguments = (ins StrAttr:$spec, Graph_FloatTensor:$lhs, Graph_FloatTensor:$rhs, OptionalAttr<Graph_Fp8Attr>:$fp8);
+  let arguments = (ins StrAttr:$spec, Graph_StoredTensor:$lhs, Graph_StoredTensor:$rhs, OptionalAttr<Graph_Fp8Attr>:$fp8);
   let results = (outs Graph_FloatTensor:$result);
   let assemblyFormat = "$spec $lhs `,` $rhs attr-dict `:` functional-type(operands, $result)";
   let hasVerifier = 1;

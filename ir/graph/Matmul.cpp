@@ -55,7 +55,15 @@ LogicalResult primus::graph::verifyProduct(Operation *op, StringRef spec, Value 
   return success();
 }
 
-LogicalResult MatmulOp::verify() { return verifyProduct(*this, getSpec(), getLhs(), getRhs()); }
+LogicalResult MatmulOp::verify() {
+  // (C5)
+  Type lhs = getTensorType(getLhs()).getElementType(), rhs = getTensorType(getRhs()).getElementType();
+  auto isOcp = [](Type type) { return isa<Float8E4M3FNType, Float8E5M2Type>(type); };
+  auto isFnuz = [](Type type) { return isa<Float8E4M3FNUZType, Float8E5M2FNUZType>(type); };
+  if (isOcp(lhs) != isOcp(rhs) || isFnuz(lhs) != isFnuz(rhs))
+    return emitOpError() << "mixes " << lhs << " and " << rhs << "; 8-bit floats are multiplied by ones of the same encoding";
+  return verifyProduct(*this, getSpec(), getLhs(), getRhs());
+}
 
 /// Each operand's gradient is the product of the cotangent and the other operand, in f32. A cotangent that is wider
 /// than the operands is rounded to their type first, as a product in that precision has it.

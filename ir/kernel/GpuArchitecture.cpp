@@ -9,8 +9,8 @@
 using namespace primus::kernel;
 
 static constexpr GpuArchitecture architectures[] = {
-    {"gfx942", 64 << 10, 2048, 256, 16, {304, 2.1e9, 5.3e12}},
-    {"gfx950", 160 << 10, 4096, 256, 8, {256, 2.4e9, 8.0e12}},
+    {"gfx942", 64 << 10, 2048, 256, 16, 32, true, {304, 2.1e9, 5.3e12}},
+    {"gfx950", 160 << 10, 4096, 256, 8, 64, false, {256, 2.4e9, 8.0e12}},
 };
 
 llvm::ArrayRef<GpuArchitecture> GpuArchitecture::getAll() { return architectures; }
@@ -22,11 +22,19 @@ const GpuArchitecture *GpuArchitecture::find(llvm::StringRef name) {
   return nullptr;
 }
 
+bool GpuArchitecture::multiplies(mlir::Type left, mlir::Type right) const {
+  auto isByte = [&](mlir::Type type) {
+    return isFnuz ? mlir::isa<mlir::Float8E4M3FNUZType, mlir::Float8E5M2FNUZType>(type)
+                  : mlir::isa<mlir::Float8E4M3FNType, mlir::Float8E5M2Type>(type);
+  };
+  return left == right ? left.isF32() || left.isF16() || left.isBF16() || isByte(left) : isByte(left) && isByte(right);
+}
+
 int64_t primus::kernel::getStageBytes(const GpuArchitecture &gpu, std::array<int64_t, 2> lines, int64_t threads,
-                                      int64_t lineBytes) {
-  // One multiplication takes 32 bytes of each line, and a lane loads 16; 128 bytes make whole transactions of memory.
-  constexpr int64_t perMultiplication = 32, perLane = 16, most = 128;
-  int64_t least = std::max(perMultiplication, perLane * threads / std::min(lines[0], lines[1]));
+                                      int64_t lineBytes, int64_t multiplyBytes) {
+  // A lane loads 16 bytes; 128 bytes make whole transactions of memory.
+  constexpr int64_t perLane = 16, most = 128;
+  int64_t least = std::max(multiplyBytes, perLane * threads / std::min(lines[0], lines[1]));
   auto fits = [&](int64_t bytes) { return 2 * (lines[0] + lines[1]) * bytes <= gpu.ldsBytes; };
   if (least > most || !fits(least))
     return 0;

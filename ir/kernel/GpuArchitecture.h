@@ -30,6 +30,10 @@ struct GpuArchitecture {
   /// For which an exponential, a logarithm, a root or a reciprocal of the 64 lanes of a wave occupies a vector unit; other
   /// instructions take 4.
   int64_t transcendentalCycles;
+  /// Of each line that the fastest instruction on elements of one byte takes, or two of them.
+  int64_t byteMultiplyBytes;
+  /// 8-bit floats are those without infinity and negative zero, not OCP's.
+  bool isFnuz;
   /// Where nothing else is said: MI300X and MI355X (their data sheets).
   GpuChip chip;
 
@@ -45,7 +49,14 @@ struct GpuArchitecture {
   static constexpr int64_t cacheBytesPerCycle = 64;
 
   int64_t getOperations(mlir::Type element) const {
-    return element.getIntOrFloatBitWidth() <= 16 ? narrowOperations : wideOperations;
+    unsigned bits = element.getIntOrFloatBitWidth();
+    return bits <= 8 ? 2 * narrowOperations : bits <= 16 ? narrowOperations : wideOperations;
+  }
+  /// Whether matrix instructions take these elements of the left and the right operand.
+  bool multiplies(mlir::Type left, mlir::Type right) const;
+  /// Of each line of an operand that one multiplication takes.
+  int64_t getMultiplyBytes(mlir::Type element) const {
+    return element.getIntOrFloatBitWidth() <= 8 ? byteMultiplyBytes : 32;
   }
 
   /// By LLVM's name; null for a chip that is not known.
@@ -55,7 +66,8 @@ struct GpuArchitecture {
 
 /// Bytes along the contraction of each line (rows of the left operand, columns of the right one) that a product stages in
 /// LDS at once, if it has `lines` of each operand, a line has `lineBytes` in all, and a workgroup of so many lanes loads
-/// them. 0 where two stages do not fit in LDS or a lane would have nothing to load.
-int64_t getStageBytes(const GpuArchitecture &gpu, std::array<int64_t, 2> lines, int64_t threads, int64_t lineBytes);
+/// them. One multiplication takes `multiplyBytes` of each line. 0 where two stages do not fit in LDS or a lane would have nothing to load.
+int64_t getStageBytes(const GpuArchitecture &gpu, std::array<int64_t, 2> lines, int64_t threads, int64_t lineBytes,
+                      int64_t multiplyBytes);
 
 } // namespace primus::kernel

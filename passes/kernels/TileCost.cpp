@@ -37,13 +37,14 @@ static std::optional<Occupancy> getOccupancy(const MatmulSize &size, const Matmu
   if (!isWhole(shareRows) || !isWhole(shareColumns) || !llvm::isPowerOf2_64(waves) || waves > 16 ||
       shareRows * tile.waves[0] != tile.rows || shareColumns * tile.waves[1] != tile.columns)
     return std::nullopt;
-  Occupancy occupancy{kernel::getStageBytes(gpu, {tile.rows, tile.columns}, threads, size.k * bytes), threads, 0};
+  int64_t multiplyBytes = gpu.getMultiplyBytes(size.element);
+  Occupancy occupancy{kernel::getStageBytes(gpu, {tile.rows, tile.columns}, threads, size.k * bytes, multiplyBytes), threads, 0};
   if (occupancy.stageBytes == 0)
     return std::nullopt;
   int64_t lds = 2 * lines * occupancy.stageBytes;
-  // Sums; two sets of chunks of 16 bytes for each block of 32 lines; the next stage.
+  // Sums; two sets of chunks, half of what a multiplication takes, for each block of 32 lines; the next stage.
   int64_t sums = shareRows * shareColumns / 64;
-  int64_t vectors = (shareRows + shareColumns) / 32 * 2 * 4 + llvm::divideCeil(lines * occupancy.stageBytes, 4 * threads) +
+  int64_t vectors = (shareRows + shareColumns) / 32 * 2 * (multiplyBytes / 8) + llvm::divideCeil(lines * occupancy.stageBytes, 4 * threads) +
       otherRegisters;
   int64_t registers = llvm::alignTo(sums + vectors, GpuArchitecture::registerUnit);
   // Sums are in accumulation registers, of which there are half.
@@ -74,8 +75,8 @@ std::optional<TilePrediction> kernels::predictMatmul(const MatmulSize &size, con
   double cache = lines * lineBytes / GpuArchitecture::cacheBytesPerCycle;
   double epilogue = double(tile.rows) * tile.columns * size.epilogueBytes / GpuArchitecture::cacheBytesPerCycle;
 
-  // The barrier at a stage's end is behind the last multiplication (32 bytes of a line), or most of it.
-  double hidden = 0.75 * perSimd * 32 / lineBytes;
+  // The barrier at a stage's end is behind the last multiplication, or most of it.
+  double hidden = 0.75 * perSimd * gpu.getMultiplyBytes(size.element) / lineBytes;
   double latency = std::max(perSimd + std::max(stageLatency - hidden, 0.0), memoryLatency);
 
   struct Limit {

@@ -88,8 +88,14 @@ LaneMask unpack(const Wave &wave, const Operand &operand, MatrixFormat format, u
   return dirty;
 }
 
-/// One scale per lane, 2^(byte - 127), multiplied into the lane's elements; a byte of 255 is a NaN.
-bool applyScale(Wave &wave, const Instruction &instruction, unsigned k, Elements<float> &elements, unsigned count) {
+/// The k of a lane's element of an f8f6f4 instruction: one byte each, they come in halves of 16.
+unsigned getDepth(const MatrixShape &shape, unsigned bits, unsigned lane, unsigned e) {
+  unsigned group = lane / shape.m;
+  return bits == 8 ? 16 * (shape.groups() * (e / 16) + group) + e % 16 : shape.elements() * group + e;
+}
+
+/// One scale per lane, 2^(byte - 127), multiplied into the 32 elements of k that it is for; a byte of 255 is a NaN.
+bool applyScale(Wave &wave, const Instruction &instruction, unsigned k, unsigned bits, Elements<float> &elements) {
   // The first half of the encoding holds the scales: op_sel in bits 11 and 12, op_sel_hi in 59 and 60.
   unsigned byte = instruction.bits(11 + k, 1) | instruction.bits(59 + k, 1) << 1;
   RawSource<uint32_t> source;
@@ -99,12 +105,13 @@ bool applyScale(Wave &wave, const Instruction &instruction, unsigned k, Elements
     wave.fail("a scale was never written");
     return false;
   }
-  for (unsigned lane = 0; lane < kLanes; ++lane) {
-    unsigned exponent = source.bits[lane] >> (8 * byte) & 0xff;
-    float scale = exponent == 255 ? std::numeric_limits<float>::quiet_NaN() : float(std::ldexp(1.0, int(exponent) - 127));
-    for (unsigned e = 0; e < count; ++e)
-      elements[e][lane] *= scale;
-  }
+  const MatrixShape &shape = *instruction.matrix;
+  for (unsigned lane = 0; lane < kLanes; ++lane)
+    for (unsigned e = 0; e < shape.elements(); ++e) {
+      unsigned row = lane % shape.m, block = getDepth(shape, bits, lane, e) / 32;
+      unsigned exponent = source.bits[row + shape.m * block] >> (8 * byte) & 0xff;
+      elements[e][lane] *= exponent == 255 ? std::numeric_limits<float>::quiet_NaN() : float(std::ldexp(1.0, int(exponent) - 127));
+    }
   return true;
 }
 
@@ -172,8 +179,8 @@ void matrix(Wave &wave, const Instruction &instruction) {
   if (isSmall) {
     if (cbsz > 4 || blgp > 4 || getBits(cbsz) != getBits(blgp))
       return wave.fail("the emulator does not know products of formats of different sizes");
-    if (isScaled && getBits(cbsz) != 4)
-      return wave.fail("the emulator knows scales of 4-bit formats only");
+    if (isScaled && getBits(cbsz) == 6)
+      return wave.fail("the emulator knows no scales of 6-bit formats");
   } else if (cbsz || abid || blgp) {
     return wave.fail("the emulator does not know broadcasts (cbsz, abid, blgp)");
   }
@@ -182,7 +189,7 @@ void matrix(Wave &wave, const Instruction &instruction) {
   LaneMask dirtyA = unpack(wave, instruction.sources[0], shape.a, cbsz, shape.elements(), a);
   LaneMask dirtyB = unpack(wave, instruction.sources[1], shape.b, blgp, shape.elements(), b);
   if constexpr (std::is_same_v<T, float>)
-    if (isScaled && (!applyScale(wave, instruction, 0, a, shape.elements()) || !applyScale(wave, instruction, 1, b, shape.elements())))
+    if (isScaled && (!applyScale(wave, instruction, 0, getBits(cbsz), a) || !applyScale(wave, instruction, 1, getBits(blgp), b)))
       return;
 
   alignas(64) std::array<std::array<T, kLanes>, 32> sums;

@@ -14,7 +14,9 @@
 //     M = 16:  i = 4 (l / 16) + r,                  j = l % 16
 //     M = 4:   i = r,                               j = l % 4,   block l / 4 (no registers of further blocks)
 //
-// As A and B number k alike, nothing depends on the order of k, except where a scale belongs to 32 neighbours in k.
+// As A and B number k alike, nothing depends on the order of k, except where a scale belongs to 32 neighbours in k: lane l
+// has that of row (A) or column (B) l % M for block l / M of k. Elements of f8f6f4 instructions that are bytes come in two
+// halves of 16, k = 16 (G (e / 16) + l / M) + e % 16 ("Matrix Core Programming on AMD CDNA 3 and CDNA 4", AMD's ROCm blogs).
 //
 //===----------------------------------------------------------------------===//
 

@@ -167,6 +167,47 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Matrix, testing::ValuesIn(getShapes()), [](cons
   return (getChipName(std::get<0>(info.param)) + "_" + kMatrixShapes[std::get<1>(info.param)].name).str();
 });
 
+/// Bytes of A and B are 1, in lane groups and halves that differ; scales differ by row and block of k.
+TEST(MatrixScaled, scalesBelongTo32NeighboursOfFp8) {
+  // A's first half of each lane is 1 (0x38), its second one 2 (0x40): k from 0 to 31, and from 32 to 63. Scales of A are 1 in the lanes
+  // below 32, which are those of the first 32, and 8 in the others; those of B's column j are 2^(j % 4).
+  std::string text = R"(
+s_load_dwordx4 s[4:7], s[0:1], 0x0
+v_lshlrev_b32_e32 v1, 2, v0
+v_mov_b32 v10, 0x38383838
+v_mov_b32 v11, v10
+v_mov_b32 v12, v10
+v_mov_b32 v13, v10
+v_mov_b32 v14, 0x40404040
+v_mov_b32 v15, v14
+v_mov_b32 v16, v14
+v_mov_b32 v17, v14
+v_mov_b32 v20, v10
+v_mov_b32 v21, v10
+v_mov_b32 v22, v10
+v_mov_b32 v23, v10
+v_mov_b32 v24, v10
+v_mov_b32 v25, v10
+v_mov_b32 v26, v10
+v_mov_b32 v27, v10
+v_lshrrev_b32 v30, 5, v0
+v_mul_u32_u24 v30, 3, v30
+v_add_u32 v30, 127, v30
+v_and_b32 v31, 3, v0
+v_add_u32 v31, 127, v31
+v_mfma_scale_f32_32x32x64_f8f6f4 v[40:55], v[10:17], v[20:27], 0, v30, v31 op_sel_hi:[0,0,0]
+s_nop 15
+s_waitcnt lgkmcnt(0)
+global_store_dword v1, v47, s[6:7])";
+  Buffer in("in", 4), out("out", 256);
+  auto statistics = launch(assembleKernel(Chip::Gfx950, {text}), "k", {1}, {64},
+                           {KernelArgument::pointer(in, Access::Read), KernelArgument::pointer(out, Access::Write)});
+  ASSERT_TRUE(bool(statistics)) << toString(statistics.takeError());
+  std::vector<float> values = out.read<float>();
+  for (unsigned lane = 0; lane < 64; ++lane)
+    EXPECT_EQ(values[lane], (32 * 1 * 1 + 32 * 2 * 8) * float(1u << lane % 4)) << lane;
+}
+
 TEST(MatrixScaled, scalesBelongToLanesOfFp4) {
   // Every element of A is 1.5 (0x3) and of B is 2 (0x4); lane groups have different scales for A.
   std::string text = R"(

@@ -8,9 +8,17 @@ func.func @add(%q: tensor<4x8xf8E4M3FN>) {
 
 // -----
 
-func.func @matmul(%q: tensor<4x8xf8E4M3FN>, %w: tensor<6x8xbf16>) {
-  // expected-error @+1 {{must be statically shaped tensor}}
+func.func @matmul_C5(%q: tensor<4x8xf8E4M3FN>, %w: tensor<6x8xbf16>) {
+  // expected-error @+1 {{mixes 'f8E4M3FN' and 'bf16'; 8-bit floats are multiplied by ones of the same encoding}}
   %0 = graph.matmul "mk,nk->mn" %q, %w : (tensor<4x8xf8E4M3FN>, tensor<6x8xbf16>) -> tensor<4x6xbf16>
+  return
+}
+
+// -----
+
+func.func @matmul_encodings(%q: tensor<4x8xf8E4M3FN>, %w: tensor<6x8xf8E4M3FNUZ>) {
+  // expected-error @+1 {{mixes 'f8E4M3FN' and 'f8E4M3FNUZ'}}
+  %0 = graph.matmul "mk,nk->mn" %q, %w : (tensor<4x8xf8E4M3FN>, tensor<6x8xf8E4M3FNUZ>) -> tensor<4x6xbf16>
   return
 }
 

@@ -1,5 +1,6 @@
 //===- TensorTest.cpp - Values of the interpreter -------------------------===//
 
+#include "tests/codegen/Float8Numbers.h"
 #include "tests/ir/interpreter/Run.h"
 
 #include "mlir/AsmParser/AsmParser.h"
@@ -59,6 +60,19 @@ TEST_F(TensorTest, PowersOfTwoAreRoundedDown) {
                                  {0.0, 0x1p-127}, {0x1.8p127, 0x1p127}, {HUGE_VAL, 0x1p127}})
     EXPECT_EQ(roundTo(type, value), expected) << value;
   EXPECT_TRUE(std::isnan(roundTo(type, std::nan(""))));
+}
+
+TEST_F(TensorTest, RoundsToTheNumbersOfEightBits) {
+  for (const primus::test::Float8Numbers &format : primus::test::kFloat8Numbers) {
+    Type type = parseType(format.name, &context);
+    ASSERT_TRUE(type) << format.name;
+    for (float value : primus::test::getRoundingCases(format, 2000)) {
+      float expected = format.numbers[format.round(value)];
+      double actual = roundTo(type, value);
+      EXPECT_TRUE(actual == expected || (std::isnan(actual) && std::isnan(expected)))
+          << format.name << " " << value << " gives " << actual << ", not " << expected;
+    }
+  }
 }
 
 TEST_F(TensorTest, IntegersWrapAround) {

@@ -177,6 +177,43 @@ TEST(FamiliesTest, Products) {
       }
 }
 
+/// 8-bit floats of one or two formats; on chips that multiply other ones, and on processors, they are widened.
+TEST(FamiliesTest, ProductsOfEightBits) {
+  struct Sizes {
+    int m, n, k;
+  };
+  for (auto [left, right] : {std::pair("f8E4M3FN", "f8E4M3FN"), std::pair("f8E5M2", "f8E4M3FN"), std::pair("f8E4M3FNUZ", "f8E5M2FNUZ")})
+    for (Sizes s : {Sizes{1, 1, 1}, Sizes{70, 33, 131}, Sizes{130, 96, 272}})
+      for (std::string spec : {"mk,nk->mn", "mk,kn->mn", "km,kn->mn", "km,nk->mn"}) {
+        auto type = [&](std::string letters, std::string element) {
+          std::string text = "tensor<";
+          for (char letter : letters)
+            text += format("{}x", letter == 'm' ? s.m : letter == 'n' ? s.n : s.k);
+          return text + element + ">";
+        };
+        std::string a = type(spec.substr(0, 2), left), w = type(spec.substr(3, 2), right), y = type("mn", "bf16"), f = type("mn", "f32");
+        checkFunction(makeFunction(format("%a: {}, %w: {}, %s: tensor<f32>", a, w), y,
+                                   format("%p = graph.matmul \"{4}\" %a, %w : ({0}, {1}) -> {2}\n%b = graph.broadcast %s dims [] : tensor<f32> -> {2}\n"
+                                          "%q = graph.mul %p, %b : {2}\n%y = graph.convert %q : {2} -> {3}\nreturn %y : {3}",
+                                          a, w, f, y, spec)),
+                      forElement("bf16"));
+      }
+}
+
+/// What is copied, transposed and converted.
+TEST(FamiliesTest, MovesOfEightBits) {
+  for (std::string e : {"f8E4M3FN", "f8E5M2FNUZ"})
+    for (auto [rows, columns] : kShapes) {
+      std::string x = format("tensor<{}x{}xbf16>", rows, columns), q = format("tensor<{}x{}x{}>", rows, columns, e),
+                  t = format("tensor<{}x{}x{}>", columns, rows, e);
+      checkFunction(makeFunction("%x: " + x, format("{}, {}, {}", q, t, x),
+                                 format("%q = graph.convert %x : {0} -> {1}\n%t = graph.transpose %q perm [1, 0] : {1} -> {2}\n"
+                                        "%y = graph.convert %q : {1} -> {0}\nreturn %q, %t, %y : {1}, {2}, {0}",
+                                        x, q, t)),
+                    forElement("bf16"));
+    }
+}
+
 TEST(FamiliesTest, BatchedProducts) {
   for (std::string e : kElements) {
     std::string q = format("tensor<2x9x3x24x{}>", e), k = format("tensor<2x11x3x24x{}>", e), s = "tensor<2x3x9x11xf32>";

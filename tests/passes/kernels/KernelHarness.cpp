@@ -38,6 +38,8 @@ static void writeAs(const Tensor &tensor, Buffer &buffer, Convert convert) {
   std::fill_n(buffer.poison.begin(), tensor.size() * sizeof(T), 0);
 }
 
+static bool isByte(Type type) { return isa<FloatType>(type) && type.getIntOrFloatBitWidth() == 8; }
+
 static uint16_t toBits(const llvm::fltSemantics &semantics, double value) {
   llvm::APFloat number(value);
   bool losesInfo;
@@ -46,7 +48,7 @@ static uint16_t toBits(const llvm::fltSemantics &semantics, double value) {
 }
 
 static double fromBits(const llvm::fltSemantics &semantics, uint16_t bits) {
-  llvm::APFloat number(semantics, llvm::APInt(16, bits));
+  llvm::APFloat number(semantics, llvm::APInt(llvm::APFloat::semanticsSizeInBits(semantics), bits));
   bool losesInfo;
   number.convert(llvm::APFloat::IEEEdouble(), llvm::APFloat::rmNearestTiesToEven, &losesInfo);
   return number.convertToDouble();
@@ -56,6 +58,8 @@ void primus::test::writeTensor(const Tensor &tensor, Buffer &buffer) {
   Type type = tensor.elementType;
   if (type.isBF16() || type.isF16())
     return writeAs<uint16_t>(tensor, buffer, [&](double value) { return toBits(cast<FloatType>(type).getFloatSemantics(), value); });
+  if (isByte(type))
+    return writeAs<uint8_t>(tensor, buffer, [&](double value) { return toBits(cast<FloatType>(type).getFloatSemantics(), value); });
   if (type.isInteger(32))
     return writeAs<int32_t>(tensor, buffer, [](double value) { return static_cast<int32_t>(value); });
   writeAs<float>(tensor, buffer, [](double value) { return static_cast<float>(value); });
@@ -76,6 +80,8 @@ Tensor primus::test::readTensor(RankedTensorType tensorType, const Buffer &buffe
   Type type = tensor.elementType;
   if (type.isBF16() || type.isF16())
     readAs<uint16_t>(tensor, bytes, [&](uint16_t bits) { return fromBits(cast<FloatType>(type).getFloatSemantics(), bits); });
+  else if (isByte(type))
+    readAs<uint8_t>(tensor, bytes, [&](uint8_t bits) { return fromBits(cast<FloatType>(type).getFloatSemantics(), bits); });
   else if (type.isInteger(32))
     readAs<int32_t>(tensor, bytes, [](int32_t value) { return value; });
   else

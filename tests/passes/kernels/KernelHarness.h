@@ -20,7 +20,7 @@ namespace primus::test {
 
 using interpreter::Tensor;
 
-/// A tensor in memory: f32, f16, bf16 or i32, and back.
+/// A tensor in memory: f32, f16, bf16, 8-bit floats or i32, and back.
 void writeTensor(const Tensor &tensor, emulator::Buffer &buffer);
 Tensor readTensor(mlir::RankedTensorType type, const emulator::Buffer &buffer, int64_t offset = 0);
 
