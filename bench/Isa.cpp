@@ -99,14 +99,14 @@ static void readIsa(benchmark::State &state, const std::string &source, const st
                              LoopBounds::names[bounds.getBound()], bounds.matrixInstructions, bounds.loop.size()));
 }
 
-static std::string makeProduct(const std::string &spec, int m, int n, int k, const std::string &element) {
-  auto type = [&](const std::string &letters) {
+static std::string makeProduct(const std::string &spec, int m, int n, int k, const std::string &element, const std::string &result) {
+  auto type = [&](const std::string &letters, const std::string &element) {
     std::string text = "tensor<";
     for (char letter : letters)
       text += fmt::format("{}x", letter == 'm' ? m : letter == 'n' ? n : k);
     return text + element + ">";
   };
-  std::string a = type(spec.substr(0, 2)), w = type(spec.substr(3, 2)), y = type("mn");
+  std::string a = type(spec.substr(0, 2), element), w = type(spec.substr(3, 2), element), y = type("mn", result);
   return fmt::format("func.func @f(%a: {0}, %w: {1}) -> {2} attributes {{graph.layer = {{}}}} {{\n"
                      "  %y = graph.matmul \"{3}->mn\" %a, %w : ({0}, {1}) -> {2}\n  return %y : {2}\n}}",
                      a, w, y, spec);
@@ -119,19 +119,35 @@ static std::string makeAttention(int tokens, int heads, int width) {
                      x, l);
 }
 
+/// A product whose factors change every 128 values of k, as in DeepSeek-V3.
+static std::string makeBlockwiseProduct(int m, int n, int k, const std::string &element) {
+  std::string a = fmt::format("tensor<{}x{}x{}>", m, k, element), fa = fmt::format("tensor<{}x{}xf32>", m, k / 128),
+              w = fmt::format("tensor<{}x{}x{}>", n, k, element), fw = fmt::format("tensor<{}x{}xf32>", n / 128, k / 128),
+              y = fmt::format("tensor<{}x{}xbf16>", m, n);
+  return fmt::format("func.func @f(%a: {0}, %fa: {1}, %w: {2}, %fw: {3}) -> {4} attributes {{graph.layer = {{}}}} {{\n"
+                     "  %y = graph.scaled_matmul \"mk,nk->mn\" %a by %fa, %w by %fw : ({0}, {1}, {2}, {3}) -> {4}\n  return %y : {4}\n}}",
+                     a, fa, w, fw, y);
+}
+
 static const bool registered = [] {
-  const std::pair<const char *, std::string> subjects[] = {
-      {"product_bf16", makeProduct("mk,nk", 4096, 4096, 4096, "bf16")},
-      {"product_bf16_input_gradient", makeProduct("mk,kn", 4096, 4096, 4096, "bf16")},
-      {"product_bf16_weight_gradient", makeProduct("km,kn", 4096, 4096, 4096, "bf16")},
-      {"product_f32", makeProduct("mk,nk", 4096, 4096, 4096, "f32")},
-      {"attention_bf16", makeAttention(4096, 16, 128)},
-  };
-  for (const auto &[name, source] : subjects)
-    for (std::string chip : {"gfx942", "gfx950"})
+  for (std::string chip : {"gfx942", "gfx950"}) {
+    std::string fp8 = chip == "gfx942" ? "f8E4M3FNUZ" : "f8E4M3FN";
+    const std::pair<const char *, std::string> subjects[] = {
+        {"product_bf16", makeProduct("mk,nk", 4096, 4096, 4096, "bf16", "bf16")},
+        {"product_bf16_input_gradient", makeProduct("mk,kn", 4096, 4096, 4096, "bf16", "bf16")},
+        {"product_bf16_weight_gradient", makeProduct("km,kn", 4096, 4096, 4096, "bf16", "bf16")},
+        {"product_fp8", makeProduct("mk,nk", 4096, 4096, 4096, fp8, "bf16")},
+        {"product_fp8_input_gradient", makeProduct("mk,kn", 4096, 4096, 4096, fp8, "bf16")},
+        {"product_fp8_weight_gradient", makeProduct("km,kn", 4096, 4096, 4096, fp8, "bf16")},
+        {"product_fp8_blockwise", makeBlockwiseProduct(4096, 4096, 4096, fp8)},
+        {"product_f32", makeProduct("mk,nk", 4096, 4096, 4096, "f32", "f32")},
+        {"attention_bf16", makeAttention(4096, 16, 128)},
+    };
+    for (const auto &[name, source] : subjects)
       benchmark::RegisterBenchmark(fmt::format("isa/{}/{}", name, chip).c_str(),
                                    [source = source, chip](benchmark::State &state) { readIsa(state, source, chip); })
           ->Iterations(1)
           ->Unit(benchmark::kMillisecond);
+  }
   return true;
 }();

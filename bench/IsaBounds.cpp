@@ -45,8 +45,10 @@ LoopBounds bench::getInstructionCost(StringRef text, double transcendentalCycles
   if (name.starts_with("v_mfma")) {
     ++bounds.matrixInstructions;
     for (const codegen::hip::Mfma &mfma : codegen::hip::getMfmas())
-      if (mfma.mnemonic == name)
+      if (mfma.mnemonic == name) {
         bounds.cycles[LoopBounds::Matrix] += mfma.cycles;
+        break;
+      }
     bounds.cycles[LoopBounds::Vector] += issue;
   } else if (name.starts_with("v_")) {
     bool isProduct = name.starts_with("v_mul_lo_") || name.starts_with("v_mul_hi_");

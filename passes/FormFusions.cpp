@@ -61,7 +61,7 @@ Value FusionBuilder::materialise(Value value) {
 /// The op after which the kernel is named: the most expensive one.
 static Operation *getMainOp(const fusion::Group &group) {
   for (Operation *op : group.nodes)
-    if (isa<graph::MatmulOp>(op))
+    if (isa<graph::MatmulOp, graph::ScaledMatmulOp>(op))
       return op;
   return group.nodes.back();
 }

@@ -118,6 +118,9 @@ Value FunctionPacker::pack(OpBuilder &builder, Value operand, Type element, bool
 
 LogicalResult FunctionPacker::pack(graph::FusionOp fusion) {
   Block &body = fusion.getBody().front();
+  // Products with factors along k are for targets that read operands where they lie.
+  if (!body.getOps<graph::ScaledMatmulOp>().empty())
+    return success();
   auto matmul = *body.getOps<graph::MatmulOp>().begin();
   std::optional<kernels::MatmulProblem> problem = kernels::MatmulProblem::match(matmul);
   auto left = problem ? dyn_cast<BlockArgument>(problem->left) : BlockArgument();

@@ -3,6 +3,7 @@
 #include "codegen/common/EmitExecutable.h"
 
 #include "codegen/common/EmitMesh.h"
+#include "codegen/common/Float8.h"
 #include "ir/graph/GraphDialect.h"
 #include "ir/kernel/KernelDialect.h"
 #include "ir/step/StepDialect.h"
@@ -30,7 +31,8 @@ static executable::DataType getDataType(Type type) {
     return executable::I64;
   if (type.isInteger(32))
     return executable::I32;
-  if (type.isInteger(8))
+  // The runtime only moves 8-bit floats.
+  if (type.isInteger(8) || codegen::isFloat8(type))
     return executable::I8;
   if (type.isInteger(1))
     return executable::I1;

@@ -4,6 +4,7 @@
 
 #include "ir/graph/GraphBuilder.h"
 #include "passes/fusion/Einsum.h"
+#include "passes/fusion/QuantisedProducts.h"
 #include "passes/kernels/Elementwise.h"
 
 #include "mlir/IR/Dominance.h"
@@ -16,7 +17,9 @@ using namespace primus;
 using namespace primus::graph;
 
 /// Composites with a kernel of their own.
-static bool hasKernel(Operation *op) { return isa<AttentionOp, AttentionGradOp, RopeOp, PackOp>(op); }
+static bool hasKernel(Operation *op, const kernel::TargetTraits &traits) {
+  return isa<AttentionOp, AttentionGradOp, RopeOp, PackOp>(op) || fusion::isNormalScaledMatmul(op, traits);
+}
 
 /// [product of all dimensions but the last, last].
 static SmallVector<int64_t> flatten(ArrayRef<int64_t> shape) {
@@ -26,14 +29,18 @@ static SmallVector<int64_t> flatten(ArrayRef<int64_t> shape) {
   return {rows, shape.back()};
 }
 
+static bool isByte(RankedTensorType type) {
+  return isa<FloatType>(type.getElementType()) && type.getElementTypeBitWidth() == 8;
+}
+
 static bool isFlat(Value value) { return getTensorType(value).getRank() <= 2; }
 
 namespace {
 
 struct Decompose : OpInterfaceRewritePattern<Decomposable> {
-  using OpInterfaceRewritePattern::OpInterfaceRewritePattern;
+  Decompose(MLIRContext *context, const kernel::TargetTraits &traits) : OpInterfaceRewritePattern(context), traits(traits) {}
   LogicalResult matchAndRewrite(Decomposable composite, PatternRewriter &rewriter) const override {
-    if (hasKernel(composite))
+    if (hasKernel(composite, traits))
       return failure();
     SmallVector<Value> values = composite.decompose(rewriter);
     if (values.size() != composite->getNumResults())
@@ -41,6 +48,9 @@ struct Decompose : OpInterfaceRewritePattern<Decomposable> {
     rewriter.replaceOp(composite, values);
     return success();
   }
+
+private:
+  const kernel::TargetTraits &traits;
 };
 
 struct FlattenElementwise : RewritePattern {
@@ -73,9 +83,16 @@ struct FlattenBroadcast : OpRewritePattern<BroadcastOp> {
     bool keepsLast = from.getRank() > 0 && op.getDims().back() == to.getRank() - 1 &&
                      from.getShape().back() == to.getShape().back();
     int64_t fromRows = from.getNumElements() / std::max<int64_t>(keepsLast ? shape[1] : 1, 1);
-    if (fromRows != 1 && fromRows != shape[0])
-      return failure();
     GraphBuilder b(rewriter, op.getLoc());
+    if (fromRows != 1 && fromRows != shape[0]) {
+      // To the rows first, which are few, where each has one value.
+      int64_t last = to.getRank() - 1;
+      if (keepsLast || from.getRank() == 0 || op.getDims().back() == last)
+        return failure();
+      Value rows = b.broadcast(op.getOperand(), to.getShape().drop_back(), op.getDims());
+      rewriter.replaceOp(op, b.broadcast(rows, to.getShape(), llvm::to_vector(llvm::seq<int64_t>(0, last))));
+      return success();
+    }
     SmallVector<int64_t> source, dims;
     if (fromRows != 1) {
       source.push_back(shape[0]);
@@ -105,6 +122,11 @@ struct FlattenReduce : OpRewritePattern<ReduceOp> {
     };
     if (from.getNumElements() == to.getNumElements())
       return finish(op.getOperand());
+    if (to.getNumElements() == 1 && op.getKind() == ReduceKind::Max && flatten(from.getShape())[0] != 1) {
+      // Rows first: with what computes them.
+      Value rows = b.max(b.reshape(op.getOperand(), flatten(from.getShape())), {1});
+      return finish(b.max(rows, {0}));
+    }
     if (to.getNumElements() == 1) {
       if (to.getRank() == 0 && from.getRank() <= 2)
         return failure();
@@ -126,6 +148,13 @@ struct FlattenReduce : OpRewritePattern<ReduceOp> {
       if (from.getRank() == 2)
         return failure();
       return reduce(op, b.reshape(op.getOperand(), {rows, columns}), {overRows ? 0 : 1}, rewriter);
+    }
+    if (op.getKind() == ReduceKind::Max && summed.back() > kept.back()) {
+      // Along the last ones first, in which nothing moves: the order does not matter.
+      SmallVector<int64_t> first, second;
+      for (int64_t dim : op.getDims())
+        (dim > kept.back() ? first : second).push_back(dim);
+      return finish(b.max(b.max(op.getOperand(), first), second));
     }
     SmallVector<int64_t> perm;
     for (int64_t dim = 0; dim < from.getRank(); ++dim)
@@ -152,6 +181,21 @@ private:
   }
 };
 
+/// What is rounded to 8 bits is computed with what it is rounded from, under that one's shape.
+struct SinkReshape : OpRewritePattern<ConvertOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(ConvertOp op, PatternRewriter &rewriter) const override {
+    auto reshape = op.getOperand().getDefiningOp<ReshapeOp>();
+    RankedTensorType type = getTensorType(op.getResult());
+    Operation *source = reshape ? reshape.getOperand().getDefiningOp() : nullptr;
+    if (!isByte(type) || type.getEncoding() || !source || !kernels::isElementwise(source) || !isFlat(source->getResult(0)))
+      return failure();
+    GraphBuilder b(rewriter, op.getLoc());
+    rewriter.replaceOp(op, b.reshape(b.convert(source->getResult(0), type.getElementType()), type.getShape()));
+    return success();
+  }
+};
+
 /// Reshapes of constants, and of what is computed anew wherever it is used, move to their operands: views of inputs cost nothing.
 struct RaiseReshape : OpRewritePattern<ReshapeOp> {
   using OpRewritePattern::OpRewritePattern;
@@ -166,7 +210,7 @@ struct RaiseReshape : OpRewritePattern<ReshapeOp> {
       rewriter.replaceOp(op, b.splat(to, *splat));
       return success();
     }
-    if (auto convert = dyn_cast_or_null<ConvertOp>(source); convert && to.getRank() <= 2) {
+    if (auto convert = dyn_cast_or_null<ConvertOp>(source); convert && to.getRank() <= 2 && !isByte(to)) {
       rewriter.replaceOp(op, b.convert(b.reshape(convert.getOperand(), to.getShape()), to.getElementType()));
       return success();
     }
@@ -184,8 +228,11 @@ struct RaiseReshape : OpRewritePattern<ReshapeOp> {
 LogicalResult fusion::normalise(func::FuncOp function) {
   MLIRContext *context = function.getContext();
   RewritePatternSet patterns(context);
-  patterns.add<Decompose, FlattenElementwise, FlattenBroadcast, FlattenReduce, RaiseReshape>(context);
+  kernel::TargetTraits traits = kernel::TargetTraits::get(function->getParentOfType<ModuleOp>());
+  patterns.add<Decompose>(context, traits);
+  patterns.add<FlattenElementwise, FlattenBroadcast, FlattenReduce, RaiseReshape, SinkReshape>(context);
   populateEinsumPatterns(patterns);
+  populateQuantisedProductPatterns(patterns, traits);
   for (RegisteredOperationName name : context->getRegisteredOperations())
     if (isa<GraphDialect>(name.getDialect()))
       name.getCanonicalizationPatterns(patterns, context);

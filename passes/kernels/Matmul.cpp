@@ -2,7 +2,8 @@
 //
 // The family "matmul": one product in the normal form of MatmulProblem.h, and any elementwise computation on its result
 // (bias, activation, residual, accumulation into a gradient, rounding), applied to the block of accumulators. An
-// instance computes one block; neighbours share the panel of the packed operand.
+// instance computes one block; neighbours share the panel of the packed operand. Where operands have factors that change
+// along k, the sums of each block of k are multiplied by them.
 //
 //===----------------------------------------------------------------------===//
 
@@ -154,15 +155,23 @@ bool EpilogueChecker::check(Value value, Kind kind) {
   return fail(op->getName().getStringRef() + " is not elementwise");
 }
 
+static std::optional<MatmulProblem> matchProduct(Operation *op) {
+  if (auto scaled = dyn_cast<graph::ScaledMatmulOp>(op))
+    return MatmulProblem::match(scaled);
+  return MatmulProblem::match(cast<graph::MatmulOp>(op));
+}
+
+static bool isProduct(Operation *op) { return isa<graph::MatmulOp, graph::ScaledMatmulOp>(op); }
+
 bool MatmulFamily::accepts(const Candidate &candidate, std::string &reason) const {
   std::optional<MatmulProblem> problem;
   for (Operation *op : candidate.ops)
-    if (auto matmul = dyn_cast<graph::MatmulOp>(op)) {
+    if (isProduct(op)) {
       if (problem) {
         reason = "two products";
         return false;
       }
-      problem = MatmulProblem::match(matmul);
+      problem = matchProduct(op);
       if (!problem) {
         reason = "a product that is not in normal form";
         return false;
@@ -172,8 +181,8 @@ bool MatmulFamily::accepts(const Candidate &candidate, std::string &reason) cons
     reason = "no product";
     return false;
   }
-  for (Value operand : {problem->left, problem->right})
-    if (llvm::is_contained(candidate.ops, operand.getDefiningOp())) {
+  for (Value operand : {problem->left, problem->right, problem->leftFactor, problem->rightFactor})
+    if (operand && llvm::is_contained(candidate.ops, operand.getDefiningOp())) {
       reason = "an operand of the product would have to be computed before all of it";
       return false;
     }
@@ -243,20 +252,19 @@ Value Epilogue::evaluate(Value value, Kind kind) {
   return result;
 }
 
-/// Rows [rows, depth] of the left operand.
-static Value loadLeft(TileBuilder &builder, const MatmulProblem &problem, unsigned input, Value batch, Value row,
+/// Rows [rows, depth] of the left operand, from `k` on.
+static Value loadLeft(TileBuilder &builder, const MatmulProblem &problem, unsigned input, Value batch, Value row, Value k,
                       ArrayRef<int64_t> tile) {
-  Value zero = builder.index(0);
   bool inbounds = problem.m % tile[0] == 0;
   if (problem.leftColumns)
-    return builder.load(builder.input(input, {problem.batch, problem.k, problem.m}), {batch, zero, row}, {2, 1}, tile,
+    return builder.load(builder.input(input, {problem.batch, problem.k, problem.m}), {batch, k, row}, {2, 1}, tile,
                         inbounds);
-  return builder.load(builder.input(input, {problem.batch, problem.m, problem.k}), {batch, row, zero}, {1, 2}, tile,
+  return builder.load(builder.input(input, {problem.batch, problem.m, problem.k}), {batch, row, k}, {1, 2}, tile,
                       inbounds);
 }
 
-/// Columns [depth, columns] of the right operand, from a panel or where they lie.
-static Value loadRight(TileBuilder &builder, const MatmulProblem &problem, unsigned input, Value batch, Value panel,
+/// Columns [depth, columns] of the right operand, from a panel or, from `k` on, where they lie.
+static Value loadRight(TileBuilder &builder, const MatmulProblem &problem, unsigned input, Value batch, Value panel, Value k,
                        ArrayRef<int64_t> tile) {
   Value zero = builder.index(0);
   if (problem.group != 0) {
@@ -268,10 +276,35 @@ static Value loadRight(TileBuilder &builder, const MatmulProblem &problem, unsig
   Value column = builder.mulIndex(panel, tile[1]);
   bool inbounds = problem.n % tile[1] == 0;
   if (problem.rightColumns)
-    return builder.load(builder.input(input, {problem.batch, problem.n, problem.k}), {batch, column, zero}, {2, 1},
+    return builder.load(builder.input(input, {problem.batch, problem.n, problem.k}), {batch, column, k}, {2, 1},
                         tile, inbounds);
-  return builder.load(builder.input(input, {problem.batch, problem.k, problem.n}), {batch, zero, column}, {1, 2}, tile,
+  return builder.load(builder.input(input, {problem.batch, problem.k, problem.n}), {batch, k, column}, {1, 2}, tile,
                       inbounds);
+}
+
+/// The sums of each block of k, multiplied by the block's factors; f32 [rows, columns].
+static Value addScaledBlocks(TileBuilder &builder, const MatmulProblem &problem, Value batch, Value row, Value panel,
+                             ArrayRef<int64_t> tile) {
+  auto number = [](Value value) { return cast<BlockArgument>(value).getArgNumber(); };
+  int64_t blocks = problem.k / problem.block, rows = tile[0], columns = tile[1];
+  Value column = builder.mulIndex(panel, columns);
+  Value zero = builder.constant(getTileType(tile, builder.getF32Type()), 0);
+  auto addBlock = [&](Value step, ValueRange sums) -> SmallVector<Value> {
+    Value k = builder.mulIndex(step, problem.block);
+    Value a = loadLeft(builder, problem, number(problem.left), batch, row, k, {rows, problem.block});
+    Value b = loadRight(builder, problem, number(problem.right), batch, panel, k, {problem.block, columns});
+    Value product = builder.dot(a, b, zero, 1);
+    Value left = builder.load(builder.input(number(problem.leftFactor), {problem.batch, problem.m, blocks}),
+                              {batch, row, step}, {1, 2}, {rows, 1}, problem.m % rows == 0);
+    Value factors = builder.input(number(problem.rightFactor), {problem.batch, problem.n / problem.factorColumns, blocks});
+    Value right = problem.factorColumns == 1
+                      ? builder.load(factors, {batch, column, step}, {2, 1}, {1, columns}, problem.n % columns == 0)
+                      : builder.loadScalar(factors, {batch, builder.divIndex(column, problem.factorColumns), step});
+    auto spread = [&](Value factor) { return builder.broadcast(builder.convert(factor, builder.getF32Type()), tile); };
+    Value scaled = builder.mul(builder.mul(product, spread(left)), spread(right));
+    return {builder.add(sums.front(), scaled)};
+  };
+  return builder.loop(builder.index(0), builder.index(blocks), 1, zero, addBlock).front();
 }
 
 /// What the cost model asks for; `outputs` are those of the fusion.
@@ -281,7 +314,8 @@ static MatmulSize getSize(graph::FusionOp fusion, const MatmulProblem &problem, 
     if (value != problem.left && value != problem.right && numElements(value) == numElements(problem.result))
       size.epilogueBytes += llvm::divideCeil(getElementTypeOrSelf(value.getType()).getIntOrFloatBitWidth(), 8);
   };
-  size.hasLongEpilogue = llvm::any_of(fusion.getBody().getOps(), [](Operation &op) {
+  // Sums of a block and of all are in registers at once, as in long epilogues.
+  size.hasLongEpilogue = problem.block != 0 || llvm::any_of(fusion.getBody().getOps(), [](Operation &op) {
     return isElementwise(&op) && !isa<graph::AddOp, graph::SubOp, graph::MulOp, graph::MaximumOp, graph::ConvertOp>(op);
   });
   llvm::for_each(outputs, addFull);
@@ -296,7 +330,7 @@ FailureOr<LoweredFusion> MatmulFamily::lower(graph::FusionOp fusion, OpBuilder &
   std::string reason;
   if (!accepts({ops, outputs}, reason))
     return fusion.emitOpError("cannot be computed as a product with an epilogue: ") << reason;
-  MatmulProblem problem = *MatmulProblem::match(*fusion.getBody().getOps<graph::MatmulOp>().begin());
+  MatmulProblem problem = *matchProduct(*llvm::find_if(ops, isProduct));
   auto left = dyn_cast<BlockArgument>(problem.left), right = dyn_cast<BlockArgument>(problem.right);
   bool packed = problem.group != 0;
   if (packed != traits.packs || !left || !right)
@@ -309,6 +343,8 @@ FailureOr<LoweredFusion> MatmulFamily::lower(graph::FusionOp fusion, OpBuilder &
   std::optional<TilePrediction> prediction;
   if (traits.gpu) {
     MatmulSize size = getSize(fusion, problem, outputs);
+    // The columns of a tile have one factor, or one each.
+    size.mostColumns = problem.factorColumns == 1 ? 0 : problem.factorColumns;
     tile = chooseMatmulTile(size, traits);
     prediction = predictMatmul(size, *tile, traits);
     if (!prediction)
@@ -328,10 +364,15 @@ FailureOr<LoweredFusion> MatmulFamily::lower(graph::FusionOp fusion, OpBuilder &
   Value row = builder.mulIndex(builder.programId(2), rows), column = builder.mulIndex(panel, columns);
 
   // The contracted dimension in full; a target's dot goes along it.
-  Value a = loadLeft(builder, problem, left.getArgNumber(), batch, row, {rows, problem.k});
-  Value b = loadRight(builder, problem, right.getArgNumber(), batch, panel, {problem.k, columns});
-  Value acc = builder.constant(getTileType({rows, columns}, builder.getF32Type()), 0);
-  Value product = builder.dot(a, b, acc, packed ? problem.group : 1);
+  Value product;
+  if (problem.block != 0) {
+    product = addScaledBlocks(builder, problem, batch, row, panel, {rows, columns});
+  } else {
+    Value a = loadLeft(builder, problem, left.getArgNumber(), batch, row, builder.index(0), {rows, problem.k});
+    Value b = loadRight(builder, problem, right.getArgNumber(), batch, panel, builder.index(0), {problem.k, columns});
+    Value acc = builder.constant(getTileType({rows, columns}, builder.getF32Type()), 0);
+    product = builder.dot(a, b, acc, packed ? problem.group : 1);
+  }
 
   Epilogue epilogue(builder, problem, rows, columns);
   epilogue.setBlock(batch, row, column, builder.convert(product, getElementTypeOrSelf(problem.result.getType())));
@@ -343,9 +384,13 @@ FailureOr<LoweredFusion> MatmulFamily::lower(graph::FusionOp fusion, OpBuilder &
                   epilogue.isInbounds());
 
   LoweredFusion lowered;
+  auto isFactor = [&](unsigned input) {
+    Value argument = fusion.getBody().getArgument(input);
+    return argument == problem.leftFactor || argument == problem.rightFactor;
+  };
   for (unsigned output = 0; output < outputs.size(); ++output)
     for (unsigned input = 0; input < fusion.getInputs().size(); ++input)
-      if (input != left.getArgNumber() && input != right.getArgNumber() && epilogue.isReadInPlace(input))
+      if (input != left.getArgNumber() && input != right.getArgNumber() && !isFactor(input) && epilogue.isReadInPlace(input))
         addInplace(lowered, fusion, output, input);
   lowered.launches.push_back(builder.finish());
   return lowered;

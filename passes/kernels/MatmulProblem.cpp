@@ -70,6 +70,32 @@ std::optional<MatmulProblem> MatmulProblem::match(graph::MatmulOp op) {
   return problem;
 }
 
+std::optional<MatmulProblem> MatmulProblem::match(graph::ScaledMatmulOp op) {
+  if (op.getSpec() != kScaledSpec)
+    return std::nullopt;
+  MatmulProblem problem;
+  problem.left = op.getLhs();
+  problem.right = op.getRhs();
+  problem.leftFactor = op.getLhsFactor();
+  problem.rightFactor = op.getRhsFactor();
+  problem.result = op.getResult();
+  ArrayRef<int64_t> left = shapeOf(problem.left), right = shapeOf(problem.right);
+  ArrayRef<int64_t> leftFactors = shapeOf(problem.leftFactor), rightFactors = shapeOf(problem.rightFactor);
+  problem.batch = left[0];
+  problem.m = left[1];
+  problem.n = right[1];
+  problem.k = left[2];
+  problem.rightColumns = true;
+  // The same blocks of k, and a factor for each row of the left operand.
+  if (leftFactors.size() != 3 || rightFactors.size() != 3 || leftFactors[2] != rightFactors[2] ||
+      leftFactors[0] != problem.batch || rightFactors[0] != problem.batch || leftFactors[1] != problem.m)
+    return std::nullopt;
+  problem.block = problem.k / leftFactors[2];
+  problem.factorColumns = problem.n / rightFactors[1];
+  problem.ops.push_back(op);
+  return problem;
+}
+
 Value kernels::buildPackedMatmul(OpBuilder &builder, Location loc, Value left, Value packed, int64_t n, Type element) {
   graph::GraphBuilder b(builder, loc);
   SmallVector<int64_t> shape(shapeOf(left)), panels(shapeOf(packed));

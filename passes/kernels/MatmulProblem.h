@@ -19,6 +19,8 @@ inline constexpr llvm::StringLiteral kPackedSpec = "bmkg,bpkwg->bmpw";
 /// The left operand as it is read: the contracted dimension contiguous. A transposed left operand is copied.
 inline constexpr llvm::StringLiteral kLeftRows = "bmk", kLeftColumns = "bkm";
 inline constexpr llvm::StringLiteral kRightRows = "bkn", kRightColumns = "bnk";
+/// Of a product whose factors change along k.
+inline constexpr llvm::StringLiteral kScaledSpec = "bmk,bnk->bmn";
 
 struct MatmulProblem {
   /// The left operand outside of the product's own reshapes, and the right one; packed or not.
@@ -30,11 +32,15 @@ struct MatmulProblem {
   int64_t width = 0, group = 0;
   /// Of a product that is not packed: the left operand is [batch, k, m], the right one [batch, n, k].
   bool leftColumns = false, rightColumns = false;
+  /// Of a graph.scaled_matmul: the operands' factors, [batch, m, k / block] and [batch, n / factorColumns, k / block].
+  mlir::Value leftFactor, rightFactor;
+  int64_t block = 0, factorColumns = 1;
   /// Ops that belong to the product, for a packed one.
   llvm::SmallVector<mlir::Operation *> ops;
 
   /// The problem of a product in normal form, or std::nullopt.
   static std::optional<MatmulProblem> match(graph::MatmulOp op);
+  static std::optional<MatmulProblem> match(graph::ScaledMatmulOp op);
 };
 
 /// Builds the product of `left` [batch, m, k] and a packed operand, of which `n` columns count; see above.

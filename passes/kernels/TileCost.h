@@ -26,6 +26,8 @@ struct MatmulSize {
   int64_t epilogueBytes;
   /// What follows the product takes many registers: functions that are computed in many steps.
   bool hasLongEpilogue = false;
+  /// Columns of a tile divide this; 0: any number.
+  int64_t mostColumns = 0;
 };
 
 struct MatmulTile {

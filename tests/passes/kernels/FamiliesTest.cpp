@@ -183,8 +183,11 @@ TEST(FamiliesTest, ProductsOfEightBits) {
     int m, n, k;
   };
   for (auto [left, right] : {std::pair("f8E4M3FN", "f8E4M3FN"), std::pair("f8E5M2", "f8E4M3FN"), std::pair("f8E4M3FNUZ", "f8E5M2FNUZ")})
-    for (Sizes s : {Sizes{1, 1, 1}, Sizes{70, 33, 131}, Sizes{130, 96, 272}})
+    for (Sizes s : {Sizes{70, 33, 131}, Sizes{130, 96, 272}})
       for (std::string spec : {"mk,nk->mn", "mk,kn->mn", "km,kn->mn", "km,nk->mn"}) {
+        // All orders for one pair of formats.
+        if (right != std::string("f8E4M3FN") && spec != "mk,nk->mn")
+          continue;
         auto type = [&](std::string letters, std::string element) {
           std::string text = "tensor<";
           for (char letter : letters)
@@ -202,15 +205,18 @@ TEST(FamiliesTest, ProductsOfEightBits) {
 
 /// What is copied, transposed and converted.
 TEST(FamiliesTest, MovesOfEightBits) {
+  HarnessOptions options;
+  options.mode = primus::interpreter::Mode::Faithful;
+  options.tolerance = 0;
   for (std::string e : {"f8E4M3FN", "f8E5M2FNUZ"})
-    for (auto [rows, columns] : kShapes) {
+    for (auto [rows, columns] : {kShapes[1], kShapes[4], kShapes[6]}) {
       std::string x = format("tensor<{}x{}xbf16>", rows, columns), q = format("tensor<{}x{}x{}>", rows, columns, e),
                   t = format("tensor<{}x{}x{}>", columns, rows, e);
       checkFunction(makeFunction("%x: " + x, format("{}, {}, {}", q, t, x),
                                  format("%q = graph.convert %x : {0} -> {1}\n%t = graph.transpose %q perm [1, 0] : {1} -> {2}\n"
                                         "%y = graph.convert %q : {1} -> {0}\nreturn %q, %t, %y : {1}, {2}, {0}",
                                         x, q, t)),
-                    forElement("bf16"));
+                    options);
     }
 }
 

@@ -219,10 +219,10 @@ static void checkOnTarget(ModuleOp module, StringRef name, const HarnessOptions 
   passes.addPass(createFormFusions());
   passes.addPass(createPackOperands());
   ASSERT_TRUE(succeeded(passes.run(*fused)));
-  auto same = interpreter::Interpreter(*fused).run("f", inputs);
+  auto same = interpreter::Interpreter(*fused, options.mode).run("f", inputs);
   ASSERT_TRUE(succeeded(same));
   for (auto [index, result] : llvm::enumerate(*same))
-    EXPECT_LE(getError(result, expected[index]), 1e-9) << "the fused function's result " << index << " in the interpreter";
+    EXPECT_LE(getError(result, expected[index]), options.mode == interpreter::Mode::Exact ? 1e-9 : options.tolerance) << "the fused function's result " << index << " in the interpreter";
 
   CompiledFunction compiled(*fused, "f", name, options);
   if (!compiled.isCompiled())
@@ -246,7 +246,7 @@ void primus::test::checkFunction(const std::string &source, const HarnessOptions
   auto module = parseSourceString<ModuleOp>(source, &context);
   ASSERT_TRUE(module);
   std::vector<Tensor> inputs = makeInputs(module->lookupSymbol<func::FuncOp>("f"), options);
-  auto expected = interpreter::Interpreter(*module).run("f", inputs);
+  auto expected = interpreter::Interpreter(*module, options.mode).run("f", inputs);
   ASSERT_TRUE(succeeded(expected));
   for (const std::string &target : options.targets)
     checkOnTarget(*module, target, options, inputs, *expected);

@@ -33,6 +33,8 @@ std::vector<std::string> getTestTargets();
 struct HarnessOptions {
   /// Largest difference from the exact result, relative to the largest element.
   double tolerance = 1e-5;
+  /// How the interpreter computes what is expected.
+  interpreter::Mode mode = interpreter::Mode::Exact;
   /// Bound of random integers.
   int64_t integerBound = 16;
   /// Element `index` of an integer input of `size` elements; random ones if there is no such function.

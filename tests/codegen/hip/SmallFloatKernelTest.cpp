@@ -1,4 +1,4 @@
-//===- Float8KernelTest.cpp - Conversions of 8-bit floats -----------------===//
+//===- SmallFloatKernelTest.cpp - Conversions of 8-bit floats -------------===//
 //
 // Every format on every target, native or not, against a table: from all bf16, from f32 where roundings differ, and of all
 // codes.
@@ -70,7 +70,7 @@ Bytes convert(const std::string &target, StringRef op, StringRef from, StringRef
   return output;
 }
 
-class Float8KernelTest : public testing::TestWithParam<std::tuple<const char *, Float8Numbers>> {
+class SmallFloatKernelTest : public testing::TestWithParam<std::tuple<const char *, Float8Numbers>> {
 protected:
   /// Rounds values that `input` holds as `type`.
   void checkNarrowing(StringRef type, const Bytes &input, const std::vector<float> &values) {
@@ -101,7 +101,7 @@ protected:
 
 } // namespace
 
-TEST_P(Float8KernelTest, RoundsAllBf16) {
+TEST_P(SmallFloatKernelTest, RoundsAllBf16) {
   std::vector<uint16_t> codes(65536);
   std::iota(codes.begin(), codes.end(), 0);
   std::vector<float> values;
@@ -110,12 +110,12 @@ TEST_P(Float8KernelTest, RoundsAllBf16) {
   checkNarrowing("bf16", asBytes(codes), values);
 }
 
-TEST_P(Float8KernelTest, RoundsF32) {
+TEST_P(SmallFloatKernelTest, RoundsF32) {
   std::vector<float> values = getRoundingCases(std::get<Float8Numbers>(GetParam()), 20000);
   checkNarrowing("f32", asBytes(values), values);
 }
 
-TEST_P(Float8KernelTest, Widens) {
+TEST_P(SmallFloatKernelTest, Widens) {
   checkWidening("f32", 4, [](const Bytes &bytes) { return fromBytes<float>(bytes); });
   checkWidening("bf16", 2, [](const Bytes &bytes) {
     std::vector<float> values;
@@ -125,7 +125,7 @@ TEST_P(Float8KernelTest, Widens) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, Float8KernelTest,
+INSTANTIATE_TEST_SUITE_P(Targets, SmallFloatKernelTest,
                          testing::Combine(testing::Values("cpu", "avx2", "gfx942", "gfx950"), testing::ValuesIn(kFloat8Numbers)),
                          [](const auto &info) {
                            return std::string(std::get<0>(info.param)) + "_" + std::get<1>(info.param).name;

@@ -1,0 +1,69 @@
+// What kernels multiply of quantised tensors.
+//
+// RUN: primus-opt %s --graph-form-fusions --graph-pack-operands | FileCheck %s --check-prefixes=CHECK,CPU
+// RUN: sed '1i module attributes {primus.target = "gfx950"} {' %s | sed '$a }' | primus-opt --graph-form-fusions --graph-pack-operands | FileCheck %s --check-prefixes=CHECK,GPU
+
+// Factors that are the same along the contraction leave the sum. Processors widen what they multiply.
+// CHECK-LABEL: func.func @rows
+// CPU:           graph.convert {{.*}}f8E4M3FN> -> {{.*}}bf16>
+// CPU:           graph.fusion "matmul"
+// CPU:             graph.matmul {{.*}}bf16>
+// GPU:           graph.fusion "matmul"
+// GPU:             graph.matmul {{.*}}f8E4M3FN>, {{.*}}f8E4M3FN>
+// CHECK:           graph.broadcast %{{.*}} dims [0]
+// CHECK:           graph.mul
+// CHECK:           graph.broadcast %{{.*}} dims [1]
+// CHECK:           graph.mul
+// CHECK:           graph.convert {{.*}}f32> -> {{.*}}bf16>
+// CHECK-NOT:     graph.fusion
+func.func @rows(%a: tensor<2x4x256xf8E4M3FN>, %fa: tensor<2x4x1xf32>, %w: tensor<128x256xf8E4M3FN>, %fw: tensor<128x1xf32>) -> tensor<2x4x128xbf16>
+    attributes {graph.layer = {}} {
+  %y = graph.scaled_matmul "bsh,fh->bsf" %a by %fa, %w by %fw : (tensor<2x4x256xf8E4M3FN>, tensor<2x4x1xf32>, tensor<128x256xf8E4M3FN>, tensor<128x1xf32>) -> tensor<2x4x128xbf16>
+  return %y : tensor<2x4x128xbf16>
+}
+
+// Factors of blocks along it stay with the product where matrix instructions take 8-bit floats; elsewhere operands are
+// what they stand for.
+// CHECK-LABEL: func.func @blocks
+// CPU:           graph.matmul {{.*}}f32>, {{.*}}f32>
+// GPU:           graph.fusion "matmul"
+// GPU:             graph.scaled_matmul "bmk,bnk->bmn" {{.*}} : (tensor<1x8x256xf8E5M2>, tensor<1x8x2xf32>, tensor<1x128x256xf8E4M3FN>, tensor<1x1x2xf32>) -> tensor<1x8x128xf32>
+func.func @blocks(%a: tensor<2x4x256xf8E5M2>, %fa: tensor<2x4x2xf32>, %w: tensor<128x256xf8E4M3FN>, %fw: tensor<1x2xf32>) -> tensor<2x4x128xbf16>
+    attributes {graph.layer = {}} {
+  %y = graph.scaled_matmul "bsh,fh->bsf" %a by %fa, %w by %fw : (tensor<2x4x256xf8E5M2>, tensor<2x4x2xf32>, tensor<128x256xf8E4M3FN>, tensor<1x2xf32>) -> tensor<2x4x128xbf16>
+  return %y : tensor<2x4x128xbf16>
+}
+
+// The largest value of each row comes with what computes the row; what is quantised is not in memory before.
+// CHECK-LABEL: func.func @largest
+// CHECK:         graph.fusion "rows"
+// CHECK:           graph.reduce sum
+// CHECK:           graph.reduce max {{.*}} dims [1]
+// CHECK:         graph.fusion
+// CHECK:           graph.reduce max {{.*}} dims [0]
+// CHECK:         graph.fusion "rows"
+// CHECK:           graph.convert {{.*}}f32> -> {{.*}}f8E4M3FN>
+// CHECK-NOT:     graph.fusion
+func.func @largest(%x: tensor<2x4x256xbf16>, %w: tensor<256xbf16>) -> (tensor<2x4x256xf8E4M3FN>, tensor<f32>) attributes {graph.layer = {}} {
+  %y, %r = graph.rms_norm %x, %w eps 1.0e-05 : (tensor<2x4x256xbf16>, tensor<256xbf16>) -> (tensor<2x4x256xbf16>, tensor<2x4xf32>)
+  %a = graph.amax %y : tensor<2x4x256xbf16> -> tensor<f32>
+  %c = graph.constant dense<448.0> : tensor<f32>
+  %s = graph.div %c, %a : tensor<f32>
+  %q = graph.quantize %y, %s : tensor<2x4x256xbf16>, tensor<f32> -> tensor<2x4x256xf8E4M3FN>
+  return %q, %a : tensor<2x4x256xf8E4M3FN>, tensor<f32>
+}
+
+// A scale that is known before: quantised, and measured for the next step, in one pass.
+// CHECK-LABEL: func.func @delayed
+// CHECK:         graph.fusion "rows"
+// CHECK:           graph.reduce max {{.*}} dims [1]
+// CHECK:           graph.convert {{.*}}f8E4M3FN>
+// CHECK:         graph.fusion
+// CHECK:           graph.reduce max {{.*}} dims [0]
+// CHECK-NOT:     graph.fusion
+func.func @delayed(%g: tensor<8x256xbf16>, %u: tensor<8x256xbf16>, %s: tensor<f32>) -> (tensor<8x256xf8E4M3FN>, tensor<f32>) attributes {graph.layer = {}} {
+  %y = graph.glu silu %g, %u : tensor<8x256xbf16>
+  %a = graph.amax %y : tensor<8x256xbf16> -> tensor<f32>
+  %q = graph.quantize %y, %s : tensor<8x256xbf16>, tensor<f32> -> tensor<8x256xf8E4M3FN>
+  return %q, %a : tensor<8x256xf8E4M3FN>, tensor<f32>
+}

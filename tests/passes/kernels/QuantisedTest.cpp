@@ -1,0 +1,120 @@
+//===- QuantisedTest.cpp - Kernels on quantised tensors -------------------===//
+//
+// Scales, quantised values and their products on every target, whatever blocks the factors have. The interpreter rounds
+// as the types say.
+//
+//===----------------------------------------------------------------------===//
+
+#include "tests/passes/kernels/KernelHarness.h"
+
+#include <fmt/format.h>
+
+using namespace primus::test;
+using fmt::format;
+
+namespace {
+
+/// An operand and one of the ways to scale it.
+struct Blocks {
+  std::string tensor, factors;
+};
+
+HarnessOptions asRounded(double tolerance) {
+  HarnessOptions options;
+  options.mode = primus::interpreter::Mode::Faithful;
+  options.tolerance = tolerance;
+  return options;
+}
+
+std::string makeFunction(const std::string &arguments, const std::string &results, const std::string &body) {
+  return format("func.func @f({}) -> ({}) attributes {{graph.layer = {{}}}} {{\n{}\n}}", arguments, results, body);
+}
+
+/// The whole tensor, rows, parts of rows, parts of columns, and blocks of a matrix.
+const Blocks kBlocks[] = {{"2x40x256", ""}, {"2x40x256", "1x1x1x"}, {"2x40x256", "2x40x1x"}, {"2x40x256", "2x40x2x"}, {"256x384", "2x3x"}, {"7x24", "7x1x"}};
+
+TEST(QuantisedTest, LargestOfBlocks) {
+  for (const Blocks &blocks : kBlocks) {
+    std::string x = format("tensor<{}xbf16>", blocks.tensor), a = format("tensor<{}f32>", blocks.factors);
+    checkFunction(makeFunction("%x: " + x, a, format("%a = graph.amax %x : {0} -> {1}\nreturn %a : {1}", x, a)), asRounded(0));
+  }
+}
+
+TEST(QuantisedTest, Quantises) {
+  for (std::string format8 : {"f8E4M3FN", "f8E5M2", "f8E4M3FNUZ", "f8E5M2FNUZ"})
+    for (const Blocks &blocks : kBlocks) {
+      if (format8 != "f8E4M3FN" && &blocks != &kBlocks[3])
+        continue;
+      std::string x = format("tensor<{}xbf16>", blocks.tensor), s = format("tensor<{}f32>", blocks.factors),
+                  q = format("tensor<{}x{}>", blocks.tensor, format8);
+      checkFunction(makeFunction(format("%x: {}, %s: {}", x, s), q,
+                                 format("%q = graph.quantize %x, %s : {0}, {1} -> {2}\nreturn %q : {2}", x, s, q)),
+                    asRounded(0));
+    }
+}
+
+TEST(QuantisedTest, QuantisesByPowers) {
+  std::string x = "tensor<2x40x256xbf16>", a = "tensor<2x40x8xf32>", s = "tensor<2x40x8xf8E8M0FNU>", q = "tensor<2x40x256xf8E4M3FN>";
+  checkFunction(makeFunction("%x: " + x, format("{}, {}", q, s),
+                             format("%a = graph.amax %x : {0} -> {1}\n%s = graph.convert %a : {1} -> {2}\n"
+                                    "%q = graph.quantize %x, %s : {0}, {2} -> {3}\nreturn %q, %s : {3}, {2}",
+                                    x, a, s, q)),
+                asRounded(0));
+}
+
+/// Scaled by its own largest value, after a norm, for two uses.
+TEST(QuantisedTest, QuantisesWhatANormMakes) {
+  std::string x = "tensor<2x40x256xbf16>", w = "tensor<256xbf16>", r = "tensor<2x40xf32>", a = "tensor<f32>", q = "tensor<2x40x256xf8E4M3FN>",
+              m = "tensor<80x256xf8E4M3FN>", t = "tensor<256x80xf8E4M3FN>";
+  // Values at the middle of two may be rounded either way.
+  checkFunction(makeFunction(format("%x: {}, %w: {}", x, w), format("{}, {}, {}", q, t, a),
+                             format("%y, %r = graph.rms_norm %x, %w eps 1.0e-05 : ({0}, {1}) -> ({0}, {2})\n"
+                                    "%a = graph.amax %y : {0} -> {3}\n%c = graph.constant dense<448.0> : {3}\n"
+                                    "%s = graph.div %c, %a : {3}\n%q = graph.quantize %y, %s : {0}, {3} -> {4}\n"
+                                    "%m = graph.reshape %q : {4} -> {5}\n%t = graph.transpose %m perm [1, 0] : {5} -> {6}\n"
+                                    "return %q, %t, %a : {4}, {6}, {3}",
+                                    x, w, r, a, q, m, t)),
+                asRounded(0.08));
+}
+
+TEST(QuantisedTest, Products) {
+  struct Case {
+    std::string spec, left, leftFactors, right, rightFactors, result;
+  };
+  const Case cases[] = {
+      // Of whole tensors
+      {"bsh,fh->bsf", "2x40x256", "", "96x256", "", "2x40x96"},
+      {"bsf,fh->bsh", "2x40x96", "1x1x1x", "96x256", "1x1x", "2x40x256"},
+      {"bsf,bsh->fh", "2x40x96", "1x1x1x", "2x40x256", "1x1x1x", "96x256"},
+      // Of rows
+      {"bsh,fh->bsf", "2x40x256", "2x40x1x", "96x256", "96x1x", "2x40x96"},
+      {"ft,ht->fh", "96x80", "96x1x", "256x80", "256x1x", "96x256"},
+      // Of blocks along the contraction
+      {"bsh,fh->bsf", "2x40x256", "2x40x2x", "384x256", "3x2x", "2x40x384"},
+      {"ft,ht->fh", "70x384", "70x3x", "96x384", "96x3x", "70x96"},
+  };
+  const std::pair<std::string, std::string> formats[] = {{"f8E4M3FN", "f8E4M3FN"}, {"f8E5M2", "f8E4M3FN"}, {"f8E4M3FNUZ", "f8E5M2FNUZ"}};
+  for (auto [left, right] : formats)
+    for (const Case &c : cases) {
+      if (left != right && &c != &cases[0] && &c != &cases[5])
+        continue;
+      std::string a = format("tensor<{}x{}>", c.left, left), fa = format("tensor<{}f32>", c.leftFactors), w = format("tensor<{}x{}>", c.right, right),
+                  fw = format("tensor<{}f32>", c.rightFactors), y = format("tensor<{}xbf16>", c.result);
+      checkFunction(makeFunction(format("%a: {}, %fa: {}, %w: {}, %fw: {}, %r: {}", a, fa, w, fw, y), y,
+                                 format("%p = graph.scaled_matmul \"{0}\" %a by %fa, %w by %fw : ({1}, {2}, {3}, {4}) -> {5}\n"
+                                        "%y = graph.add %p, %r : {5}\nreturn %y : {5}",
+                                        c.spec, a, fa, w, fw, y)),
+                    asRounded(1e-2));
+    }
+}
+
+TEST(QuantisedTest, ProductsByPowers) {
+  std::string a = "tensor<2x40x256xf8E5M2>", fa = "tensor<2x40x8xf8E8M0FNU>", w = "tensor<96x256xf8E4M3FN>", fw = "tensor<96x8xf8E8M0FNU>",
+              y = "tensor<2x40x96xbf16>";
+  checkFunction(makeFunction(format("%a: {}, %fa: {}, %w: {}, %fw: {}", a, fa, w, fw), y,
+                             format("%y = graph.scaled_matmul \"bsh,fh->bsf\" %a by %fa, %w by %fw : ({0}, {1}, {2}, {3}) -> {4}\nreturn %y : {4}",
+                                    a, fa, w, fw, y)),
+                asRounded(1e-2));
+}
+
+} // namespace
