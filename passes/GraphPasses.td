@@ -57,6 +57,34 @@ def Interpret : Pass<"graph-interpret", "::mlir::ModuleOp"> {
   ];
 }
 
+def QuantizeMatmuls : Pass<"graph-quantize-matmuls", "::mlir::ModuleOp"> {
+  let summary = "quantise the operands of products that have a recipe";
+  let description = [{
+    Replaces each `graph.matmul` with the attribute `fp8` by a `graph.scaled_matmul` of operands that its recipe
+    quantises. Scales are computed by visible ops. An activation's block never reaches over several data ranks'
+    sequences; one that other ranks share is measured in parts, which each of them has whole. Where a layer's backward
+    function only quantises what forward hands over, forward quantises it and hands over the 8-bit values.
+
+    Before:
+    ```mlir
+    func.func private @block.forward(%x: tensor<2x4x8xbf16> {graph.arg = "activation"}, %w: tensor<6x8xbf16> {graph.arg = "parameter"}) -> tensor<2x4x6xbf16> attributes {graph.layer = {layer = "block", part = "forward"}} {
+      %y = graph.matmul "bsi,oi->bso" %x, %w {fp8 = #graph.fp8<recipe = mxfp8>} : (tensor<2x4x8xbf16>, tensor<6x8xbf16>) -> tensor<2x4x6xbf16>
+      return %y : tensor<2x4x6xbf16>
+    }
+    ```
+    In place of the product:
+    ```mlir
+    %x.amax = graph.amax %x : tensor<2x4x8xbf16> -> tensor<2x4x1xf32>
+    %c = graph.constant dense<3.906250e-03> : tensor<2x4x1xf32>
+    %m = graph.mul %x.amax, %c : tensor<2x4x1xf32>
+    %x.factor = graph.convert %m : tensor<2x4x1xf32> -> tensor<2x4x1xf8E8M0FNU>
+    %x.fp8 = graph.quantize %x, %x.factor : tensor<2x4x8xbf16>, tensor<2x4x1xf8E8M0FNU> -> tensor<2x4x8xf8E4M3FN>
+    %y = graph.scaled_matmul "bsi,oi->bso" %x.fp8 by %x.factor, %w.fp8 by %w.factor : (tensor<2x4x8xf8E4M3FN>, tensor<2x4x1xf8E8M0FNU>, tensor<6x8xf8E4M3FN>, tensor<6x1xf8E8M0FNU>) -> tensor<2x4x6xbf16>
+    ```
+  }];
+  let dependentDialects = ["::primus::graph::GraphDialect"];
+}
+
 def VerifyPhase : Pass<"verify-phase", "::mlir::ModuleOp"> {
   let summary = "check what a phase promises";
   let description = [{

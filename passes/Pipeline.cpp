@@ -34,8 +34,9 @@ static void buildTrain(PassList passes) {
   passes.add(createBuildTrainStep(), "nothing else makes the step");
 }
 
-/// No recipe of fp8 exists, so that no precision changes.
-static void buildFp8(PassList) {}
+static void buildFp8(PassList passes) {
+  passes.add(createQuantizeMatmuls(), "only products of quantised operands have a precision");
+}
 
 static void buildSharded(PassList passes) { passes.add(createShard(), "every value needs a layout"); }
 
@@ -66,7 +67,7 @@ static constexpr Phase kPhases[] = {
     {"model", "forward pass in global shapes, one function per distinct layer", "mlir", nullptr, verifyModel},
     {"train", "the whole step: backward, gradient accumulation, clipping and optimizer", "mlir", buildTrain,
      verifyTrain},
-    {"fp8", "quantised matmuls, scales as explicit state", "mlir", buildFp8, verifyTrain},
+    {"fp8", "quantised matmuls, scales as explicit state", "mlir", buildFp8, verifyFp8},
     {"sharded", "a layout over the mesh in every type", "mlir", buildSharded, verifySharded},
     {"placed", "collectives instead of changes of layout, local shapes", "mlir", buildPlaced, verifyPlaced},
     {"fused", "kernels as groups of ops, matmul operands packed", "mlir", buildFused, verifyFused},

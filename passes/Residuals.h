@@ -33,4 +33,9 @@ llvm::SmallVector<mlir::Value> selectResiduals(ForwardCopy &copy,
 /// module. Remarks say what is handed over, and what is computed again instead.
 void addResiduals(ForwardCopy &copy, llvm::ArrayRef<mlir::Value> values);
 
+/// Where all that `backward` does with a residual begins with ops for which `isMovable` holds, and what comes out of
+/// them is smaller, `forward` computes them and hands over their results instead. Calls are updated in the whole module.
+void narrowResiduals(mlir::func::FuncOp forward, mlir::func::FuncOp backward,
+                     llvm::function_ref<bool(mlir::Operation *)> isMovable);
+
 } // namespace primus

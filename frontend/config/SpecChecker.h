@@ -39,6 +39,9 @@ private:
   std::unordered_map<std::string, const spec::Source *> sources;
 };
 
+/// Whether sizes and settings fit the recipe of 8-bit products.
+void verifyFp8(SpecChecker &check);
+
 /// Whether the parallel sizes divide what they split.
 void verifyParallelism(SpecChecker &check);
 

@@ -194,6 +194,8 @@ void verifySpec(const spec::TrainingSpec &spec, Diagnostics &diagnostics) {
     return;
   verifyParallelism(verifier);
   if (!diagnostics.hasErrors())
+    verifyFp8(verifier);
+  if (!diagnostics.hasErrors())
     verifyMemory(verifier);
   refuseUnsupportedAxes(verifier);
 }

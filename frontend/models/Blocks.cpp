@@ -43,7 +43,9 @@ Value models::buildLinear(LayerFunction &f, Value x, const Twine &prefix, int64_
   Value weight = f.matrix(name + ".weight", {outputs, shape.back()}, dims, init);
   SmallVector<int64_t> resultShape(shape.drop_back());
   resultShape.push_back(outputs);
-  Value y = graph::MatmulOp::create(f.builder, f.loc(name), f.tensor(resultShape), "bsi,oi->bso", x, weight);
+  auto recipe = f.fp8.find(name);
+  Value y = graph::MatmulOp::create(f.builder, f.loc(name), f.tensor(resultShape), "bsi,oi->bso", x, weight,
+                                    recipe == f.fp8.end() ? graph::Fp8Attr() : recipe->second);
   if (!bias)
     return y;
   Value vector = f.parameter(name + ".bias", {outputs}, dims.take_front(), f.filled(0), /*decay=*/false);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "frontend/config/TrainingSpec.pb.h"
+#include "frontend/models/Fp8Layers.h"
 #include "ir/graph/GraphDialect.h"
 
 #include "mlir/IR/Builders.h"
@@ -95,6 +96,8 @@ public:
 
   mlir::OpBuilder builder;
   const mlir::FloatType computeType;
+  /// How linear layers, by their names, are quantised.
+  Fp8Linears fp8;
 
 private:
   mlir::Value addArgument(LayerArgument::Kind kind, VariableInfo info, mlir::Type type);

@@ -347,17 +347,26 @@ FailureOr<OwningOpRef<ModuleOp>> ModelBuilder::build() {
     embedding = finishStream(f, buildEmbedding(f, tokens, model.embedding(), dims));
     embedding.unshard = buildUnshard("embedding", embedding);
   }
+  // Layers that differ, in precision too, have functions of their own.
   std::map<std::string, unsigned> known;
   for (const spec::LayerGroup &group : model.layers()) {
-    auto [entry, isNew] = known.try_emplace(group.layer().SerializeAsString(), kinds.size());
-    layers.insert(layers.end(), group.count(), entry->second);
-    if (!isNew)
-      continue;
-    std::string kindName = kinds.empty() ? "block" : "block_" + std::to_string(kinds.size());
-    LayerFunction f(module, kindName, "forward", computeType);
-    Value x = f.activation("x", activationType(), kStreamDims);
-    kinds.push_back(finishStream(f, buildLayer(f, x, group.layer(), dims)));
-    kinds.back().unshard = buildUnshard(kindName, kinds.back());
+    std::string description = group.layer().SerializeAsString();
+    for (int64_t layer = 0; layer < group.count(); ++layer) {
+      Fp8Linears fp8 = getFp8Linears(spec.training().fp8(), layers.size(), context);
+      std::string key = description;
+      for (const auto &linear : fp8)
+        key += " " + linear.first;
+      auto [entry, isNew] = known.try_emplace(key, kinds.size());
+      layers.push_back(entry->second);
+      if (!isNew)
+        continue;
+      std::string kindName = kinds.empty() ? "block" : "block_" + std::to_string(kinds.size());
+      LayerFunction f(module, kindName, "forward", computeType);
+      f.fp8 = std::move(fp8);
+      Value x = f.activation("x", activationType(), kStreamDims);
+      kinds.push_back(finishStream(f, buildLayer(f, x, group.layer(), dims)));
+      kinds.back().unshard = buildUnshard(kindName, kinds.back());
+    }
   }
   head = buildHead(HeadPart::Loss);
   head.unshard = buildUnshard("head", head);

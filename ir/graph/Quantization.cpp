@@ -65,11 +65,16 @@ static Value applyFactors(GraphBuilder &b, Value tensor, Value factors, function
   return b.reshape(result, getTensorType(tensor).getShape());
 }
 
-/// The factors' letters: a dimension of theirs is the major part of the tensor's, or belongs to all of it.
+/// The factors' letters: a dimension of theirs is the major part of the tensor's, or belongs to all of it. A rank that has
+/// one block of several has one factor, whose layout tells that from the whole.
 static std::string factorLetters(Value factors, StringRef tensorLetters) {
+  RankedTensorType type = getTensorType(factors);
+  auto layout = dyn_cast_if_present<LayoutAttr>(type.getEncoding());
   std::string result;
-  for (auto [dim, size] : llvm::enumerate(getTensorType(factors).getShape()))
-    result.push_back(size == 1 ? '.' : tensorLetters[dim]);
+  for (auto [dim, size] : llvm::enumerate(type.getShape())) {
+    bool isPart = layout && !layout.getAxes()[dim].empty();
+    result.push_back(size == 1 && !isPart ? '.' : tensorLetters[dim]);
+  }
   return result;
 }
 

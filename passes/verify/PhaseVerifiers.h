@@ -16,6 +16,8 @@ namespace primus {
 mlir::LogicalResult verifyModel(mlir::ModuleOp module);
 /// The whole step exists: @train_step, every backward function that is linked, and state that the step changes.
 mlir::LogicalResult verifyTrain(mlir::ModuleOp module);
+/// As train, and no product is left that asks for another precision than its operands have.
+mlir::LogicalResult verifyFp8(mlir::ModuleOp module);
 /// verifyLayouts, and each op's types obey its sharding rule: a sum that is missing, or formed twice, is an error.
 mlir::LogicalResult verifySharded(mlir::ModuleOp module);
 /// As sharded on the shapes of one rank: every change of layout is a collective.

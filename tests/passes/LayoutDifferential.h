@@ -94,6 +94,8 @@ struct Variant {
   bool perMicrobatchMean = false;
   /// Sequences of a data rank's microbatch; 0: two microbatches where there are enough sequences.
   int64_t micro = 0;
+  /// The recipe of 8-bit products; empty: none.
+  std::string fp8 = {};
 };
 
 /// What one training step computes.
@@ -114,7 +116,9 @@ protected:
                        "weight_decay: 0.1 clip: 0.5 } training { micro_batch_size: " + std::to_string(micro) +
                        " global_batch_size: " + std::to_string(kSequences) + " sequence_length: " +
                        std::to_string(kTokens) + " precision: " + variant.precision +
-                       (variant.perMicrobatchMean ? " per_microbatch_mean: true" : "") + " trainable: true } parallelism { world_size: " +
+                       (variant.perMicrobatchMean ? " per_microbatch_mean: true" : "") +
+                       (variant.fp8.empty() ? "" : " fp8 { recipe: '" + variant.fp8 + "' format: 'hybrid' encoding: 'ocp' history: 3 }") +
+                       " trainable: true } parallelism { world_size: " +
                        std::to_string(mesh.getRanks()) + " data: " + std::to_string(mesh.getDataRanks()) +
                        " replicate: " + std::to_string(mesh.replicate) + " shard: " + std::to_string(mesh.shard) +
                        " tensor: " + std::to_string(mesh.tensor) + " context: " + std::to_string(mesh.context) +

@@ -86,6 +86,33 @@ TEST_F(LayoutDifferential, MeansOfDataRanksCountAlike) {
   }
 }
 
+/// In exact mode quantised tensors stand for what they are made of, so that no recipe changes what a step computes. The
+/// state of delayed scaling is that of one rank.
+TEST_F(LayoutDifferential, QuantisedProductsAgree) {
+  StepResult plain = run(kModels[0], {}, "train", {"BF16"});
+  std::vector<Mesh> meshes = {{},
+                              {2, 1, 1, 1},
+                              {2, 2, 1, 2, true, 1},
+                              {1, 2, 2, 1, false, 3, true},
+                              {1, 1, 2, 2},
+                              {1, 4, 1, 2, false, 3}};
+  for (const char *recipe : {"tensorwise", "rowwise", "blockwise", "mxfp8", "delayed"}) {
+    StepResult oneRank = run(kModels[0], {}, "fp8", {"BF16", Recompute::None, false, 0, recipe});
+    for (auto [index, mesh] : llvm::enumerate(meshes)) {
+      SCOPED_TRACE(std::string(recipe) + " " + mesh.describe());
+      Variant variant = {"BF16", index % 2 ? Recompute::Full : Recompute::None, false, 0, recipe};
+      StepResult step = run(kModels[0], mesh, "placed", variant);
+      for (const StepResult *expected : {&plain, &oneRank}) {
+        auto [error, where] = compare(step, *expected);
+        EXPECT_LT(error, 1e-9) << where;
+      }
+    }
+  }
+  StepResult delayed = run(kModels[0], {}, "fp8", {"BF16", Recompute::None, false, 0, "delayed"});
+  EXPECT_EQ(delayed.variables.count("layers.1.fp8.history"), 1u);
+  EXPECT_NE(delayed.variables["layers.1.fp8.scale"], std::vector<double>(delayed.variables["layers.1.fp8.scale"].size(), 1.0));
+}
+
 /// The programs besides the training step: the loss of a microbatch, the logits of one position, gradients alone.
 TEST_P(LayoutDifferentialOfModel, OtherProgramsAgree) {
   const Model &model = GetParam();

@@ -35,6 +35,7 @@ void map(Mapping &mapping) {
     return;
   mapOptimizer(mapping);
   mapTraining(mapping);
+  mapFp8(mapping);
   mapTargetHardware(mapping);
   mapOutput(mapping);
   mapMetrics(mapping);

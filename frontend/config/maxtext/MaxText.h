@@ -22,6 +22,8 @@ bool mapModel(Mapping &mapping);
 void mapOptimizer(Mapping &mapping);
 /// Steps, batches, precision, rematerialisation, parallel sizes, data.
 void mapTraining(Mapping &mapping);
+/// Which linear layers are quantised to 8 bits, and how.
+void mapFp8(Mapping &mapping);
 /// Stages of a pipeline; gives the number of microbatches that pass through it at a time. Behind the parallel sizes.
 Setting<int64_t> mapPipeline(Mapping &mapping);
 

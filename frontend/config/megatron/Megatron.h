@@ -26,6 +26,8 @@ void mapVocabulary(Mapping &mapping);
 void mapOptimizer(Mapping &mapping);
 /// Steps, batches, precision, recompute, evaluation.
 void mapTraining(Mapping &mapping);
+/// Which linear layers are quantised to 8 bits, and how.
+void mapFp8(Mapping &mapping);
 /// Parallel sizes.
 void mapParallelism(Mapping &mapping);
 /// What each pipeline stage holds, and the schedule. Behind the batch sizes, which it checks.

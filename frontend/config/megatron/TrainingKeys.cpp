@@ -68,6 +68,7 @@ void mapTraining(Mapping &m) {
   Setting<bool> perToken = m.keys.boolean("calculate_per_token_loss", false);
   m.spec.set("training.per_microbatch_mean", perToken.with(!perToken.value));
   mapPrecision(m);
+  mapFp8(m);
   mapRecompute(m);
 }
 

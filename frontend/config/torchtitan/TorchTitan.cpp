@@ -64,6 +64,7 @@ void map(Mapping &mapping) {
     return;
   mapOptimizer(mapping);
   mapTraining(mapping);
+  mapFp8(mapping);
   mapHardware(mapping);
   std::filesystem::path results = mapJobFolder(mapping);
   mapCheckpoint(mapping, results);

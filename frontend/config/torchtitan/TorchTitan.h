@@ -23,6 +23,8 @@ bool mapModel(Mapping &mapping);
 void mapOptimizer(Mapping &mapping);
 /// Steps, batches, precision, activation checkpointing, parallel sizes, data.
 void mapTraining(Mapping &mapping);
+/// Which linear layers are quantised to 8 bits, and how. Behind the model.
+void mapFp8(Mapping &mapping);
 /// Stages of a pipeline, their schedule, and the microbatches that pass through it; gives the size of those. Behind the
 /// parallel sizes.
 Setting<int64_t> mapPipeline(Mapping &mapping, const Setting<int64_t> &localBatch);

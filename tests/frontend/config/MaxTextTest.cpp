@@ -115,9 +115,9 @@ TEST(MaxText, Mistakes) {
             "command line: error: 'weight_dtype: \"bfloat16\"' is not supported: weights and optimizer state in bf16; set "
             "weight_dtype=float32"},
            {"quantization",
-            {"quantization=nanoo_fp8"},
-            "command line: error: 'quantization: \"nanoo_fp8\"' is not supported: quantised matrix products (FP8, INT8); "
-            "set quantization=None"},
+            {"quantization=int8"},
+            "command line: error: 'quantization: \"int8\"' is not supported: that kind of quantisation; supported: fp8, "
+            "nanoo_fp8"},
            {"data",
             {"dataset_type=hf"},
             "command line: error: 'dataset_type: \"hf\"' is not supported: turning text into tokens while training; set "

@@ -188,10 +188,15 @@ TEST(Negative, WhatIsNotSupportedIsNeverIgnored) {
        experiment(data + "      hidden_dropout: 0.1\n"),
        {},
        "exp.yaml:12:23: error: 'hidden_dropout: 0.1' is not supported: dropout; set hidden_dropout=0"},
-      {"fp8",
+      {"fp4",
+       experiment(data + "      fp4: e2m1\n"),
+       {},
+       "exp.yaml:12:12: error: 'fp4: \"e2m1\"' is not supported: MXFP4 and other 4-bit formats; set fp4=false"},
+      {"weight gradients beside fp8",
        experiment(data),
-       {"fp8=hybrid"},
-       "command line: error: 'fp8: \"hybrid\"' is not supported: FP8; set fp8=false"},
+       {"fp8=hybrid", "fp8_wgrad=false"},
+       "command line: error: 'fp8_wgrad: false' is not supported: weight gradients in bf16 beside 8-bit products; set "
+       "fp8_wgrad=true"},
       {"experts",
        experiment(data),
        {"num_experts=8"},
@@ -381,12 +386,12 @@ TEST(Negative, ParallelSizes) {
 TEST(Negative, DivisibilityComesBeforeSupport) {
   Workspace workspace;
   workspace.write("exp.yaml", experiment(data));
-  Outcome outcome = run("exp.yaml", {"pipeline_model_parallel_size=3", "fp8=hybrid"});
+  Outcome outcome = run("exp.yaml", {"pipeline_model_parallel_size=3", "fp4=e2m1"});
   std::vector<std::string> errors;
   for (const Diagnostic &diagnostic : outcome.diagnostics.all())
     errors.push_back(diagnostic.message);
   EXPECT_EQ(errors, (std::vector<std::string>{
-                        "'fp8: \"hybrid\"' is not supported: FP8",
+                        "'fp4: \"e2m1\"' is not supported: MXFP4 and other 4-bit formats",
                         "num_layers 8 is not a multiple of pipeline_model_parallel_size 3"}));
 }
 

@@ -209,9 +209,17 @@ TEST(TorchTitan, Mistakes) {
             "command line: error: 'model.attn_mask_type: \"block_causal\"' is not supported: attention that ends with a "
             "document; set model.attn_mask_type=causal"},
            {"converters",
-            {"model.converters=[\"primus_turbo\", \"quantize.linear.float8\"]"},
-            "command line: error: 'model.converters: [\"primus_turbo\",\"quantize.linear.float8\"]' is not supported: "
-            "quantised matrix products (FP8, MXFP8); set model.converters=primus_turbo"},
+            {"model.converters=[\"primus_turbo\", \"quantize.grouped_mm.float8\"]"},
+            "command line: error: 'model.converters: \"quantize.grouped_mm.float8\"' is not supported: that converter; "
+            "supported: primus_turbo, quantize.linear.float8, quantize.linear.mx"},
+           {"MXFP4",
+            {"model.converters=quantize.linear.mx", "quantize.linear.mx.recipe_name=mxfp4_cutlass"},
+            "command line: error: 'quantize.linear.mx.recipe_name: \"mxfp4_cutlass\"' is not supported: MXFP4 and other "
+            "4-bit formats; supported: mxfp8_cublas, mxfp8_emulated"},
+           {"mixed recipes",
+            {"model.converters=quantize.linear.float8", "quantize.linear.float8.recipe_name=rowwise_with_gw_hp"},
+            "command line: error: 'quantize.linear.float8.recipe_name: \"rowwise_with_gw_hp\"' is not supported: that "
+            "recipe of 8-bit products; supported: tensorwise, rowwise"},
            {"Adam",
             {"optimizer.name=Adam"},
             "command line: error: 'optimizer.name: \"Adam\"' with weight decay is not supported: decay inside the "
