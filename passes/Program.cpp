@@ -89,7 +89,7 @@ graph::VariableOp primus::findVariable(Value operand, SymbolTableCollection &sym
   if (!callee || getPart(callee) != "unshard")
     return {};
   Value copy = callee.getBody().front().getTerminator()->getOperand(cast<OpResult>(operand).getResultNumber());
-  while (isa_and_present<graph::ConvertOp, graph::ReshardOp>(copy.getDefiningOp()))
+  while (isa_and_present<graph::ConvertOp, graph::QuantizeOp, graph::ReshardOp>(copy.getDefiningOp()))
     copy = copy.getDefiningOp()->getOperand(0);
   auto master = dyn_cast<BlockArgument>(copy);
   return master ? findVariable(call.getOperand(master.getArgNumber()), symbols) : graph::VariableOp();

@@ -9,6 +9,7 @@
 #include "passes/Passes.h"
 #include "passes/Residuals.h"
 #include "passes/fp8/DelayedState.h"
+#include "passes/fp8/HoistWeights.h"
 
 #include "mlir/IR/Dominance.h"
 #include "mlir/IR/PatternMatch.h"
@@ -140,6 +141,7 @@ void LayerQuantizer::run() {
   }
   if (backward)
     narrowResiduals(forward, backward, isQuantisation);
+  fp8::hoistWeights(forward, backward, isQuantisation);
 }
 
 void QuantizeMatmuls::runOnOperation() {

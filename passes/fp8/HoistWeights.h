@@ -1,0 +1,15 @@
+//===- HoistWeights.h - Weights that are quantised once ----------*- C++ -*-===//
+
+#pragma once
+
+#include "ir/graph/GraphDialect.h"
+
+namespace primus::fp8 {
+
+/// Weights of which a layer's functions read nothing but equal quantised values: the part `unshard` quantises them, once
+/// for all microbatches where it is called once, and ranks that share parameters gather 8-bit values. `isMovable`: what a
+/// quantisation consists of. `backward` may be null. Calls are updated in the whole module.
+void hoistWeights(mlir::func::FuncOp forward, mlir::func::FuncOp backward,
+                  llvm::function_ref<bool(mlir::Operation *)> isMovable);
+
+} // namespace primus::fp8
