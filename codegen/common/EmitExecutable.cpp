@@ -27,6 +27,16 @@ static executable::DataType getDataType(Type type) {
     return executable::F16;
   if (type.isBF16())
     return executable::BF16;
+  if (isa<Float8E4M3FNType>(type))
+    return executable::F8E4M3FN;
+  if (isa<Float8E5M2Type>(type))
+    return executable::F8E5M2;
+  if (isa<Float8E4M3FNUZType>(type))
+    return executable::F8E4M3FNUZ;
+  if (isa<Float8E5M2FNUZType>(type))
+    return executable::F8E5M2FNUZ;
+  if (isa<Float8E8M0FNUType>(type))
+    return executable::F8E8M0FNU;
   if (type.isInteger(64))
     return executable::I64;
   if (type.isInteger(32))

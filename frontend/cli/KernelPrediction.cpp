@@ -14,6 +14,8 @@ static double getRate(kernel::FuncOp kernel, const spec::Hardware &hardware) {
     Type element = cast<ShapedType>(dot->getOperand(0).getType()).getElementType();
     if (element.isBF16() || element.isF16())
       rate = element.isBF16() ? hardware.bf16_flops() : hardware.f16_flops();
+    else if (element.getIntOrFloatBitWidth() == 8)
+      rate = hardware.f8_flops();
   });
   return rate;
 }

@@ -116,11 +116,15 @@ func::FuncOp DelayedState::buildRescale() {
   if (history > 1)
     next = historyBuilder.concat({next, historyBuilder.slice(block->getArgument(1), 0, 0, history - 1)}, 0);
   Value chosen = setting.attr.getAlgorithm() == graph::Fp8History::MostRecent ? amax : b.max(next, {0});
-  SmallVector<float> goals = llvm::map_to_vector(largest, [&](float value) {
-    return std::ldexp(value, -static_cast<int>(setting.attr.getMargin()));
-  });
-  Value goal = graph::ConstantOp::create(builder, layer.getLoc(), vectorType(),
-                                         DenseElementsAttr::get(vectorType(), ArrayRef<float>(goals)));
+  // One constant for each run of equal formats.
+  SmallVector<Value> goals;
+  for (ArrayRef<float> rest = largest; !rest.empty();) {
+    ArrayRef<float> run = rest.take_while([&](float value) { return value == rest.front(); });
+    goals.push_back(b.splat(RankedTensorType::get({static_cast<int64_t>(run.size())}, builder.getF32Type()),
+                            std::ldexp(run.front(), -static_cast<int>(setting.attr.getMargin()))));
+    rest = rest.drop_front(run.size());
+  }
+  Value goal = b.concat(goals, 0);
   Value wanted = b.div(goal, chosen);
   // Neither 0 nor infinity, nor what is no number, lies between these.
   Value isUsable = b.compare(graph::Predicate::GT, chosen, 0.0);

@@ -22,6 +22,11 @@ std::optional<int64_t> runtime::getElementBytes(executable::DataType type) {
     return 2;
   case executable::I8:
   case executable::I1:
+  case executable::F8E4M3FN:
+  case executable::F8E5M2:
+  case executable::F8E4M3FNUZ:
+  case executable::F8E5M2FNUZ:
+  case executable::F8E8M0FNU:
     return 1;
   default:
     return std::nullopt;

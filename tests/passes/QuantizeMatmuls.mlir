@@ -9,18 +9,17 @@ module attributes {graph.mesh = #graph.mesh<"pp" = 1, "dp" = 2, "fsdp" = 1, "ep"
   // CHECK: %[[Q:.*]] = graph.quantize %arg0, %{{.*}} : tensor<4x8x16xbf16>, tensor<2x1x1xf32> -> tensor<4x8x16xf8E4M3FN>
   // CHECK: graph.amax %arg1 : tensor<32x16xbf16> -> tensor<2x2xf32>
   // CHECK: graph.scaled_matmul "bsi,oi->bso" %[[Q]] by %[[F:.*]], %{{.*}} by %{{.*}} : (tensor<4x8x16xf8E4M3FN>, tensor<2x1x1xf32>, tensor<32x16xf8E4M3FN>, tensor<1x1xf32>) -> tensor<4x8x32xbf16>
-  // CHECK: return %{{.*}}, %[[Q]], %[[F]] : tensor<4x8x32xbf16>, tensor<4x8x16xf8E4M3FN>, tensor<2x1x1xf32>
+  // CHECK: return %{{.*}}, %[[F]], %[[Q]] : tensor<4x8x32xbf16>, tensor<2x1x1xf32>, tensor<4x8x16xf8E4M3FN>
   func.func @block.forward(%x: tensor<4x8x16xbf16> {graph.arg = "activation"}, %w: tensor<32x16xbf16> {graph.arg = "parameter"}) -> (tensor<4x8x32xbf16>, tensor<4x8x16xbf16> {graph.name = "x"}) attributes {graph.layer = {layer = "block", part = "forward"}, graph.backward = @block.backward} {
     %y = graph.matmul "bsi,oi->bso" %x, %w {fp8 = #graph.fp8<recipe = tensorwise, format = hybrid>} : (tensor<4x8x16xbf16>, tensor<32x16xbf16>) -> tensor<4x8x32xbf16>
     return %y, %x : tensor<4x8x32xbf16>, tensor<4x8x16xbf16>
   }
   // CHECK-LABEL: func.func @block.backward
-  // CHECK-SAME: %{{.*}}: tensor<4x8x16xf8E4M3FN> {graph.arg = "residual"
-  // CHECK-SAME: graph.of = 1
-  // CHECK-SAME: graph.of = 2
+  // CHECK-SAME: %arg1: tensor<2x1x1xf32> {graph.arg = "residual", graph.name = "", graph.of = 1 : i64}
+  // CHECK-SAME: %arg2: tensor<4x8x16xf8E4M3FN> {graph.arg = "residual", graph.name = "", graph.of = 2 : i64}
   // CHECK: %[[DY:.*]] = graph.quantize %arg0, %{{.*}} -> tensor<4x8x32xf8E5M2>
   // CHECK: graph.scaled_matmul "bso,oi->bsi" %[[DY]]
-  // CHECK: graph.scaled_matmul "bso,bsi->oi" %[[DY]] by %{{.*}}, %arg1 by %arg2
+  // CHECK: graph.scaled_matmul "bso,bsi->oi" %[[DY]] by %{{.*}}, %arg2 by %arg1
   func.func @block.backward(%dy: tensor<4x8x32xbf16> {graph.arg = "cotangent", graph.of = 0}, %x: tensor<4x8x16xbf16> {graph.arg = "residual", graph.of = 1}, %w: tensor<32x16xbf16> {graph.arg = "parameter", graph.of = 1}) -> (tensor<4x8x16xbf16>, tensor<32x16xf32>) attributes {graph.layer = {layer = "block", part = "backward"}} {
     %dx = graph.matmul "bso,oi->bsi" %dy, %w {fp8 = #graph.fp8<recipe = tensorwise, format = hybrid, role = dgrad>} : (tensor<4x8x32xbf16>, tensor<32x16xbf16>) -> tensor<4x8x16xbf16>
     %dw = graph.matmul "bso,bsi->oi" %dy, %x {fp8 = #graph.fp8<recipe = tensorwise, format = hybrid, role = wgrad>} : (tensor<4x8x32xbf16>, tensor<4x8x16xbf16>) -> tensor<32x16xf32>
