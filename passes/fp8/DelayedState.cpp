@@ -32,12 +32,13 @@ void DelayedState::add(const Operand &operand) {
 
 void DelayedState::addArguments(Part &part) {
   func::FuncOp function = part.function;
-  unsigned of = part.function == forward.function ? function.getNumArguments()
-                                                  : cast<BlockArgument>(forward.scale).getArgNumber();
   for (auto [index, name] : llvm::enumerate(ArrayRef<StringRef>{"fp8.scale", "fp8.amax"})) {
     Location loc = NameLoc::get(StringAttr::get(function.getContext(), name), function.getLoc());
+    std::optional<unsigned> of;
+    if (&part == &backward)
+      of = cast<BlockArgument>(forward.scale).getArgNumber() + index;
     (void)function.insertArgument(function.getNumArguments(), vectorType(),
-                                  getArgAttrs(function.getContext(), name, ArgKind::Scalar, of + index), loc);
+                                  getArgAttrs(function.getContext(), name, ArgKind::Scalar, of), loc);
   }
   part.scale = function.getArguments().drop_back().back();
   part.amax = function.getArguments().back();

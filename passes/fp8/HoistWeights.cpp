@@ -159,7 +159,9 @@ void WeightHoister::hoist(MutableArrayRef<Reader> readers, func::FuncOp unshard,
     BlockArgument weight = reader.function.getArgument(reader.argument);
     unsigned position = reader.function.getNumArguments();
     weight.setType(valueType);
-    (void)reader.function.insertArgument(position, factorType, getArgAttrs(builder.getContext(), name, ArgKind::Constant, of), loc);
+    std::optional<unsigned> owner = reader.function == forward ? std::nullopt : std::optional(of);
+    (void)reader.function.insertArgument(position, factorType,
+                                         getArgAttrs(builder.getContext(), name, ArgKind::Constant, owner), loc);
     reader.quantisation.value.replaceAllUsesWith(weight);
     reader.quantisation.factor.replaceAllUsesWith(reader.function.getArgument(position));
     for (Operation *op : llvm::reverse(reader.quantisation.ops))

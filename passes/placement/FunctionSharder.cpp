@@ -227,7 +227,14 @@ LogicalResult FunctionSharder::visit(Operation *op) {
   auto isParameter = [](const OperandClaim &claim) {
     return claim.strength == OperandClaim::Fixed && !claim.openPartial;
   };
-  bool ofParameters = op->getNumOperands() > 0 && !isCreation(op) && llvm::all_of(operands, isParameter);
+  // Constants and scalars, such as the scale of a weight, lie wherever the others do.
+  auto goesAlong = [&](auto pair) {
+    auto [claim, operand] = pair;
+    return isParameter(claim) || claim.strength == OperandClaim::Soft ||
+           cast<RankedTensorType>(operand.getType()).getNumElements() == 1;
+  };
+  bool ofParameters = !isCreation(op) && llvm::any_of(operands, isParameter) &&
+                      llvm::all_of(llvm::zip_equal(operands, op->getOperands()), goesAlong);
   for (auto [result, layout, pin] : llvm::zip_equal(op->getResults(), layouts.results, wanted)) {
     setLayout(result, layout);
     if (ofParameters && layout.partial.empty())
