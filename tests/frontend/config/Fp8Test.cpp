@@ -49,9 +49,10 @@ TEST(Fp8, Megatron) {
             {{"fp8=e4m3", recipe}, "format", "\"e4m3\""},
             {{"fp8=hybrid", recipe}, "encoding", "\"ocp\""},
             {{"fp8=hybrid", recipe, "fp8_encoding=fnuz"}, "encoding", "\"fnuz\""},
-            // Of the module preset.
-            {{"fp8=hybrid"}, "history", "1024"},
-            {{"fp8=hybrid"}, "algorithm", "\"max\""},
+            {{"fp8=hybrid"}, "history", "1"},
+            {{"fp8=hybrid"}, "algorithm", "\"most_recent\""},
+            {{"fp8=hybrid", "fp8_amax_history_len=16", "fp8_amax_compute_algo=max"}, "history", "16"},
+            {{"fp8=hybrid", "fp8_amax_history_len=16", "fp8_amax_compute_algo=max"}, "algorithm", "\"max\""},
             {{"fp8=hybrid", "fp8_margin=2"}, "margin", "2"},
             {{"fp8=hybrid", recipe}, "keep", "[]"},
             {{"fp8=hybrid", recipe, "first_last_layers_bf16=true", "num_layers_at_end_in_bf16=2"},
