@@ -41,8 +41,7 @@ static executable::DataType getDataType(Type type) {
     return executable::I64;
   if (type.isInteger(32))
     return executable::I32;
-  // The runtime only moves 8-bit floats.
-  if (type.isInteger(8) || codegen::isFloat8(type))
+  if (type.isInteger(8))
     return executable::I8;
   if (type.isInteger(1))
     return executable::I1;
