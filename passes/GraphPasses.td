@@ -79,6 +79,11 @@ def QuantizeMatmuls : Pass<"graph-quantize-matmuls", "::mlir::ModuleOp"> {
     %m = graph.mul %x.amax, %c : tensor<2x4x1xf32>
     %x.factor = graph.convert %m : tensor<2x4x1xf32> -> tensor<2x4x1xf8E8M0FNU>
     %x.fp8 = graph.quantize %x, %x.factor : tensor<2x4x8xbf16>, tensor<2x4x1xf8E8M0FNU> -> tensor<2x4x8xf8E4M3FN>
+    %w.amax = graph.amax %w : tensor<6x8xbf16> -> tensor<6x1xf32>
+    %d = graph.constant dense<3.906250e-03> : tensor<6x1xf32>
+    %n = graph.mul %w.amax, %d : tensor<6x1xf32>
+    %w.factor = graph.convert %n : tensor<6x1xf32> -> tensor<6x1xf8E8M0FNU>
+    %w.fp8 = graph.quantize %w, %w.factor : tensor<6x8xbf16>, tensor<6x1xf8E8M0FNU> -> tensor<6x8xf8E4M3FN>
     %y = graph.scaled_matmul "bsi,oi->bso" %x.fp8 by %x.factor, %w.fp8 by %w.factor : (tensor<2x4x8xf8E4M3FN>, tensor<2x4x1xf8E8M0FNU>, tensor<6x8xf8E4M3FN>, tensor<6x1xf8E8M0FNU>) -> tensor<2x4x6xbf16>
     ```
   }];

@@ -76,7 +76,8 @@ static LogicalResult evaluateSelect(SelectOp, ArrayRef<const Tensor *> operands,
   return success();
 }
 
-/// Between floats it is the identity: rounding is the caller's, and depends on the mode.
+/// Between floats it is the identity: rounding is the caller's, and depends on the mode. But factors that are powers of
+/// two are divided by and are never zero in any mode.
 static LogicalResult evaluateConvert(ConvertOp op, ArrayRef<const Tensor *> operands, Tensor &result) {
   result.values = operands[0]->values;
   if (result.elementType.isInteger(1))
@@ -88,6 +89,9 @@ static LogicalResult evaluateConvert(ConvertOp op, ArrayRef<const Tensor *> oper
         return op.emitOpError() << "converts " << value << " to an integer";
       value = std::trunc(value);
     }
+  else if (isa<Float8E8M0FNUType>(result.elementType))
+    for (double &value : result.values)
+      value = value < kLeastPowerFactor ? kLeastPowerFactor : value;
   return success();
 }
 

@@ -91,8 +91,8 @@ static double roundToByte(double value, FloatType type) {
     return value;
   const llvm::fltSemantics &semantics = type.getFloatSemantics();
   bool isExponent = isa<Float8E8M0FNUType>(type);
-  if (isExponent && value < 0x1p-127)
-    return 0x1p-127;
+  if (isExponent && value < kLeastPowerFactor)
+    return kLeastPowerFactor;
   double largest = APFloat::getLargest(semantics).convertToDouble();
   if (std::abs(value) >= largest)
     return std::copysign(largest, value);

@@ -10,6 +10,9 @@
 
 namespace primus::interpreter {
 
+/// The least number of f8E8M0FNU, which has no zero.
+inline constexpr double kLeastPowerFactor = 0x1p-127;
+
 /// A tensor's value. Elements are doubles in row-major order, whatever the type: a double holds every narrower float,
 /// and integers up to 2^53, exactly.
 struct Tensor {
