@@ -26,6 +26,9 @@ std::string checkRandomCollectives(runtime::Communicator &communicator, uint64_t
 /// order allows, and compares what arrives. Returns what is wrong first, or nothing.
 std::string checkRandomMessages(runtime::Communicator &communicator, uint64_t seed, int count);
 
+/// Sends messages from rank 0 to rank 1 on a modelled link of 0.2 seconds, which carries one after the other. Returns what is wrong first, or nothing.
+std::string checkMessagesOnLinks(runtime::Communicator &communicator);
+
 /// Checks the helpers of the host in the same way.
 std::string checkHostHelpers(runtime::Communicator &communicator);
 

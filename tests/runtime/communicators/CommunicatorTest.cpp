@@ -150,6 +150,13 @@ TEST(LocalCommunicator, AModelledLinkDelaysButDoesNotBlock) {
     EXPECT_EQ(result, "");
 }
 
+TEST(LocalCommunicator, ModelledLinksDelayWhoReceives) {
+  CommunicatorOptions options;
+  options.link.latencySeconds = 0.2;
+  for (const std::string &result : runRanks(2, options, checkMessagesOnLinks))
+    EXPECT_EQ(result, "");
+}
+
 TEST(LocalCommunicator, AModelledLinkInProcessorTimeDelaysNothing) {
   CommunicatorOptions options;
   options.link.latencySeconds = 10;

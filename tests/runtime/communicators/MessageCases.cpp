@@ -116,3 +116,25 @@ std::string test::checkRandomMessages(Communicator &communicator, uint64_t seed,
   Error error = communicator.barrier();
   return error ? error.getMessage() : std::string();
 }
+
+std::string test::checkMessagesOnLinks(Communicator &communicator) {
+  const Case test = {0, 1, {100}};
+  Side first(test, 0, communicator), second(test, 1, communicator);
+  if (Error error = communicator.barrier())
+    return error.getMessage();
+  auto start = Communicator::Clock::now();
+  auto getSeconds = [&] { return std::chrono::duration<double>(Communicator::Clock::now() - start).count(); };
+  for (Side *side : {&first, &second})
+    communicator.start(*side->message);
+  if (double seconds = getSeconds(); seconds > 0.15)
+    return fmt::format("rank {} has waited for {} seconds before it waits", communicator.getRank(), seconds);
+  // A rank may have left the barrier a little later than the other.
+  for (double least : {0.15, 0.35}) {
+    if (Error error = communicator.wait(least < 0.2 ? *first.message : *second.message))
+      return error.getMessage();
+    if (double seconds = getSeconds(); seconds < least)
+      return fmt::format("rank {} has a message after {} seconds", communicator.getRank(), seconds);
+  }
+  Error error = communicator.barrier();
+  return error ? error.getMessage() : std::string();
+}

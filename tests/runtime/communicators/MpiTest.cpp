@@ -15,6 +15,11 @@ TEST_P(MpiRanks, CollectivesAndHostHelpers) {
   EXPECT_EQ(process.wait(), 0) << process.getOutput();
 }
 
+TEST(MpiCommunicator, ModelledLinksDelayWhoReceives) {
+  Process process(withMpirun(2, {PRIMUS_MPI_RANK, "link"}));
+  EXPECT_EQ(process.wait(), 0) << process.getOutput();
+}
+
 TEST(MpiCommunicator, BlamesTheRankAtTheEndOfAChain) {
   Process process(withMpirun(4, {PRIMUS_MPI_RANK, "lost"}));
   EXPECT_NE(process.wait(), 0);

@@ -64,19 +64,33 @@ MovingCollective::~MovingCollective() {
         MPI_Type_free(&message.type);
 }
 
+int MovingCollective::getMessageTag(const Message &message) const {
+  return getTag(numbers[static_cast<size_t>(message.member)], isMessage(getDescription().kind) ? messagePhase : 0, 0);
+}
+
+void MovingCollective::postSends() {
+  const CollectiveDescription &own = getDescription();
+  hasSent = true;
+  for (const Message &message : sends)
+    messages.send(own.parts[message.part].source + message.transfer.source.offset, 1, message.type, getRank(message),
+                  getMessageTag(message));
+}
+
+bool MovingCollective::advance() {
+  if (!hasSent && Communicator::Clock::now() >= sendTime)
+    postSends();
+  return hasSent && messages.test();
+}
+
 void MovingCollective::begin() {
   const CollectiveDescription &own = getDescription();
-  auto getRank = [&](const Message &message) { return own.group[static_cast<size_t>(message.member)]; };
-  auto getMessageTag = [&](const Message &message) {
-    return getTag(numbers[static_cast<size_t>(message.member)], isMessage(own.kind) ? messagePhase : 0, 0);
-  };
   // The parts of a bucket are messages of one tag, which arrive in the order in which they were sent.
   for (const Message &message : receives)
     messages.receive(own.parts[message.part].target + message.transfer.target.offset, 1, message.type, getRank(message),
                      getMessageTag(message));
-  for (const Message &message : sends)
-    messages.send(own.parts[message.part].source + message.transfer.source.offset, 1, message.type, getRank(message),
-                  getMessageTag(message));
+  hasSent = false;
+  if (Communicator::Clock::now() >= sendTime)
+    postSends();
   bool keepsOwn = !isMessage(own.kind) && (own.kind != CollectiveKind::Permute || own.getPermuteSource() == own.index);
   for (const CollectiveDescription::Part &part : own.parts)
     if (keepsOwn)

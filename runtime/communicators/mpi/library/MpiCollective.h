@@ -16,7 +16,7 @@ public:
   ~MovingCollective() override;
 
   void begin() override;
-  bool advance() override { return messages.test(); }
+  bool advance() override;
   std::vector<int> getMissing() const override { return messages.getMissing(); }
   std::string getError() const override { return messages.getError(); }
   std::string getName() const override { return getDescription().name; }
@@ -31,9 +31,13 @@ private:
   };
 
   bool takesFrom(int from, int to) const;
+  int getRank(const Message &message) const { return getDescription().group[static_cast<size_t>(message.member)]; }
+  int getMessageTag(const Message &message) const;
+  void postSends();
 
   std::vector<int> numbers;
   std::vector<Message> sends, receives;
+  bool hasSent = false;
   PendingMessages messages;
 };
 

@@ -65,7 +65,7 @@ std::string MpiCommunicator::startMpi() {
 //===----------------------------------------------------------------------===//
 
 void MpiCommunicator::submit(Operation &operation) {
-  operation.deadline = getDeadline();
+  operation.deadline = getDeadline() + std::max(operation.sendTime - Clock::now(), Clock::duration::zero());
   {
     std::lock_guard lock(mutex);
     operation.isDone = false;
@@ -135,12 +135,20 @@ std::unique_ptr<Collective> MpiCommunicator::doPrepare(CollectiveDescription des
   return std::make_unique<MovingCollective>(std::move(description), std::move(numbers));
 }
 
-void MpiCommunicator::doStart(Collective &collective) { submit(getOperation(collective)); }
+void MpiCommunicator::submit(Collective &collective) {
+  Operation &operation = getOperation(collective);
+  // The other side has a message when the modelled link has carried it. Members of a group wait for their own links.
+  bool isHeld = collective.getDescription().kind == CollectiveKind::Send && !getOptions().link.onProcessorTime;
+  operation.sendTime = isHeld ? getArrival(collective) : Clock::time_point();
+  submit(operation);
+}
+
+void MpiCommunicator::doStart(Collective &collective) { submit(collective); }
 
 Error MpiCommunicator::doWait(Collective &collective, Clock::time_point) { return waitFor(getOperation(collective)); }
 
 Error MpiCommunicator::doRun(Collective &collective, Clock::time_point) {
-  submit(getOperation(collective));
+  submit(collective);
   return waitFor(getOperation(collective));
 }
 

@@ -49,6 +49,7 @@ private:
   /// Numbers a collective for its tags, by member, as each member does.
   std::vector<int> number(const CollectiveDescription &description);
   void submit(Operation &operation);
+  void submit(Collective &collective);
   Error waitFor(Operation &operation);
   /// Makes `message` the failure if there is none yet, and has the others told if `tellsOthers`.
   void setFailure(const std::string &message, bool tellsOthers);

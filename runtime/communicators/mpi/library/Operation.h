@@ -75,8 +75,8 @@ public:
   virtual std::string getError() const = 0;
   virtual std::string getName() const = 0;
 
-  /// Set by whoever starts it, before, and by the thread, at the end.
-  std::chrono::steady_clock::time_point deadline;
+  /// Set by whoever starts it, before, and by the thread, at the end. What is sent goes at `sendTime` at the earliest.
+  std::chrono::steady_clock::time_point sendTime, deadline;
   bool isDone = true;
   Error result = Error::success();
 };
