@@ -25,9 +25,42 @@ namespace primus {
 
 static int64_t align(int64_t bytes) { return llvm::alignTo(bytes, kBufferAlignment); }
 
+namespace {
+
+/// Buffers by when they are live, so that few are looked at which are not live together. Most of a long program's buffers are live for a short time.
+class Timeline {
+public:
+  void add(LiveBuffer *buffer) {
+    size_t last = buffer->last / kSpan;
+    if (last >= spans.size())
+      spans.resize(last + 1);
+    for (size_t span = buffer->first / kSpan; span <= last; ++span)
+      spans[span].push_back(buffer);
+  }
+
+  SmallVector<LiveBuffer *> findNeighbours(const LiveBuffer &buffer) const {
+    SmallVector<LiveBuffer *> found;
+    size_t first = buffer.first / kSpan, end = std::min<size_t>(buffer.last / kSpan + 1, spans.size());
+    for (size_t span = first; span < end; ++span)
+      for (LiveBuffer *other : spans[span])
+        // Each once, in the first span that both have.
+        if (span == std::max<size_t>(first, other->first / kSpan) && other->overlapsInTime(buffer))
+          found.push_back(other);
+    return found;
+  }
+
+private:
+  /// Positions of a span.
+  static constexpr unsigned kSpan = 64;
+  std::vector<SmallVector<LiveBuffer *, 0>> spans;
+};
+
+} // namespace
+
 /// Places intervals (their offsets are set) and returns the bytes that they need together.
 static int64_t place(MutableArrayRef<LiveBuffer> buffers) {
-  SmallVector<LiveBuffer *> bySize, placed;
+  SmallVector<LiveBuffer *> bySize;
+  Timeline placed;
   for (LiveBuffer &buffer : buffers)
     bySize.push_back(&buffer);
   // Addresses break ties: the order of the buffers' definitions.
@@ -35,11 +68,8 @@ static int64_t place(MutableArrayRef<LiveBuffer> buffers) {
 
   int64_t total = 0;
   for (LiveBuffer *buffer : bySize) {
-    SmallVector<LiveBuffer *> neighbours;
-    for (LiveBuffer *other : placed)
-      if (other->overlapsInTime(*buffer))
-        neighbours.push_back(other);
-    llvm::sort(neighbours, [](LiveBuffer *a, LiveBuffer *b) { return a->offset < b->offset; });
+    SmallVector<LiveBuffer *> neighbours = placed.findNeighbours(*buffer);
+    llvm::sort(neighbours, [](LiveBuffer *a, LiveBuffer *b) { return a->offset != b->offset ? a->offset < b->offset : a < b; });
 
     int64_t need = align(buffer->bytes), end = 0, best = -1, bestGap = std::numeric_limits<int64_t>::max();
     for (LiveBuffer *other : neighbours) {
@@ -52,15 +82,15 @@ static int64_t place(MutableArrayRef<LiveBuffer> buffers) {
     }
     buffer->offset = best >= 0 ? best : end;
     total = std::max(total, buffer->offset + need);
-    placed.push_back(buffer);
+    placed.add(buffer);
   }
   return total;
 }
 
 /// Every call of a function with temporaries gets a scratch buffer.
-static void addScratch(ProgramOp program, ModuleOp module) {
+static void addScratch(ProgramOp program, const SymbolTable &symbols) {
   program.walk([&](CallOp call) {
-    auto callee = module.lookupSymbol<FunctionOp>(call.getCallee());
+    auto callee = symbols.lookup<FunctionOp>(call.getCallee());
     if (!callee || callee.getScratch() == 0 || call.getScratch())
       return;
     OpBuilder builder(call);
@@ -99,7 +129,7 @@ static SmallVector<graph::VariableOp> findUsed(ArrayRef<ProgramOp> programs, Arr
 }
 
 /// Plans the arena that programs share. Returns the variables' offsets; -1 for null.
-static SmallVector<int64_t> planArena(ArrayRef<ProgramOp> programs, ArrayRef<graph::VariableOp> variables) {
+static SmallVector<int64_t> planArena(ArrayRef<ProgramOp> programs, ArrayRef<graph::VariableOp> variables, const SymbolTable &symbols) {
   int64_t end = 0;
   SmallVector<int64_t> offsets;
   llvm::StringMap<int64_t> offsetOf;
@@ -112,7 +142,7 @@ static SmallVector<int64_t> planArena(ArrayRef<ProgramOp> programs, ArrayRef<gra
   }
   int64_t arena = end;
   for (ProgramOp program : programs) {
-    addScratch(program, program->getParentOfType<ModuleOp>());
+    addScratch(program, symbols);
     SmallVector<LiveBuffer> buffers = computeLiveness(program->getRegion(0).front());
     arena = std::max(arena, end + place(buffers));
     assignOffsets(buffers, end);
@@ -147,15 +177,16 @@ struct PlanMemory : primus::impl::PlanMemoryBase<PlanMemory> {
       programs[stage.value_or(0)].push_back(program);
     }
     auto variables = llvm::to_vector(module.getOps<graph::VariableOp>());
+    SymbolTable symbols(module);
     if (!isPipeline) {
-      SmallVector<int64_t> offsets = planArena(programs[0], variables);
+      SmallVector<int64_t> offsets = planArena(programs[0], variables, symbols);
       for (auto [variable, offset] : llvm::zip_equal(variables, offsets))
         variable->setAttr(kOffsetAttr, builder.getI64IntegerAttr(offset));
       return;
     }
     std::vector<SmallVector<int64_t>> offsets(variables.size());
     for (auto &[stage, own] : programs)
-      for (auto [all, offset] : llvm::zip_equal(offsets, planArena(own, findUsed(own, variables))))
+      for (auto [all, offset] : llvm::zip_equal(offsets, planArena(own, findUsed(own, variables), symbols)))
         all.push_back(offset);
     for (auto [variable, all] : llvm::zip_equal(variables, offsets))
       variable->setAttr(kOffsetsAttr, builder.getDenseI64ArrayAttr(all));

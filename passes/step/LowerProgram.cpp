@@ -50,8 +50,11 @@ private:
     graph::VariableOp op;
     /// What stands for it in the program; null until it is needed.
     Value buffer;
+    /// In order.
     SmallVector<graph::LoadOp> loads;
     SmallVector<graph::StoreOp> stores;
+    /// The first load that may still be read: those before it have been passed for good.
+    unsigned firstRead = 0;
   };
   /// By name.
   DenseMap<StringAttr, Variable> variables;
@@ -97,8 +100,7 @@ bool ProgramLowering::isDead(Value buffer, unsigned position) {
   if (!name)
     return true;
   Variable &variable = variables[name.getAttr()];
-  return variable.op && variable.op.getRole() == graph::Role::Gradient &&
-         llvm::none_of(variable.loads, [&](graph::LoadOp load) { return at(load) > position; });
+  return variable.op && variable.op.getRole() == graph::Role::Gradient && (variable.loads.empty() || at(variable.loads.back()) <= position);
 }
 
 Value ProgramLowering::chooseBuffer(OpResult result, int64_t inplace, const Twine &name) {
@@ -116,7 +118,16 @@ Value ProgramLowering::chooseBuffer(OpResult result, int64_t inplace, const Twin
       Value storage = getVariable(variable, type);
       bool overwrites = operand && buffers[operand] == storage && llvm::count(call->getOperands(), operand) == 1;
       bool needed = false;
-      for (graph::LoadOp load : variables[variable.getAttr()].loads) {
+      Variable &entry = variables[variable.getAttr()];
+      ArrayRef<graph::LoadOp> loads = entry.loads;
+      auto isPassed = [&](graph::LoadOp load) {
+        return at(load) < here && llvm::all_of(load.getResult().getUsers(), [&](Operation *reader) { return at(reader) < here; });
+      };
+      while (entry.firstRead < loads.size() && isPassed(loads[entry.firstRead]))
+        ++entry.firstRead;
+      for (graph::LoadOp load : loads.drop_front(entry.firstRead)) {
+        if (at(load) > at(store))
+          break;
         bool loadedBetween = load->getBlock() == call->getBlock() && at(load) > here && at(load) < at(store);
         bool readLater = llvm::any_of(load.getResult().getUsers(), [&](Operation *reader) {
           bool sameRound = load->getBlock() == call->getBlock() || at(load) < here;
@@ -229,8 +240,9 @@ void ProgramLowering::lowerLoad(graph::LoadOp load) {
   MemRefType type = getBufferType(load.getType());
   Value storage = getVariable(load.getVariableAttr(), type);
   unsigned end = lastRead(load.getResult());
-  bool outlives = llvm::any_of(variables[load.getVariableAttr().getAttr()].stores,
-                               [&](graph::StoreOp store) { return at(store) > at(load) && at(store) < end; });
+  ArrayRef<graph::StoreOp> stores = variables[load.getVariableAttr().getAttr()].stores;
+  auto next = llvm::partition_point(stores, [&](graph::StoreOp store) { return at(store) < at(load); });
+  bool outlives = next != stores.end() && at(*next) < end;
   buffers[load.getResult()] = storage;
   if (!outlives)
     return;
