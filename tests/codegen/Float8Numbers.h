@@ -10,7 +10,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <ostream>
 #include <vector>
 
 namespace primus::test {
@@ -46,9 +45,6 @@ struct Float8Numbers {
     bool isNegative = std::signbit(value) && !isPower() && !(isFnuz() && code == 0);
     return code | (isNegative ? 0x80 : 0);
   }
-
-  /// For the names of tests.
-  friend void PrintTo(const Float8Numbers &format, std::ostream *os) { *os << format.name; }
 };
 
 inline const Float8Numbers kFloat8Numbers[] = {
