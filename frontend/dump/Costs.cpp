@@ -149,9 +149,36 @@ RunCost CostCounter::count(Operation &op) {
   return cost;
 }
 
+double CostCounter::findLength(Block &block, ArrayRef<double> seconds) {
+  // When values are there, and until when kernels and the links of groups are busy.
+  DenseMap<Value, double> ready;
+  DenseMap<Attribute, double> links;
+  double kernels = 0, length = 0;
+  for (auto [op, own] : llvm::zip_equal(block, seconds)) {
+    double end = 0;
+    for (Value operand : op.getOperands())
+      end = std::max(end, ready.lookup(operand));
+    // What costs nothing, as a view, waits for nobody either.
+    if (own > 0) {
+      auto collective = dyn_cast<graph::CollectiveOpInterface>(op);
+      double &busy = collective ? links[collective.getAxes()] : kernels;
+      busy = end = std::max(end, busy) + own;
+    }
+    for (Value result : op.getResults())
+      ready[result] = end;
+    length = std::max(length, end);
+  }
+  return length;
+}
+
 RunCost CostCounter::count(Block &block) {
   RunCost sum;
-  for (Operation &op : block)
-    sum += count(op);
+  std::vector<double> seconds;
+  for (Operation &op : block) {
+    RunCost cost = count(op);
+    sum += cost;
+    seconds.push_back(cost.seconds);
+  }
+  sum.seconds = findLength(block, seconds);
   return sum;
 }

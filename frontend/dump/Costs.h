@@ -40,7 +40,8 @@ private:
 /// Of one run of something on a rank. Doubles: whole steps of large models have more operations than 64 bits can count.
 struct RunCost {
   double flops = 0, bytes = 0;
-  /// If there are rates: each kernel takes its operations' or its bytes' time, whichever is longer, and nothing overlaps.
+  /// If there are rates: each kernel takes its operations' or its bytes' time, whichever is longer, one after the other in the block's order; so do the
+  /// collectives over the same axes, beside the kernels, from when what they need is there. Whoever calls a function waits for all of it.
   double seconds = 0;
 
   RunCost &operator+=(const RunCost &other);
@@ -57,6 +58,8 @@ public:
   RunCost count(mlir::Operation &op);
 
 private:
+  /// Seconds that a block takes, if its ops take so many.
+  static double findLength(mlir::Block &block, llvm::ArrayRef<double> seconds);
   RunCost countCall(llvm::StringRef callee);
   /// Without calls and loops.
   RunCost countOne(mlir::Operation &op);

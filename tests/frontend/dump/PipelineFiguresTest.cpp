@@ -117,6 +117,41 @@ TEST_F(PipelineFiguresTest, HardwareAndLinks) {
   EXPECT_DOUBLE_EQ(rates.getCollectiveSeconds(512, Builder(&context).getStrArrayAttr({"pp", "dp"})), 4);
 }
 
+TEST_F(PipelineFiguresTest, CollectivesRunBesideKernelsThatDoNotNeedThem) {
+  OwningOpRef<ModuleOp> module = parse(R"(module attributes {graph.mesh = #graph.mesh<"dp" = 2>} {
+    func.func private @beside(%x: tensor<8x16xf32>) -> (tensor<8x16xf32>, tensor<8x16xf32>) {
+      %y = graph.neg %x : tensor<8x16xf32>
+      %sum = graph.all_reduce sum %y over ["dp"] : tensor<8x16xf32> -> tensor<8x16xf32>
+      %z = graph.neg %y : tensor<8x16xf32>
+      %n = graph.neg %sum : tensor<8x16xf32>
+      return %n, %z : tensor<8x16xf32>, tensor<8x16xf32>
+    }
+    func.func private @before(%x: tensor<8x16xf32>) -> (tensor<8x16xf32>, tensor<8x16xf32>) {
+      %y = graph.neg %x : tensor<8x16xf32>
+      %sum = graph.all_reduce sum %y over ["dp"] : tensor<8x16xf32> -> tensor<8x16xf32>
+      %n = graph.neg %sum : tensor<8x16xf32>
+      %z = graph.neg %y : tensor<8x16xf32>
+      return %n, %z : tensor<8x16xf32>, tensor<8x16xf32>
+    }
+    func.func private @last(%x: tensor<8x16xf32>) -> tensor<8x16xf32> {
+      %sum = graph.all_reduce sum %x over ["dp"] : tensor<8x16xf32> -> tensor<8x16xf32>
+      return %sum : tensor<8x16xf32>
+    }
+  })");
+  ASSERT_TRUE(module);
+  spec::Hardware hardware;
+  hardware.set_f32_flops(4096);
+  hardware.set_memory_bandwidth(512);
+  hardware.set_links(1);
+  hardware.set_link_bandwidth(256);
+  CostCounter counter(*module, DeviceRates(hardware, (*module)->getAttrOfType<graph::MeshAttr>(graph::kMeshAttr)));
+  // Two seconds each.
+  auto getSeconds = [&](StringRef name) { return counter.count(module->lookupSymbol<func::FuncOp>(name).front()).seconds; };
+  EXPECT_DOUBLE_EQ(getSeconds("beside"), 6);
+  EXPECT_DOUBLE_EQ(getSeconds("before"), 8);
+  EXPECT_DOUBLE_EQ(getSeconds("last"), 2);
+}
+
 TEST_F(PipelineFiguresTest, RanksHaveTheirOwn) {
   OwningOpRef<ModuleOp> module = parse(kModule);
   ASSERT_TRUE(module);
