@@ -119,30 +119,38 @@ static std::string makeAttention(int tokens, int heads, int width) {
                      x, l);
 }
 
-/// A product whose factors change every 128 values of k, as in DeepSeek-V3.
-static std::string makeBlockwiseProduct(int m, int n, int k, const std::string &element) {
-  std::string a = fmt::format("tensor<{}x{}x{}>", m, k, element), fa = fmt::format("tensor<{}x{}xf32>", m, k / 128),
-              w = fmt::format("tensor<{}x{}x{}>", n, k, element), fw = fmt::format("tensor<{}x{}xf32>", n / 128, k / 128),
+/// A product whose factors change every `block` values of k, and, those of the right operand, every `wide` columns.
+static std::string makeScaledProduct(const std::string &spec, int m, int n, int k, const std::string &element, int block, int wide,
+                                     const std::string &factor) {
+  bool inRows = spec.ends_with("kn");
+  std::string a = fmt::format("tensor<{}x{}x{}>", m, k, element), fa = fmt::format("tensor<{}x{}x{}>", m, k / block, factor),
+              w = fmt::format("tensor<{}x{}x{}>", inRows ? k : n, inRows ? n : k, element),
+              fw = fmt::format("tensor<{}x{}x{}>", inRows ? k / block : n / wide, inRows ? n / wide : k / block, factor),
               y = fmt::format("tensor<{}x{}xbf16>", m, n);
   return fmt::format("func.func @f(%a: {0}, %fa: {1}, %w: {2}, %fw: {3}) -> {4} attributes {{graph.layer = {{}}}} {{\n"
-                     "  %y = graph.scaled_matmul \"mk,nk->mn\" %a by %fa, %w by %fw : ({0}, {1}, {2}, {3}) -> {4}\n  return %y : {4}\n}}",
-                     a, fa, w, fw, y);
+                     "  %y = graph.scaled_matmul \"{5}->mn\" %a by %fa, %w by %fw : ({0}, {1}, {2}, {3}) -> {4}\n  return %y : {4}\n}}",
+                     a, fa, w, fw, y, spec);
 }
 
 static const bool registered = [] {
   for (std::string chip : {"gfx942", "gfx950"}) {
     std::string fp8 = chip == "gfx942" ? "f8E4M3FNUZ" : "f8E4M3FN";
-    const std::pair<const char *, std::string> subjects[] = {
+    std::vector<std::pair<std::string, std::string>> subjects = {
         {"product_bf16", makeProduct("mk,nk", 4096, 4096, 4096, "bf16", "bf16")},
         {"product_bf16_input_gradient", makeProduct("mk,kn", 4096, 4096, 4096, "bf16", "bf16")},
         {"product_bf16_weight_gradient", makeProduct("km,kn", 4096, 4096, 4096, "bf16", "bf16")},
         {"product_fp8", makeProduct("mk,nk", 4096, 4096, 4096, fp8, "bf16")},
         {"product_fp8_input_gradient", makeProduct("mk,kn", 4096, 4096, 4096, fp8, "bf16")},
         {"product_fp8_weight_gradient", makeProduct("km,kn", 4096, 4096, 4096, fp8, "bf16")},
-        {"product_fp8_blockwise", makeBlockwiseProduct(4096, 4096, 4096, fp8)},
+        // As in DeepSeek-V3
+        {"product_fp8_blockwise", makeScaledProduct("mk,nk", 4096, 4096, 4096, fp8, 128, 128, "f32")},
+        {"product_fp8_blockwise_input_gradient", makeScaledProduct("mk,kn", 4096, 4096, 4096, fp8, 128, 128, "f32")},
+        {"product_fp8_blockwise_weight_gradient", makeScaledProduct("mk,nk", 4096, 4096, 4096, fp8, 128, 1, "f32")},
         {"product_f32", makeProduct("mk,nk", 4096, 4096, 4096, "f32", "f32")},
         {"attention_bf16", makeAttention(4096, 16, 128)},
     };
+    if (chip == "gfx950")
+      subjects.emplace_back("product_mxfp8", makeScaledProduct("mk,nk", 4096, 4096, 4096, fp8, 32, 1, "f8E8M0FNU"));
     for (const auto &[name, source] : subjects)
       benchmark::RegisterBenchmark(fmt::format("isa/{}/{}", name, chip).c_str(),
                                    [source = source, chip](benchmark::State &state) { readIsa(state, source, chip); })

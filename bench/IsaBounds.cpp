@@ -44,8 +44,13 @@ LoopBounds bench::getInstructionCost(StringRef text, double transcendentalCycles
   bounds.cycles[LoopBounds::Issue] += issue;
   if (name.starts_with("v_mfma")) {
     ++bounds.matrixInstructions;
+    // With factors an instruction takes as long as without.
+    constexpr llvm::StringLiteral scaled = "v_mfma_scale_";
+    std::string plain = name.str();
+    if (name.starts_with(scaled))
+      plain = "v_mfma_" + name.drop_front(scaled.size()).str();
     for (const codegen::hip::Mfma &mfma : codegen::hip::getMfmas())
-      if (mfma.mnemonic == name) {
+      if (mfma.mnemonic == plain) {
         bounds.cycles[LoopBounds::Matrix] += mfma.cycles;
         break;
       }

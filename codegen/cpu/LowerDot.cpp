@@ -333,6 +333,8 @@ LogicalResult KernelLowering::lowerDot(kernel::DotOp dot) {
       !isOperandType(rhsType.getElementType()))
     return dot.emitOpError() << "of " << lhsType.getElementType() << " and " << rhsType.getElementType()
                              << " has no lowering to the CPU; operands are f32, bf16, f16 or 8-bit floats and accumulate in f32";
+  if (dot.getLhsFactor())
+    return dot.emitOpError("with factors has no lowering to the CPU; multiply the operands by them first");
   bool isBf16 = lhsType.getElementType().isBF16() && rhsType.getElementType().isBF16();
   if (group != 1 && !(group == 2 && isBf16))
     return dot.emitOpError() << "with groups of " << group << " has no lowering to the CPU; use 1, or 2 for bf16 operands";

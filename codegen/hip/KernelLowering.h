@@ -134,6 +134,7 @@ private:
   LogicalResult lowerDot(kernel::DotOp op);
   // StreamedDot.cpp
   class StagedOperand;
+  class LineFactors;
   class StreamedDot;
 
   // ResidentDot.cpp

@@ -20,6 +20,10 @@ LogicalResult KernelLowering::lowerDot(kernel::DotOp op) {
     return op.emitOpError("multiplies ") << lhsType.getElementType() << " with " << rhsType.getElementType()
                                          << "; matrix instructions multiply f32, f16 or bf16 with the same type, and 8-bit "
                                             "floats, fnuz on gfx942 and OCP's on gfx950, with each other";
+  auto isLoad = [](Value factor) { return factor.getDefiningOp<kernel::LoadOp>() != nullptr; };
+  if (op.getLhsFactor() && (!mfma->isScaled || !isLoad(op.getLhsFactor()) || !isLoad(op.getRhsFactor())))
+    return op.emitOpError("with factors needs a chip whose matrix instructions take them (gfx950), and factors that come "
+                          "straight from memory");
   auto fits = [](int64_t size) { return size >= 32 && llvm::isPowerOf2_64(size); };
   if (op.getGroup() != 1 || !fits(lhsType.getDimSize(0)) || !fits(rhsType.getDimSize(1)))
     return op.emitOpError("must have rows and columns that are powers of two from 32 on, and no packed operand, on AMD "

@@ -55,7 +55,7 @@ LogicalResult KernelLowering::lowerElementwise(Operation &op) {
     LaneLayout layout = found->second;
     layouts[op.getResult(0)] = layout;
   }
-  if (op.hasAttr("kernel.mostly_one") && isa<arith::MulFOp>(op)) {
+  if (op.hasAttr(kernel::kMostlyOneAttr) && isa<arith::MulFOp>(op)) {
     lowerMostlyOne(cast<arith::MulFOp>(op));
     return success();
   }

@@ -303,7 +303,7 @@ LogicalResult KernelLowering::lowerLoad(kernel::LoadOp op) {
   // Operands of dots are read where they are multiplied, but for left ones that stay in registers.
   auto isReadByDot = [](OpOperand &use) {
     auto dot = dyn_cast<kernel::DotOp>(use.getOwner());
-    return dot && (use.getOperandNumber() == 1 || (use.getOperandNumber() == 0 && !isResidentDot(dot)));
+    return dot && (use.getOperandNumber() == 1 || (use.getOperandNumber() != 2 && !isResidentDot(dot)));
   };
   if (!op->use_empty() && llvm::all_of(op->getUses(), isReadByDot))
     return success();

@@ -61,7 +61,8 @@ const Mfma *hip::findMfma(StringRef chip, Type left, Type right, int64_t size) {
   return found;
 }
 
-Value hip::emitMfma(ImplicitLocOpBuilder &b, const Mfma &mfma, Value lhs, Value rhs, Value acc) {
+Value hip::emitMfma(ImplicitLocOpBuilder &b, const Mfma &mfma, Value lhs, Value rhs, Value acc,
+                    const MfmaFactors &factors) {
   // The intrinsics of gfx942 take one f32 as it is, bf16 as their bits, and eight bytes as one number.
   auto adapt = [&](Value operand) -> Value {
     if (mfma.left == Mfma::F32)
@@ -81,7 +82,10 @@ Value hip::emitMfma(ImplicitLocOpBuilder &b, const Mfma &mfma, Value lhs, Value 
     auto getFormat = [&](Mfma::Element element) -> Value {
       return arith::ConstantIntOp::create(b, element == Mfma::Bf8 ? 1 : 0, 32);
     };
-    operands.append({getFormat(mfma.left), getFormat(mfma.right), none, none, none, none});
+    operands.append({getFormat(mfma.left), getFormat(mfma.right)});
+    Value byte = factors.left ? arith::ConstantIntOp::create(b, factors.byte, 32).getResult() : none;
+    for (Value factor : {factors.left, factors.right})
+      operands.append({byte, factor ? factor : none});
   } else {
     // No broadcast within A, no permutation of B's lanes.
     operands.append({none, none, none});

@@ -10,7 +10,8 @@
 // As A and B number k alike, any order of k may be given to them, as long as it is the same for both. With A and B
 // exchanged the result is transposed: a lane then holds one row, and four neighbouring columns in four registers.
 // Scaled instructions on 8-bit elements take k in chunks of 16: half h of a lane's elements are those from
-// 16 (64 / size) h + 16 (l / size) on.
+// 16 (64 / size) h + 16 (l / size) on. Lane l has the factors of row (of A) or column (of B) l % size for values of k from
+// 32 (l / size) on.
 //
 // Sources: AMD, "AMD Instinct MI300 Instruction Set Architecture" and "AMD Instinct CDNA4 Instruction Set Architecture",
 // chapters on matrix arithmetic; AMD's Matrix Instruction Calculator, `-a cdna3|cdna4 -i NAME --detail-instruction`
@@ -56,9 +57,15 @@ llvm::ArrayRef<Mfma> getMfmas();
 /// B of elements `right`; null where the chip multiplies no such elements.
 const Mfma *findMfma(llvm::StringRef chip, mlir::Type left, mlir::Type right, int64_t size);
 
+/// Powers of two for 32 values of k each, of rows of A and columns of B: words, of which a byte counts (Mfma.cpp).
+struct MfmaFactors {
+  mlir::Value left, right;
+  int64_t byte = 0;
+};
+
 /// acc + lhs rhs; lhs and rhs are vectors of `perLane` elements, as bits (i8) where these are 8-bit floats; acc one of
 /// `results` f32.
 mlir::Value emitMfma(mlir::ImplicitLocOpBuilder &b, const Mfma &mfma, mlir::Value lhs, mlir::Value rhs,
-                     mlir::Value acc);
+                     mlir::Value acc, const MfmaFactors &factors = {});
 
 } // namespace primus::codegen::hip

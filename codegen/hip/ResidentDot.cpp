@@ -308,6 +308,8 @@ Parts KernelLowering::multiplyStaged(const StagedLoad &staged, const Mfma &mfma,
 LogicalResult KernelLowering::lowerResidentDot(kernel::DotOp dot) {
   auto load = dot.getRhs().getDefiningOp<kernel::LoadOp>();
   auto lhsType = cast<RankedTensorType>(dot.getLhs().getType()), rhsType = cast<RankedTensorType>(load.getType());
+  if (dot.getLhsFactor())
+    return dot.emitOpError("with factors must multiply tiles that come straight from memory, on AMD GPUs");
   Type element = lhsType.getElementType();
   const Mfma *mfma = findMfma(chip, element, element, 32);
   if (!mfma || rhsType.getElementType() != element)

@@ -194,6 +194,51 @@ Value KernelLowering::StagedOperand::read(int64_t block, int64_t chunks, int64_t
 }
 
 //===----------------------------------------------------------------------===//
+// Factors
+//===----------------------------------------------------------------------===//
+
+static constexpr int64_t factorBlock = 32;
+
+KernelLowering::LineFactors::LineFactors(KernelLowering &lowering, kernel::LoadOp load, unsigned contracted, int64_t depth,
+                                         const LaneLayout &result, int64_t blocks)
+    : lowering(lowering), b(lowering.b),
+      access{mlir::cast<TypedValue<MemRefType>>(load.getMemref()), load.getIndices(), load.getDims(),
+             mlir::cast<RankedTensorType>(load.getType()).getShape(), load.getInbounds()} {
+  access.stepDim = contracted;
+  access.stepDivisor = depth / factorBlock;
+  unsigned line = 1 - contracted;
+  layout.threads.resize(lowering.shape.getThreadBits());
+  for (unsigned bit = 0; bit < 5; ++bit)
+    layout.threads[bit][line] = 1 << bit;
+  for (unsigned bit = kWaveBits; bit < layout.threads.size(); ++bit)
+    layout.threads[bit][line] = result.threads[bit][line];
+  layout.partSize = access.stepDivisor;
+  for (int64_t block = 0; block < blocks; ++block)
+    for (int64_t number = 0; number < layout.partSize; ++number) {
+      TilePosition &position = layout.registers.emplace_back();
+      position[line] = block * blockLines;
+      position[contracted] = number;
+    }
+}
+
+Parts KernelLowering::LineFactors::load(Value step) {
+  access.step = arith::ShRUIOp::create(b, step, lowering.i32(llvm::Log2_64(factorBlock)));
+  return lowering.load(access, layout);
+}
+
+SmallVector<Value> KernelLowering::LineFactors::getWords(ArrayRef<Value> parts) {
+  // The upper half of a wave has the second of each two blocks.
+  Value half = arith::ShRUIOp::create(b, lowering.lane, lowering.i32(5));
+  Value shift = lowering.mul(half, 8);
+  return llvm::map_to_vector(parts, [&](Value part) -> Value {
+    Value word = LLVM::BitcastOp::create(b, b.getIntegerType(8 * layout.partSize), part);
+    if (layout.partSize < 4)
+      word = arith::ExtUIOp::create(b, b.getI32Type(), word);
+    return arith::ShRUIOp::create(b, word, shift);
+  });
+}
+
+//===----------------------------------------------------------------------===//
 // The dot
 //===----------------------------------------------------------------------===//
 
@@ -213,12 +258,31 @@ KernelLowering::StreamedDot::StreamedDot(KernelLowering &lowering, kernel::DotOp
   left.emplace(lowering, lhs, /*contracted=*/1, depth, result, ldsOffset);
   right.emplace(lowering, rhs, /*contracted=*/0, depth, result, ldsOffset + rows * lineBytes);
   sums = Parts(lowering.getParts(op.getAcc()));
+  if (!op.getLhsFactor())
+    return;
+  leftFactors.emplace(lowering, op.getLhsFactor().getDefiningOp<kernel::LoadOp>(), /*contracted=*/1, depth, result,
+                      left->getBlocks());
+  rightFactors.emplace(lowering, op.getRhsFactor().getDefiningOp<kernel::LoadOp>(), /*contracted=*/0, depth, result,
+                       right->getBlocks());
 }
 
 Parts KernelLowering::StreamedDot::loadStage(Value step, bool partial) {
   Parts parts = left->load(step, partial);
   parts.append(right->load(step, partial));
+  if (leftFactors) {
+    parts.append(leftFactors->load(step));
+    parts.append(rightFactors->load(step));
+  }
   return parts;
+}
+
+SmallVector<Value> KernelLowering::StreamedDot::getFactors(ArrayRef<Value> parts) {
+  if (!leftFactors)
+    return {};
+  parts = parts.drop_front(left->getLoadedParts() + right->getLoadedParts());
+  SmallVector<Value> words = leftFactors->getWords(parts.take_front(leftFactors->getLoadedParts()));
+  words.append(rightFactors->getWords(parts.drop_front(leftFactors->getLoadedParts())));
+  return words;
 }
 
 int64_t KernelLowering::StreamedDot::storeShare(ArrayRef<Value> parts, Value stage, int64_t share, int64_t shares) {
@@ -247,13 +311,16 @@ int64_t KernelLowering::StreamedDot::countInstructions() const {
   return perMultiply / 2 / mfma.perLane() * left->getBlocks() * right->getBlocks();
 }
 
-void KernelLowering::StreamedDot::multiply(const Fragments &fragments, int64_t begin, int64_t end) {
+void KernelLowering::StreamedDot::multiply(const Fragments &fragments, int64_t number, int64_t begin, int64_t end) {
   int64_t rows = left->getBlocks(), columns = right->getBlocks();
-  for (int64_t number = begin; number < end; ++number) {
+  for (int64_t instruction = begin; instruction < end; ++instruction) {
     // Instructions on the same accumulators are far apart. The columns go first: the result is transposed.
-    int64_t block = number % (rows * columns), first = number / (rows * columns) * mfma.perLane();
+    int64_t block = instruction % (rows * columns), first = instruction / (rows * columns) * mfma.perLane();
     auto take = [&](Value fragment) { return lowering.slice(fragment, first, mfma.perLane()); };
-    sums[block] = emitMfma(b, mfma, take(fragments[rows + block % columns]), take(fragments[block / columns]), sums[block]);
+    MfmaFactors scales;
+    if (!factors.empty())
+      scales = {factors[rows + block % columns], factors[block / columns], 2 * number};
+    sums[block] = emitMfma(b, mfma, take(fragments[rows + block % columns]), take(fragments[block / columns]), sums[block], scales);
   }
 }
 
@@ -300,13 +367,13 @@ SmallVector<Value> KernelLowering::StreamedDot::multiplyStage(Fragments fragment
         work(0, shares);
       // Some of the multiplications come before the barrier: the matrix unit is busy while waves wait for each other.
       begin = instructions / 4;
-      multiply(fragments, 0, begin);
+      multiply(fragments, number, 0, begin);
       if (ordered)
         endRegion(b);
       next = readAhead();
     }
     accesses.reads = next.size() * chunks;
-    multiply(fragments, begin, instructions);
+    multiply(fragments, number, begin, instructions);
     if (ordered)
       interleave(accesses, instructions - begin);
     fragments = next;
@@ -334,8 +401,9 @@ void KernelLowering::StreamedDot::lower() {
   reserveAccumulators();
   lowering.startLds();
   Value zero = lowering.i32(0);
-  storeShare(loadStage(getStep(0), partial), zero, 0, 1);
-  Parts incoming;
+  Parts incoming = loadStage(getStep(0), partial);
+  storeShare(incoming, zero, 0, 1);
+  factors = getFactors(incoming);
   if (stages > 1)
     incoming = loadStage(getStep(1), false);
   lowering.ldsBarrier();
@@ -347,6 +415,7 @@ void KernelLowering::StreamedDot::lower() {
     SmallVector<Value> carried(sums);
     carried.append(fragments);
     carried.append(incoming);
+    carried.append(factors);
     carried.push_back(stage);
     auto loop = scf::ForOp::create(b, zero, lowering.i32(stages - 1), lowering.i32(1), carried);
     OpBuilder::InsertionGuard guard(b);
@@ -356,10 +425,12 @@ void KernelLowering::StreamedDot::lower() {
       sums = Parts(values.take_front(first));
       fragments = Fragments(values.slice(first, fragments.size()));
       incoming = Parts(values.slice(second, incoming.size()));
+      factors = llvm::to_vector(values.slice(second + incoming.size(), factors.size()));
       stage = values.back();
     };
     split(loop.getRegionIterArgs());
     Value other = arith::SubIOp::create(b, lowering.i32(stageBytes), stage);
+    SmallVector<Value> nextFactors = getFactors(incoming);
     auto work = [&](int64_t share, int64_t shares) {
       Accesses accesses;
       accesses.writes = storeShare(incoming, other, share, shares);
@@ -381,6 +452,7 @@ void KernelLowering::StreamedDot::lower() {
     SmallVector<Value> next(sums);
     next.append(fragments);
     next.append(incoming);
+    next.append(nextFactors);
     next.push_back(other);
     scf::YieldOp::create(b, next);
     split(loop.getResults());

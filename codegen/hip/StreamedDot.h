@@ -71,6 +71,26 @@ private:
   llvm::DenseMap<int64_t, Value> storeBases, readBases;
 };
 
+/// The factors of one operand's rows or columns, one for each 32 values of k, of a stage of `depth` values of k. A wave
+/// has those of its own lines in registers.
+class KernelLowering::LineFactors {
+public:
+  /// As StagedOperand's, with so many blocks of lines.
+  LineFactors(KernelLowering &lowering, kernel::LoadOp load, unsigned contracted, int64_t depth, const LaneLayout &result,
+              int64_t blocks);
+  Parts load(Value step);
+  int64_t getLoadedParts() const { return layout.getParts(); }
+  /// What `load` returns as words, one for each block of lines, as instructions take them: multiplication n of a stage
+  /// has byte 2 n.
+  llvm::SmallVector<Value> getWords(llvm::ArrayRef<Value> parts);
+
+private:
+  KernelLowering &lowering;
+  mlir::ImplicitLocOpBuilder &b;
+  TileAccess access;
+  LaneLayout layout;
+};
+
 class KernelLowering::StreamedDot {
 public:
   /// A stage has `lineBytes` of each line.
@@ -89,8 +109,10 @@ private:
   Fragments readFragments(int64_t number, Value stage);
   /// Matrix instructions of one multiplication.
   int64_t countInstructions() const;
-  /// Some of them.
-  void multiply(const Fragments &fragments, int64_t begin, int64_t end);
+  /// Some of those of multiplication `number` of a stage.
+  void multiply(const Fragments &fragments, int64_t number, int64_t begin, int64_t end);
+  /// The factors of a stage that was loaded, as words.
+  llvm::SmallVector<Value> getFactors(llvm::ArrayRef<Value> parts);
 
   /// Accesses to LDS and memory beside some matrix instructions.
   struct Accesses {
@@ -113,7 +135,10 @@ private:
   int64_t chunks;
   int64_t ldsOffset, stageBytes;
   std::optional<StagedOperand> left, right;
+  std::optional<LineFactors> leftFactors, rightFactors;
   Parts sums;
+  /// Of the stage that is multiplied.
+  llvm::SmallVector<Value> factors;
 };
 
 } // namespace primus::codegen::hip

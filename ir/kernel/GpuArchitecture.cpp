@@ -9,8 +9,8 @@
 using namespace primus::kernel;
 
 static constexpr GpuArchitecture architectures[] = {
-    {"gfx942", 64 << 10, 2048, 256, 16, 32, true, {304, 2.1e9, 5.3e12}},
-    {"gfx950", 160 << 10, 4096, 256, 8, 64, false, {256, 2.4e9, 8.0e12}},
+    {"gfx942", 64 << 10, 2048, 256, 16, 32, true, false, {304, 2.1e9, 5.3e12}},
+    {"gfx950", 160 << 10, 4096, 256, 8, 64, false, true, {256, 2.4e9, 8.0e12}},
 };
 
 llvm::ArrayRef<GpuArchitecture> GpuArchitecture::getAll() { return architectures; }

@@ -34,6 +34,8 @@ struct GpuArchitecture {
   int64_t byteMultiplyBytes;
   /// 8-bit floats are those without infinity and negative zero, not OCP's.
   bool isFnuz;
+  /// Matrix instructions on 8-bit floats multiply each 32 values of k by powers of two.
+  bool hasFactors;
   /// Where nothing else is said: MI300X and MI355X (their data sheets).
   GpuChip chip;
 

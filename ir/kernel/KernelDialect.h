@@ -21,3 +21,10 @@
 #include "ir/kernel/KernelAttrs.h.inc"
 #define GET_OP_CLASSES
 #include "ir/kernel/KernelOps.h.inc"
+
+namespace primus::kernel {
+
+/// On an arith.mulf of a tile with a broadcast: that one is 1 nearly always, so that a target may branch around the product.
+inline constexpr llvm::StringLiteral kMostlyOneAttr = "kernel.mostly_one";
+
+} // namespace primus::kernel

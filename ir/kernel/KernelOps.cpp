@@ -100,6 +100,20 @@ LogicalResult DotOp::verify() {
     return emitOpError("shapes must be [m, k], [k / group, n * group] and [m, n], but are ")
            << getLhs().getType() << ", " << getRhs().getType() << " and " << getAcc().getType() << " with group "
            << group;
+  if (!getLhsFactor() && !getRhsFactor())
+    return success();
+  if (!getLhsFactor() || !getRhsFactor() || group != 1)
+    return emitOpError("needs factors of both operands, which are not packed");
+  auto isByte = [](Type type) { return isa<FloatType>(type) && type.getIntOrFloatBitWidth() == 8; };
+  constexpr int64_t block = 32, step = 128;
+  auto fits = [](Value factor, ArrayRef<int64_t> shape) {
+    return isa<Float8E8M0FNUType>(elementOf(factor.getType())) && shapeOf(factor.getType()) == shape;
+  };
+  if (!isByte(elementOf(getLhs().getType())) || !isByte(elementOf(getRhs().getType())) || k % step != 0 ||
+      !fits(getLhsFactor(), {m, k / block}) || !fits(getRhsFactor(), {k / block, acc[1]}))
+    return emitOpError("factors must be f8E8M0FNU tiles of shapes [m, k / 32] and [k / 32, n], of 8-bit floats, with k a "
+                       "multiple of 128, but are ")
+           << getLhsFactor().getType() << " and " << getRhsFactor().getType();
   return success();
 }
 

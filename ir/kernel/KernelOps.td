@@ -131,21 +131,25 @@ def Kernel_StoreOp : Kernel_Op<"store", [MemoryEffects<[MemWrite]>]> {
   let hasVerifier = 1;
 }
 
-def Kernel_DotOp : Kernel_Op<"dot", [Pure, AllTypesMatch<["acc", "result"]>]> {
+def Kernel_DotOp : Kernel_Op<"dot", [Pure, AllTypesMatch<["acc", "result"]>, AttrSizedOperandSegments]> {
   let summary = "acc + lhs rhs, accumulated in f32";
   let description = [{
     lhs is [m, k], rhs [k, n], acc f32 [m, n]. A target lowers it whole: to a register-blocked micro-kernel that reads
     its operands from memory where they come from a `kernel.load`, or to MFMA instructions. With `group` g > 1 the right
     operand is packed: a tile [k / g, n * g] in which g consecutive k of a column are neighbours, and k is padded with
-    zeros in the packed operand.
+    zeros in the packed operand. Operands of 8-bit floats may have factors of type f8E8M0FNU, one for each 32 values of k
+    of a row of lhs, [m, k / 32], and of a column of rhs, [k / 32, n]; k is a multiple of 128 then.
 
     ```mlir
     %d = kernel.dot %a, %b, %c : tensor<8x256xf32>, tensor<256x32xf32> -> tensor<8x32xf32>
+    %e = kernel.dot %q, %w, %c by %fq, %fw : tensor<64x256xf8E4M3FN>, tensor<256x32xf8E4M3FN> by tensor<64x8xf8E8M0FNU>, tensor<8x32xf8E8M0FNU> -> tensor<64x32xf32>
     ```
   }];
-  let arguments = (ins Kernel_Tile:$lhs, Kernel_Tile:$rhs, Kernel_Tile:$acc, DefaultValuedAttr<I64Attr, "1">:$group);
+  let arguments = (ins Kernel_Tile:$lhs, Kernel_Tile:$rhs, Kernel_Tile:$acc, Optional<Kernel_Tile>:$lhs_factor,
+                       Optional<Kernel_Tile>:$rhs_factor, DefaultValuedAttr<I64Attr, "1">:$group);
   let results = (outs Kernel_Tile:$result);
-  let assemblyFormat = "$lhs `,` $rhs `,` $acc attr-dict `:` type($lhs) `,` type($rhs) `->` type($result)";
+  let assemblyFormat = [{$lhs `,` $rhs `,` $acc (`by` $lhs_factor^ `,` $rhs_factor)? attr-dict `:` type($lhs) `,` type($rhs)
+                         (`by` type($lhs_factor)^ `,` type($rhs_factor))? `->` type($result)}];
   let hasVerifier = 1;
 }
 

@@ -28,6 +28,12 @@ private:
   const kernel::TargetTraits &traits;
 };
 
+/// The largest of parts that a rank has all of.
+struct AmaxOfParts : OpRewritePattern<AmaxOp> {
+  explicit AmaxOfParts(MLIRContext *context) : OpRewritePattern(context, beforeDecomposition) {}
+  LogicalResult matchAndRewrite(AmaxOp op, PatternRewriter &rewriter) const override;
+};
+
 struct PowersInBf16 : OpRewritePattern<ScaledMatmulOp> {
   PowersInBf16(MLIRContext *context, const kernel::TargetTraits &traits)
       : OpRewritePattern(context, beforeDecomposition), traits(traits) {}
@@ -83,36 +89,49 @@ LogicalResult FactorsAfterSums::matchAndRewrite(ScaledMatmulOp op, PatternRewrit
 
 static Type getElement(Value value) { return getTensorType(value).getElementType(); }
 
-/// Whether there is a kernel for operands and factors, [batch, rows, depth] each.
-static bool hasKernel(ScaledMatmulOp op, const kernel::TargetTraits &traits, const Matrix &left, const Matrix &right) {
+/// Whether there is a kernel for operands and factors, [batch, rows, depth] each; the right one lies in memory as
+/// [batch, depth, rows] where it is `inRows`.
+static bool hasKernel(ScaledMatmulOp op, const kernel::TargetTraits &traits, const Matrix &left, const Matrix &right,
+                      bool inRows) {
   if (!traits.gpu || !traits.gpu->multiplies(getElement(op.getLhs()), getElement(op.getRhs())))
     return false;
-  // Shorter blocks are no sums of their own, and a tile has few different factors.
+  // Shorter blocks are no sums of their own, unless matrix instructions take their factors; a tile has few different ones.
   constexpr int64_t shortest = 128, mostColumns = 128;
   int64_t block = left.shape[2] / left.counts[2], wide = right.shape[1] / right.counts[1];
+  bool isPower = isa<Float8E8M0FNUType>(getElement(op.getLhsFactor())) && traits.gpu->hasFactors &&
+                 block == kernels::kPowerBlock && left.shape[2] % kernels::kPowerStep == 0 && wide == 1 && !inRows;
   return left.counts[0] == left.shape[0] && right.counts[0] == right.shape[0] && left.counts[1] == left.shape[1] &&
-         left.counts[2] == right.counts[2] && block >= shortest && (wide == 1 || wide % mostColumns == 0);
+         left.counts[2] == right.counts[2] && (block >= shortest || isPower) && (wide == 1 || wide % mostColumns == 0);
+}
+
+/// [batch, k, n] as [batch, n, k].
+static Matrix exchange(Matrix matrix) {
+  std::swap(matrix.shape[1], matrix.shape[2]);
+  std::swap(matrix.counts[1], matrix.counts[2]);
+  return matrix;
 }
 
 bool fusion::isNormalScaledMatmul(Operation *op, const kernel::TargetTraits &traits) {
   auto product = dyn_cast<ScaledMatmulOp>(op);
-  if (!product || product.getSpec() != kernels::kScaledSpec)
+  bool rows = product && product.getSpec() == kernels::kScaledRowsSpec;
+  if (!product || (!rows && product.getSpec() != kernels::kScaledSpec))
     return false;
   auto asMatrix = [](Value operand, Value factor) {
     return Matrix{llvm::to_vector(getTensorType(operand).getShape()), llvm::to_vector(getTensorType(factor).getShape())};
   };
   Matrix left = asMatrix(product.getLhs(), product.getLhsFactor()), right = asMatrix(product.getRhs(), product.getRhsFactor());
-  return left.counts.size() == 3 && right.counts.size() == 3 && hasKernel(product, traits, left, right);
+  return left.counts.size() == 3 && right.counts.size() == 3 &&
+         hasKernel(product, traits, left, rows ? exchange(right) : right, rows);
 }
 
-/// An operand, [free..., contracted...], as [1, rows, depth], and its factors likewise; nothing where these have no such
-/// form.
-static std::optional<Matrix> asMatrix(Value operand, Value factor, size_t free) {
+/// An operand, whose first `split` dimensions are either its free or its contracted ones, as [1, first, rest], and its
+/// factors likewise; nothing where these have no such form.
+static std::optional<Matrix> asMatrix(Value operand, Value factor, size_t split) {
   ArrayRef<int64_t> shape = getTensorType(operand).getShape(), counts = getTensorType(factor).getShape();
   if (counts.size() != shape.size())
     return std::nullopt;
   Matrix matrix{{1}, {1}};
-  for (auto [first, end] : {std::pair(size_t(0), free), std::pair(free, shape.size())}) {
+  for (auto [first, end] : {std::pair(size_t(0), split), std::pair(split, shape.size())}) {
     int64_t size = 1, count = 1;
     for (size_t dim = first; dim < end; ++dim) {
       // Merged dimensions have whole blocks where only the last one has larger ones.
@@ -135,20 +154,30 @@ LogicalResult FactorsOfBlocks::matchAndRewrite(ScaledMatmulOp op, PatternRewrite
   while (rows < lhs.size() && op.getResultSpec().contains(lhs[rows]) && !rhs.contains(lhs[rows]))
     ++rows;
   StringRef summed = lhs.drop_front(rows);
-  if (summed.empty() || !rhs.ends_with(summed))
+  bool inRows = rhs.starts_with(summed);
+  if (summed.empty() || (!inRows && !rhs.ends_with(summed)))
     return failure();
-  StringRef columns = rhs.drop_back(summed.size());
+  StringRef columns = inRows ? rhs.drop_front(summed.size()) : rhs.drop_back(summed.size());
   if ((lhs.take_front(rows) + columns).str() != op.getResultSpec())
     return failure();
   std::optional<Matrix> left = asMatrix(op.getLhs(), op.getLhsFactor(), rows);
-  std::optional<Matrix> right = asMatrix(op.getRhs(), op.getRhsFactor(), columns.size());
-  if (!left || !right || !hasKernel(op, traits, *left, *right))
+  std::optional<Matrix> right = asMatrix(op.getRhs(), op.getRhsFactor(), inRows ? summed.size() : columns.size());
+  if (!left || !right || !hasKernel(op, traits, *left, inRows ? exchange(*right) : *right, inRows))
     return failure();
   GraphBuilder b(rewriter, op.getLoc());
-  Value product = b.scaledMatmul(kernels::kScaledSpec, b.reshape(op.getLhs(), left->shape), b.reshape(op.getLhsFactor(), left->counts),
+  StringRef spec = inRows ? kernels::kScaledRowsSpec : kernels::kScaledSpec;
+  Value product = b.scaledMatmul(spec, b.reshape(op.getLhs(), left->shape), b.reshape(op.getLhsFactor(), left->counts),
                                  b.reshape(op.getRhs(), right->shape), b.reshape(op.getRhsFactor(), right->counts), b.getF32());
   RankedTensorType type = getTensorType(op.getResult());
   rewriter.replaceOp(op, b.convert(b.reshape(product, type.getShape()), type.getElementType()));
+  return success();
+}
+
+LogicalResult AmaxOfParts::matchAndRewrite(AmaxOp op, PatternRewriter &rewriter) const {
+  auto parts = op.getOperand().getDefiningOp<AmaxOp>();
+  if (!parts || !parts->hasOneUse() || getTensorType(parts.getResult()).getRank() == 0)
+    return failure();
+  rewriter.replaceOpWithNewOp<AmaxOp>(op, op.getResult().getType(), parts.getOperand());
   return success();
 }
 
@@ -165,6 +194,6 @@ LogicalResult PowersInBf16::matchAndRewrite(ScaledMatmulOp op, PatternRewriter &
 }
 
 void fusion::populateQuantisedProductPatterns(RewritePatternSet &patterns, const kernel::TargetTraits &traits) {
-  patterns.add<FactorsAfterSums>(patterns.getContext());
+  patterns.add<FactorsAfterSums, AmaxOfParts>(patterns.getContext());
   patterns.add<FactorsOfBlocks, PowersInBf16>(patterns.getContext(), traits);
 }

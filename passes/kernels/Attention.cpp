@@ -101,7 +101,7 @@ void ForwardKernel::build(TileBuilder &builder) const {
       Value v = values.load(builder, batch, group, column, first, columns, width);
       Value scaled = builder.mul(state[2 + index], builder.broadcast(shrink, {rows, width}));
       if (tiling.direct)
-        scaled.getDefiningOp()->setAttr("kernel.mostly_one", builder.getUnitAttr());
+        scaled.getDefiningOp()->setAttr(kernel::kMostlyOneAttr, builder.getUnitAttr());
       next.push_back(builder.dot(rounded, v, scaled, tiling.group));
     }
     return next;

@@ -289,6 +289,17 @@ static Value addScaledBlocks(TileBuilder &builder, const MatmulProblem &problem,
   int64_t blocks = problem.k / problem.block, rows = tile[0], columns = tile[1];
   Value column = builder.mulIndex(panel, columns);
   Value zero = builder.constant(getTileType(tile, builder.getF32Type()), 0);
+  if (problem.block == kPowerBlock) {
+    // Matrix instructions apply them.
+    Value start = builder.index(0);
+    Value a = loadLeft(builder, problem, number(problem.left), batch, row, start, {rows, problem.k});
+    Value b = loadRight(builder, problem, number(problem.right), batch, panel, start, {problem.k, columns});
+    Value left = builder.load(builder.input(number(problem.leftFactor), {problem.batch, problem.m, blocks}),
+                              {batch, row, start}, {1, 2}, {rows, blocks}, problem.m % rows == 0);
+    Value right = builder.load(builder.input(number(problem.rightFactor), {problem.batch, problem.n, blocks}),
+                               {batch, column, start}, {2, 1}, {blocks, columns}, problem.n % columns == 0);
+    return builder.dot(a, b, zero, 1, left, right);
+  }
   auto addBlock = [&](Value step, ValueRange sums) -> SmallVector<Value> {
     Value k = builder.mulIndex(step, problem.block);
     Value a = loadLeft(builder, problem, number(problem.left), batch, row, k, {rows, problem.block});
@@ -296,10 +307,17 @@ static Value addScaledBlocks(TileBuilder &builder, const MatmulProblem &problem,
     Value product = builder.dot(a, b, zero, 1);
     Value left = builder.load(builder.input(number(problem.leftFactor), {problem.batch, problem.m, blocks}),
                               {batch, row, step}, {1, 2}, {rows, 1}, problem.m % rows == 0);
-    Value factors = builder.input(number(problem.rightFactor), {problem.batch, problem.n / problem.factorColumns, blocks});
-    Value right = problem.factorColumns == 1
-                      ? builder.load(factors, {batch, column, step}, {2, 1}, {1, columns}, problem.n % columns == 0)
-                      : builder.loadScalar(factors, {batch, builder.divIndex(column, problem.factorColumns), step});
+    int64_t factorColumns = problem.n / problem.factorColumns;
+    SmallVector<int64_t> shape{problem.batch, factorColumns, blocks}, dims{2, 1};
+    SmallVector<Value> place{batch, problem.factorColumns == 1 ? column : builder.divIndex(column, problem.factorColumns), step};
+    if (!problem.rightColumns) {
+      std::swap(shape[1], shape[2]);
+      std::swap(place[1], place[2]);
+      std::swap(dims[0], dims[1]);
+    }
+    Value factors = builder.input(number(problem.rightFactor), shape);
+    Value right = problem.factorColumns == 1 ? builder.load(factors, place, dims, {1, columns}, problem.n % columns == 0)
+                                             : builder.loadScalar(factors, place);
     auto spread = [&](Value factor) { return builder.broadcast(builder.convert(factor, builder.getF32Type()), tile); };
     Value scaled = builder.mul(builder.mul(product, spread(left)), spread(right));
     return {builder.add(sums.front(), scaled)};
@@ -315,7 +333,8 @@ static MatmulSize getSize(graph::FusionOp fusion, const MatmulProblem &problem, 
       size.epilogueBytes += llvm::divideCeil(getElementTypeOrSelf(value.getType()).getIntOrFloatBitWidth(), 8);
   };
   // Sums of a block and of all are in registers at once, as in long epilogues.
-  size.hasLongEpilogue = problem.block != 0 || llvm::any_of(fusion.getBody().getOps(), [](Operation &op) {
+  bool hasTwoSums = problem.block != 0 && problem.block != kPowerBlock;
+  size.hasLongEpilogue = hasTwoSums || llvm::any_of(fusion.getBody().getOps(), [](Operation &op) {
     return isElementwise(&op) && !isa<graph::AddOp, graph::SubOp, graph::MulOp, graph::MaximumOp, graph::ConvertOp>(op);
   });
   llvm::for_each(outputs, addFull);

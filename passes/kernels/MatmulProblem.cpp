@@ -71,7 +71,7 @@ std::optional<MatmulProblem> MatmulProblem::match(graph::MatmulOp op) {
 }
 
 std::optional<MatmulProblem> MatmulProblem::match(graph::ScaledMatmulOp op) {
-  if (op.getSpec() != kScaledSpec)
+  if (op.getSpec() != kScaledSpec && op.getSpec() != kScaledRowsSpec)
     return std::nullopt;
   MatmulProblem problem;
   problem.left = op.getLhs();
@@ -83,15 +83,16 @@ std::optional<MatmulProblem> MatmulProblem::match(graph::ScaledMatmulOp op) {
   ArrayRef<int64_t> leftFactors = shapeOf(problem.leftFactor), rightFactors = shapeOf(problem.rightFactor);
   problem.batch = left[0];
   problem.m = left[1];
-  problem.n = right[1];
+  problem.rightColumns = op.getSpec() == kScaledSpec;
+  unsigned column = problem.rightColumns ? 1 : 2;
+  problem.n = right[column];
   problem.k = left[2];
-  problem.rightColumns = true;
   // The same blocks of k, and a factor for each row of the left operand.
-  if (leftFactors.size() != 3 || rightFactors.size() != 3 || leftFactors[2] != rightFactors[2] ||
+  if (leftFactors.size() != 3 || rightFactors.size() != 3 || leftFactors[2] != rightFactors[3 - column] ||
       leftFactors[0] != problem.batch || rightFactors[0] != problem.batch || leftFactors[1] != problem.m)
     return std::nullopt;
   problem.block = problem.k / leftFactors[2];
-  problem.factorColumns = problem.n / rightFactors[1];
+  problem.factorColumns = problem.n / rightFactors[column];
   problem.ops.push_back(op);
   return problem;
 }

@@ -19,8 +19,10 @@ inline constexpr llvm::StringLiteral kPackedSpec = "bmkg,bpkwg->bmpw";
 /// The left operand as it is read: the contracted dimension contiguous. A transposed left operand is copied.
 inline constexpr llvm::StringLiteral kLeftRows = "bmk", kLeftColumns = "bkm";
 inline constexpr llvm::StringLiteral kRightRows = "bkn", kRightColumns = "bnk";
-/// Of a product whose factors change along k.
-inline constexpr llvm::StringLiteral kScaledSpec = "bmk,bnk->bmn";
+/// Of a product whose factors change along k; the right operand may have rows of k.
+inline constexpr llvm::StringLiteral kScaledSpec = "bmk,bnk->bmn", kScaledRowsSpec = "bmk,bkn->bmn";
+/// Values of k that share a power of two which matrix instructions apply, and of what k is a multiple then.
+inline constexpr int64_t kPowerBlock = 32, kPowerStep = 128;
 
 struct MatmulProblem {
   /// The left operand outside of the product's own reshapes, and the right one; packed or not.
@@ -32,7 +34,8 @@ struct MatmulProblem {
   int64_t width = 0, group = 0;
   /// Of a product that is not packed: the left operand is [batch, k, m], the right one [batch, n, k].
   bool leftColumns = false, rightColumns = false;
-  /// Of a graph.scaled_matmul: the operands' factors, [batch, m, k / block] and [batch, n / factorColumns, k / block].
+  /// Of a graph.scaled_matmul: the operands' factors, [batch, m, k / block] and [batch, n / factorColumns, k / block], the
+  /// latter two exchanged where the right operand is [batch, k, n].
   mlir::Value leftFactor, rightFactor;
   int64_t block = 0, factorColumns = 1;
   /// Ops that belong to the product, for a packed one.

@@ -255,8 +255,8 @@ Value TileBuilder::iota(Value base, int64_t dim, ArrayRef<int64_t> shape) {
   return kernel::IotaOp::create(*this, RankedTensorType::get(shape, getI32Type()), base, dim);
 }
 
-Value TileBuilder::dot(Value lhs, Value rhs, Value acc, int64_t group) {
-  return kernel::DotOp::create(*this, acc.getType(), lhs, rhs, acc, group);
+Value TileBuilder::dot(Value lhs, Value rhs, Value acc, int64_t group, Value lhsFactor, Value rhsFactor) {
+  return kernel::DotOp::create(*this, acc.getType(), lhs, rhs, acc, lhsFactor, rhsFactor, group);
 }
 
 Value TileBuilder::transpose(Value tile) {

@@ -81,7 +81,7 @@ public:
   Value reduce(kernel::ReduceKind kind, Value tile, int64_t dim);
   Value iota(Value base, int64_t dim, llvm::ArrayRef<int64_t> shape);
   /// acc + lhs rhs.
-  Value dot(Value lhs, Value rhs, Value acc, int64_t group = 1);
+  Value dot(Value lhs, Value rhs, Value acc, int64_t group = 1, Value lhsFactor = {}, Value rhsFactor = {});
   /// Exchanges the two dimensions.
   Value transpose(Value tile);
   /// Changes the element type, as graph.convert does.

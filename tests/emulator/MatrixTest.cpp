@@ -237,3 +237,67 @@ global_store_dword v1, v41, s[6:7])";
   for (float value : out.read<float>())
     EXPECT_EQ(value, 32 * 3 * (1 + 2 + 4 + 8) * 0.5f);
 }
+
+/// Random bytes and scales of either format, in both shapes: each element is multiplied by the scale of its row (or column) and of the
+/// 32 values of k that it is one of.
+TEST(MatrixScaled, isTheProductOfScaledBytes) {
+  for (auto [rows, depth, name] : {std::tuple(32u, 64u, "v_mfma_scale_f32_32x32x64_f8f6f4"), {16u, 128u, "v_mfma_scale_f32_16x16x128_f8f6f4"}})
+    for (unsigned formats = 0; formats < 4; ++formats) {
+      std::mt19937 random(rows + formats);
+      Format left = getFormat(formats & 1 ? MatrixFormat::Bf8 : MatrixFormat::Fp8, Chip::Gfx950);
+      Format right = getFormat(formats & 2 ? MatrixFormat::Bf8 : MatrixFormat::Fp8, Chip::Gfx950);
+      // Words 0 to 7 of A, 8 to 15 of B, then a word of scales for each.
+      std::vector<uint32_t> inputs(64 * 18);
+      std::vector<double> a(rows * depth), b(rows * depth);
+      unsigned groups = 64 / rows;
+      for (unsigned row = 0; row < rows; ++row)
+        for (unsigned k = 0; k < depth; ++k) {
+          Element x = makeElement(left, random), y = makeElement(right, random);
+          // Runs of 16 values of k go around the groups of lanes, twice.
+          unsigned lane = row + rows * (k / 16 % groups), byte = 16 * (k / 16 / groups) + k % 16;
+          inputs[byte / 4 * 64 + lane] |= x.bits << 8 * (byte % 4);
+          inputs[(8 + byte / 4) * 64 + lane] |= y.bits << 8 * (byte % 4);
+          a[row * depth + k] = x.value;
+          b[row * depth + k] = y.value;
+        }
+      // The second byte of A's scales and the fourth one of B's count.
+      for (unsigned row = 0; row < rows; ++row)
+        for (unsigned block = 0; block < depth / 32; ++block) {
+          int scaleA = int(random() % 7) - 3, scaleB = int(random() % 7) - 3;
+          inputs[16 * 64 + row + rows * block] = random() & 0xffff00ff | uint32_t(127 + scaleA) << 8;
+          inputs[17 * 64 + row + rows * block] = random() & 0x00ffffff | uint32_t(127 + scaleB) << 24;
+          for (unsigned k = 32 * block; k < 32 * block + 32; ++k) {
+            a[row * depth + k] = std::ldexp(a[row * depth + k], scaleA);
+            b[row * depth + k] = std::ldexp(b[row * depth + k], scaleB);
+          }
+        }
+      std::string text = "s_load_dwordx4 s[4:7], s[0:1], 0x0\nv_lshlrev_b32_e32 v1, 2, v0\ns_waitcnt lgkmcnt(0)\n";
+      for (unsigned word = 0; word < 18; ++word) {
+        if (word && word % 8 == 0)
+          text += "s_add_u32 s4, s4, 0x800\ns_addc_u32 s5, s5, 0\n";
+        text += formatv("global_load_dword v{0}, v1, s[4:5] offset:{1}\n", 10 + word, 256 * (word % 8));
+      }
+      unsigned results = rows * rows / 64;
+      text += formatv("s_waitcnt vmcnt(0)\n{0} v[40:{1}], v[10:17], v[18:25], 0, v26, v27 op_sel:[1,1,0] op_sel_hi:[0,1,0] cbsz:{2} blgp:{3}\n"
+                      "s_nop 15\n",
+                      name, 40 + results - 1, formats & 1, formats >> 1);
+      for (unsigned word = 0; word < results; ++word) {
+        if (word && word % 8 == 0)
+          text += "s_add_u32 s6, s6, 0x800\ns_addc_u32 s7, s7, 0\n";
+        text += formatv("global_store_dword v1, v{0}, s[6:7] offset:{1}\n", 40 + word, 256 * (word % 8));
+      }
+      Buffer in("in", ArrayRef<uint32_t>(inputs)), out("out", 256 * results);
+      auto statistics = launch(assembleKernel(Chip::Gfx950, {text}), "k", {1}, {64},
+                               {KernelArgument::pointer(in, Access::Read), KernelArgument::pointer(out, Access::Write)});
+      ASSERT_TRUE(bool(statistics)) << toString(statistics.takeError());
+      std::vector<float> values = out.read<float>();
+      for (unsigned i = 0; i < rows; ++i)
+        for (unsigned j = 0; j < rows; ++j) {
+          Place place = getResultPlace(rows, 0, i, j);
+          double expected = 0;
+          for (unsigned k = 0; k < depth; ++k)
+            expected += a[i * depth + k] * b[j * depth + k];
+          ASSERT_EQ(double(values[place.word * 64 + place.lane]), expected) << name << " formats " << formats << " row " << i << " column " << j;
+        }
+    }
+}
