@@ -64,20 +64,17 @@ Quantised fp8::quantizeByAmax(OpBuilder &builder, const Setting &setting, const 
 }
 
 Operand fp8::moveContractedLast(OpBuilder &builder, const Operand &operand) {
-  size_t moved = operand.spec.find(operand.contracted.back());
-  if (moved + 1 == operand.spec.size())
-    return operand;
   SmallVector<int64_t> perm;
   Operand result = operand;
   result.spec.clear();
-  for (size_t dim = 0; dim < operand.spec.size(); ++dim)
-    if (dim != moved) {
-      perm.push_back(dim);
-      result.spec.push_back(operand.spec[dim]);
-    }
-  perm.push_back(moved);
-  result.spec.push_back(operand.spec[moved]);
-  result.value = GraphBuilder(builder, getLoc(operand, ".transposed")).transpose(operand.value, perm);
+  for (bool moved : {false, true})
+    for (auto [dim, letter] : llvm::enumerate(operand.spec))
+      if (StringRef(operand.contracted).contains(letter) == moved) {
+        perm.push_back(dim);
+        result.spec.push_back(letter);
+      }
+  if (result.spec != operand.spec)
+    result.value = GraphBuilder(builder, getLoc(operand, ".transposed")).transpose(operand.value, perm);
   return result;
 }
 

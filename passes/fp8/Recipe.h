@@ -66,7 +66,7 @@ mlir::Value buildAmax(mlir::OpBuilder &builder, const Setting &setting, const Op
 /// 1e-12 for blocks of zeros.
 Quantised quantizeByAmax(mlir::OpBuilder &builder, const Setting &setting, const Operand &operand, mlir::Value amax);
 
-/// The operand with the contracted dimension, its sequence of tokens where there are two, moved to the end.
+/// The operand with the contracted dimensions moved to the end.
 Operand moveContractedLast(mlir::OpBuilder &builder, const Operand &operand);
 
 /// How many blocks of `block` elements a dimension has; one where it is smaller.

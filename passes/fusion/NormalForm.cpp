@@ -29,9 +29,7 @@ static SmallVector<int64_t> flatten(ArrayRef<int64_t> shape) {
   return {rows, shape.back()};
 }
 
-static bool isByte(RankedTensorType type) {
-  return isa<FloatType>(type.getElementType()) && type.getElementTypeBitWidth() == 8;
-}
+static unsigned getBits(Value value) { return getTensorType(value).getElementTypeBitWidth(); }
 
 static bool isFlat(Value value) { return getTensorType(value).getRank() <= 2; }
 
@@ -140,6 +138,11 @@ struct FlattenReduce : OpRewritePattern<ReduceOp> {
       if (from.getDimSize(dim) != 1)
         (reduced[dim] ? summed : kept).push_back(dim);
     int64_t rows = 1, columns = 1;
+    if (op.getKind() == ReduceKind::Max && summed.size() > 1 && summed.back() == from.getRank() - 1) {
+      // Along rows first: with what computes them.
+      Value rows = b.max(b.reshape(op.getOperand(), flatten(from.getShape())), {1});
+      return finish(b.max(b.reshape(rows, from.getShape().drop_back()), op.getDims().drop_back()));
+    }
     if (summed.back() < kept.front() || kept.back() < summed.front()) {
       bool overRows = summed.back() < kept.front();
       for (int64_t dim : overRows ? summed : kept)
@@ -181,14 +184,14 @@ private:
   }
 };
 
-/// What is rounded to 8 bits is computed with what it is rounded from, under that one's shape.
+/// What is rounded is computed with what it is rounded from, under that one's shape: what lies in memory is narrow.
 struct SinkReshape : OpRewritePattern<ConvertOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(ConvertOp op, PatternRewriter &rewriter) const override {
     auto reshape = op.getOperand().getDefiningOp<ReshapeOp>();
     RankedTensorType type = getTensorType(op.getResult());
     Operation *source = reshape ? reshape.getOperand().getDefiningOp() : nullptr;
-    if (!isByte(type) || type.getEncoding() || !source || !kernels::isElementwise(source) || !isFlat(source->getResult(0)))
+    if (getBits(op.getResult()) >= getBits(op.getOperand()) || type.getEncoding() || !source || !kernels::isElementwise(source) || !isFlat(source->getResult(0)))
       return failure();
     GraphBuilder b(rewriter, op.getLoc());
     rewriter.replaceOp(op, b.reshape(b.convert(source->getResult(0), type.getElementType()), type.getShape()));
@@ -210,7 +213,8 @@ struct RaiseReshape : OpRewritePattern<ReshapeOp> {
       rewriter.replaceOp(op, b.splat(to, *splat));
       return success();
     }
-    if (auto convert = dyn_cast_or_null<ConvertOp>(source); convert && to.getRank() <= 2 && !isByte(to)) {
+    auto convert = dyn_cast_or_null<ConvertOp>(source);
+    if (convert && to.getRank() <= 2 && getBits(convert.getOperand()) <= getBits(convert.getResult())) {
       rewriter.replaceOp(op, b.convert(b.reshape(convert.getOperand(), to.getShape()), to.getElementType()));
       return success();
     }

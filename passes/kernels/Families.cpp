@@ -13,6 +13,7 @@ llvm::ArrayRef<const KernelFamily *> kernels::getFamilies() {
       getAttentionGradFamily(),
       getRopeFamily(),
       // Any group of elementwise ops and reductions
+      getBlocksFamily(),
       getRowsFamily(),
       getTotalFamily(),
       getColumnsFamily(),

@@ -12,6 +12,8 @@ const KernelFamily *getAttentionFamily();
 const KernelFamily *getAttentionGradFamily();
 /// Elementwise ops, broadcasts and reductions over the last dimension.
 const KernelFamily *getRowsFamily();
+/// Quantisation by blocks of neighbours, also of a transposed matrix.
+const KernelFamily *getBlocksFamily();
 /// Reductions over all dimensions but the last.
 const KernelFamily *getColumnsFamily();
 /// Products with an elementwise epilogue.

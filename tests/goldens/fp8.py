@@ -80,7 +80,7 @@ def products(recipe, family):
         row = lambda t, kind: by_amax(t, blocks(t, [*t.shape[:-1], 1]), kind)
         column = lambda t, kind: by_amax(t, blocks(t, [*[1] * (t.dim() - 1), t.shape[-1]]), kind)
         return {"x": row(x, narrow), "w": row(w, narrow), "dy.dgrad": row(dy, wide), "w.dgrad": column(w, narrow), "dy.wgrad": column(dy, wide), "x.wgrad": column(x, narrow)}
-    last = lambda t: t.transpose(1, 2).contiguous()
+    last = lambda t: t.permute(2, 0, 1).contiguous()
     if recipe == "blockwise":
         row = lambda t, kind: by_amax(t, blocks(t, [*t.shape[:-1], max(t.shape[-1] // 128, 1)]), kind)
         square = lambda t, kind: by_amax(t, blocks(t, [size // 128 for size in t.shape]), kind)

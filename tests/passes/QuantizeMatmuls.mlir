@@ -40,10 +40,10 @@ module attributes {graph.mesh = #graph.mesh<"pp" = 1, "dp" = 2, "fsdp" = 1, "ep"
 // Blocks lie along what is summed.
 // CHECK-LABEL: func.func @blocks
 func.func @blocks(%dy: tensor<1x64x128xbf16> {graph.arg = "cotangent"}, %x: tensor<1x64x256xbf16> {graph.arg = "residual"}) -> tensor<128x256xf32> attributes {graph.layer = {layer = "block", part = "backward"}} {
-  // CHECK: %[[T:.*]] = graph.transpose %arg0 perm [0, 2, 1]
-  // CHECK: graph.amax %[[T]] : tensor<1x128x64xbf16> -> tensor<1x128x2xf32>
-  // CHECK: graph.convert %{{.*}} : tensor<1x128x2xf32> -> tensor<1x128x2xf8E8M0FNU>
-  // CHECK: graph.scaled_matmul "bos,bis->oi"
+  // CHECK: %[[T:.*]] = graph.transpose %arg0 perm [2, 0, 1]
+  // CHECK: graph.amax %[[T]] : tensor<128x1x64xbf16> -> tensor<128x1x2xf32>
+  // CHECK: graph.convert %{{.*}} : tensor<128x1x2xf32> -> tensor<128x1x2xf8E8M0FNU>
+  // CHECK: graph.scaled_matmul "obs,ibs->oi"
   %dw = graph.matmul "bso,bsi->oi" %dy, %x {fp8 = #graph.fp8<recipe = mxfp8, role = wgrad>} : (tensor<1x64x128xbf16>, tensor<1x64x256xbf16>) -> tensor<128x256xf32>
   return %dw : tensor<128x256xf32>
 }

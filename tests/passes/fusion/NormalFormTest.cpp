@@ -74,7 +74,7 @@ TEST_F(NormalFormTest, ReductionsHaveOneDimension) {
         EXPECT_TRUE(reduce.getDims().size() == 1 || *result == 0);
       });
       // The largest of rows come first, so that what computes these finds them.
-      bool isInTwo = StringRef(kind) == "max" && (StringRef(dims) == "[1, 3]" || *result == 0);
+      bool isInTwo = StringRef(kind) == "max" && StringRef(dims).ends_with(", 3]");
       EXPECT_EQ(count, isInTwo ? 2u : 1u);
     }
 }

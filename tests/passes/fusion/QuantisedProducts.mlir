@@ -34,6 +34,57 @@ func.func @blocks(%a: tensor<2x4x256xf8E5M2>, %fa: tensor<2x4x2xf32>, %w: tensor
   return %y : tensor<2x4x128xbf16>
 }
 
+// The weight of the product that it was not quantised for is read where it lies.
+// CHECK-LABEL: func.func @rowsOfBlocks
+// CPU:           graph.matmul {{.*}}f32>, {{.*}}f32>
+// GPU-NOT:       graph.transpose
+// GPU:           graph.scaled_matmul "bmk,bkn->bmn" {{.*}} : (tensor<1x8x256xf8E5M2>, tensor<1x8x2xf32>, tensor<1x256x128xf8E4M3FN>, tensor<1x2x1xf32>) -> tensor<1x8x128xf32>
+func.func @rowsOfBlocks(%a: tensor<2x4x256xf8E5M2>, %fa: tensor<2x4x2xf32>, %w: tensor<256x128xf8E4M3FN>, %fw: tensor<2x1xf32>) -> tensor<2x4x128xbf16>
+    attributes {graph.layer = {}} {
+  %y = graph.scaled_matmul "bsf,fh->bsh" %a by %fa, %w by %fw : (tensor<2x4x256xf8E5M2>, tensor<2x4x2xf32>, tensor<256x128xf8E4M3FN>, tensor<2x1xf32>) -> tensor<2x4x128xbf16>
+  return %y : tensor<2x4x128xbf16>
+}
+
+// Powers of two go into matrix instructions where these take them (gfx950); elsewhere operands become bf16, which has all their values.
+// CHECK-LABEL: func.func @powers
+// CPU:           graph.matmul {{.*}}bf16>, {{.*}}bf16>
+// GPU:           graph.scaled_matmul "bmk,bnk->bmn" {{.*}} : (tensor<1x8x256xf8E5M2>, tensor<1x8x8xf8E8M0FNU>, tensor<1x128x256xf8E4M3FN>, tensor<1x128x8xf8E8M0FNU>)
+func.func @powers(%a: tensor<2x4x256xf8E5M2>, %fa: tensor<2x4x8xf8E8M0FNU>, %w: tensor<128x256xf8E4M3FN>, %fw: tensor<128x8xf8E8M0FNU>) -> tensor<2x4x128xbf16>
+    attributes {graph.layer = {}} {
+  %y = graph.scaled_matmul "bsh,fh->bsf" %a by %fa, %w by %fw : (tensor<2x4x256xf8E5M2>, tensor<2x4x8xf8E8M0FNU>, tensor<128x256xf8E4M3FN>, tensor<128x8xf8E8M0FNU>) -> tensor<2x4x128xbf16>
+  return %y : tensor<2x4x128xbf16>
+}
+
+// A transposed tensor is measured, scaled and rounded in one pass.
+// CHECK-LABEL: func.func @transposed
+// CHECK:         graph.fusion "blocks"
+// CHECK:           graph.transpose
+// CHECK:           graph.reduce max
+// CHECK:           graph.convert {{.*}}f8E4M3FN>
+// CHECK-NOT:     graph.fusion
+func.func @transposed(%x: tensor<2x64x40xbf16>) -> (tensor<40x2x64xf8E4M3FN>, tensor<40x2x2xf8E8M0FNU>) attributes {graph.layer = {}} {
+  %t = graph.transpose %x perm [2, 0, 1] : tensor<2x64x40xbf16> -> tensor<40x2x64xbf16>
+  %a = graph.amax %t : tensor<40x2x64xbf16> -> tensor<40x2x2xf32>
+  %f = graph.convert %a : tensor<40x2x2xf32> -> tensor<40x2x2xf8E8M0FNU>
+  %q = graph.quantize %t, %f : tensor<40x2x64xbf16>, tensor<40x2x2xf8E8M0FNU> -> tensor<40x2x64xf8E4M3FN>
+  return %q, %f : tensor<40x2x64xf8E4M3FN>, tensor<40x2x2xf8E8M0FNU>
+}
+
+// Parts that a rank has all of, and whose largest values nobody else needs, are measured with what computes their rows.
+// CHECK-LABEL: func.func @parts
+// CHECK:         graph.fusion "rows"
+// CHECK:           graph.reduce sum
+// CHECK:           graph.reduce max {{.*}} dims [1]
+// CHECK:           graph.convert {{.*}}f8E4M3FN>
+// CHECK-NOT:     tensor<8x256xf32>)
+func.func @parts(%x: tensor<2x4x256xbf16>, %w: tensor<256xbf16>, %s: tensor<f32>) -> (tensor<2x4x256xf8E4M3FN>, tensor<f32>) attributes {graph.layer = {}} {
+  %y, %r = graph.rms_norm %x, %w eps 1.0e-05 : (tensor<2x4x256xbf16>, tensor<256xbf16>) -> (tensor<2x4x256xbf16>, tensor<2x4xf32>)
+  %p = graph.amax %y : tensor<2x4x256xbf16> -> tensor<2x2x2xf32>
+  %a = graph.amax %p : tensor<2x2x2xf32> -> tensor<f32>
+  %q = graph.quantize %y, %s : tensor<2x4x256xbf16>, tensor<f32> -> tensor<2x4x256xf8E4M3FN>
+  return %q, %a : tensor<2x4x256xf8E4M3FN>, tensor<f32>
+}
+
 // The largest value of each row comes with what computes the row; what is quantised is not in memory before.
 // CHECK-LABEL: func.func @largest
 // CHECK:         graph.fusion "rows"

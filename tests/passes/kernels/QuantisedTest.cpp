@@ -77,44 +77,90 @@ TEST(QuantisedTest, QuantisesWhatANormMakes) {
                 asRounded(0.08));
 }
 
+/// By blocks of tokens, of what is in memory the other way around.
+TEST(QuantisedTest, QuantisesTransposed) {
+  // Dimensions: sequences, tokens, features; a block's tokens. Features fill no tile, or several.
+  for (auto [sequences, tokens, features, block] : {std::array{2, 64, 40, 32}, {1, 256, 200, 128}}) {
+    std::string x = format("tensor<{}x{}x{}xbf16>", sequences, tokens, features), t = format("tensor<{}x{}x{}xbf16>", features, sequences, tokens),
+                q = format("tensor<{}x{}x{}xf8E4M3FN>", features, sequences, tokens),
+                a = format("tensor<{}x{}x{}xf32>", features, sequences, tokens / block),
+                s = format("tensor<{}x{}x{}xf8E8M0FNU>", features, sequences, tokens / block);
+    // By powers of two, and by what makes the largest value of a block 448.
+    checkFunction(makeFunction("%x: " + x, format("{}, {}", q, s),
+                               format("%t = graph.transpose %x perm [2, 0, 1] : {0} -> {4}\n%a = graph.amax %t : {4} -> {1}\n"
+                                      "%s = graph.convert %a : {1} -> {2}\n%q = graph.quantize %t, %s : {4}, {2} -> {3}\nreturn %q, %s : {3}, {2}",
+                                      x, a, s, q, t)),
+                  asRounded(0));
+    checkFunction(makeFunction("%x: " + x, format("{}, {}", q, a),
+                               format("%t = graph.transpose %x perm [2, 0, 1] : {0} -> {3}\n%a = graph.amax %t : {3} -> {1}\n"
+                                      "%c = graph.constant dense<448.0> : {1}\n%s = graph.div %c, %a : {1}\n"
+                                      "%q = graph.quantize %t, %s : {3}, {1} -> {2}\nreturn %q, %s : {2}, {1}",
+                                      x, a, q, t)),
+                  asRounded(0.08));
+  }
+}
+
+/// A product of quantised operands, and what is added to it.
+struct Product {
+  std::string spec, left, leftFactors, right, rightFactors, result;
+};
+
+std::string makeProduct(const Product &c, const std::string &left, const std::string &right, const std::string &factors) {
+  std::string a = format("tensor<{}x{}>", c.left, left), fa = format("tensor<{}{}>", c.leftFactors, factors),
+              w = format("tensor<{}x{}>", c.right, right), fw = format("tensor<{}{}>", c.rightFactors, factors),
+              y = format("tensor<{}xbf16>", c.result);
+  return makeFunction(format("%a: {}, %fa: {}, %w: {}, %fw: {}, %r: {}", a, fa, w, fw, y), y,
+                      format("%p = graph.scaled_matmul \"{0}\" %a by %fa, %w by %fw : ({1}, {2}, {3}, {4}) -> {5}\n"
+                             "%y = graph.add %p, %r : {5}\nreturn %y : {5}",
+                             c.spec, a, fa, w, fw, y));
+}
+
+const Product kProducts[] = {
+    // Of whole tensors
+    {"bsh,fh->bsf", "2x40x256", "", "96x256", "", "2x40x96"},
+    {"bsf,fh->bsh", "2x40x96", "1x1x1x", "96x256", "1x1x", "2x40x256"},
+    {"bsf,bsh->fh", "2x40x96", "1x1x1x", "2x40x256", "1x1x1x", "96x256"},
+    // Of rows
+    {"bsh,fh->bsf", "2x40x256", "2x40x1x", "96x256", "96x1x", "2x40x96"},
+    {"ft,ht->fh", "96x80", "96x1x", "256x80", "256x1x", "96x256"},
+    // Of blocks along the contraction
+    {"bsh,fh->bsf", "2x40x256", "2x40x2x", "384x256", "3x2x", "2x40x384"},
+    {"bsf,fh->bsh", "2x40x256", "2x40x2x", "256x384", "2x3x", "2x40x384"},
+    {"fbt,hbt->fh", "70x1x384", "70x1x3x", "96x1x384", "96x1x3x", "70x96"},
+    {"fbt,hbt->fh", "70x2x128", "70x2x1x", "96x2x128", "96x2x1x", "70x96"},
+};
+
 TEST(QuantisedTest, Products) {
-  struct Case {
-    std::string spec, left, leftFactors, right, rightFactors, result;
-  };
-  const Case cases[] = {
-      // Of whole tensors
-      {"bsh,fh->bsf", "2x40x256", "", "96x256", "", "2x40x96"},
-      {"bsf,fh->bsh", "2x40x96", "1x1x1x", "96x256", "1x1x", "2x40x256"},
-      {"bsf,bsh->fh", "2x40x96", "1x1x1x", "2x40x256", "1x1x1x", "96x256"},
-      // Of rows
-      {"bsh,fh->bsf", "2x40x256", "2x40x1x", "96x256", "96x1x", "2x40x96"},
-      {"ft,ht->fh", "96x80", "96x1x", "256x80", "256x1x", "96x256"},
-      // Of blocks along the contraction
-      {"bsh,fh->bsf", "2x40x256", "2x40x2x", "384x256", "3x2x", "2x40x384"},
-      {"ft,ht->fh", "70x384", "70x3x", "96x384", "96x3x", "70x96"},
-  };
   const std::pair<std::string, std::string> formats[] = {{"f8E4M3FN", "f8E4M3FN"}, {"f8E5M2", "f8E4M3FN"}, {"f8E4M3FNUZ", "f8E5M2FNUZ"}};
   for (auto [left, right] : formats)
-    for (const Case &c : cases) {
-      if (left != right && &c != &cases[0] && &c != &cases[5])
-        continue;
-      std::string a = format("tensor<{}x{}>", c.left, left), fa = format("tensor<{}f32>", c.leftFactors), w = format("tensor<{}x{}>", c.right, right),
-                  fw = format("tensor<{}f32>", c.rightFactors), y = format("tensor<{}xbf16>", c.result);
-      checkFunction(makeFunction(format("%a: {}, %fa: {}, %w: {}, %fw: {}, %r: {}", a, fa, w, fw, y), y,
-                                 format("%p = graph.scaled_matmul \"{0}\" %a by %fa, %w by %fw : ({1}, {2}, {3}, {4}) -> {5}\n"
-                                        "%y = graph.add %p, %r : {5}\nreturn %y : {5}",
-                                        c.spec, a, fa, w, fw, y)),
-                    asRounded(1e-2));
-    }
+    for (const Product &c : kProducts)
+      if (left == right || &c == &kProducts[0] || &c == &kProducts[5])
+        checkFunction(makeProduct(c, left, right, "f32"), asRounded(1e-2));
 }
 
 TEST(QuantisedTest, ProductsByPowers) {
-  std::string a = "tensor<2x40x256xf8E5M2>", fa = "tensor<2x40x8xf8E8M0FNU>", w = "tensor<96x256xf8E4M3FN>", fw = "tensor<96x8xf8E8M0FNU>",
-              y = "tensor<2x40x96xbf16>";
-  checkFunction(makeFunction(format("%a: {}, %fa: {}, %w: {}, %fw: {}", a, fa, w, fw), y,
-                             format("%y = graph.scaled_matmul \"bsh,fh->bsf\" %a by %fa, %w by %fw : ({0}, {1}, {2}, {3}) -> {4}\nreturn %y : {4}",
-                                    a, fa, w, fw, y)),
-                asRounded(1e-2));
+  // One stage and several, whole tiles and parts of them; where the contraction ends within a step, operands are restored.
+  const Product cases[] = {
+      {"bsh,fh->bsf", "2x40x256", "2x40x8x", "96x256", "96x8x", "2x40x96"},
+      {"bsh,fh->bsf", "1x128x128", "1x128x4x", "64x128", "64x4x", "1x128x64"},
+      {"fbt,hbt->fh", "70x2x320", "70x2x10x", "100x2x320", "100x2x10x", "70x100"},
+      {"bsh,fh->bsf", "1x40x96", "1x40x3x", "64x96", "64x3x", "1x40x64"},
+  };
+  for (auto [left, right] : {std::pair("f8E4M3FN", "f8E4M3FN"), {"f8E5M2", "f8E4M3FN"}, {"f8E4M3FN", "f8E5M2"}, {"f8E5M2", "f8E5M2"}})
+    for (const Product &c : cases)
+      if (left != std::string(right) || &c == &cases[0])
+        checkFunction(makeProduct(c, left, right, "f8E8M0FNU"), asRounded(1e-2));
+}
+
+TEST(QuantisedTest, EveryProcessor) {
+  for (const primus::codegen::CpuTarget &target : allTargets()) {
+    HarnessOptions options = asRounded(1e-2);
+    options.targets = {"cpu"};
+    options.target = target;
+    for (std::string encoding : {"f8E4M3FN", "f8E4M3FNUZ"})
+      for (unsigned number : {0, 4, 5})
+        checkFunction(makeProduct(kProducts[number], encoding, encoding, "f32"), options);
+  }
 }
 
 } // namespace
