@@ -2,6 +2,7 @@
 
 #include "passes/Passes.h"
 #include "passes/Remarks.h"
+#include "passes/fusion/ExtraPasses.h"
 #include "passes/fusion/Grouping.h"
 #include "passes/fusion/NormalForm.h"
 
@@ -38,6 +39,10 @@ private:
 
 struct FormFusions : primus::impl::FormFusionsBase<FormFusions> {
   void runOnOperation() override {
+    int64_t products = 0;
+    getOperation().walk([&](graph::ScaledMatmulOp) { ++products; });
+    if (products != 0)
+      getOperation()->setAttr(fusion::kQuantisedProductsAttr, Builder(&getContext()).getI64IntegerAttr(products));
     for (auto function : getOperation().getOps<func::FuncOp>())
       if (function->hasAttr(graph::kLayerAttr) && failed(run(function)))
         return signalPassFailure();

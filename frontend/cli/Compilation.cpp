@@ -6,6 +6,7 @@
 #include "codegen/cpu/CpuTarget.h"
 #include "frontend/cli/KernelPrediction.h"
 #include "frontend/cli/Progress.h"
+#include "frontend/cli/QuantisationReport.h"
 #include "frontend/cli/RunDescription.h"
 #include "frontend/dump/Dump.h"
 #include "frontend/dump/ModuleText.h"
@@ -364,6 +365,9 @@ nlohmann::ordered_json Compilation::makeReport() const {
   int64_t data = std::max<int64_t>(parallel.data(), 1);
   if (complete)
     addPredictions(report["kernels"], *module, spec.hardware());
+  if (complete)
+    if (auto fp8 = describeQuantisation(report["kernels"], *module); !fp8.is_null())
+      report["fp8"] = std::move(fp8);
   report["parallelism"] = {{"world_size", parallel.world_size()},
                            {"data", data},
                            {"replicate", parallel.replicate()},

@@ -1,6 +1,7 @@
 //===- KernelFigures.cpp - What people want to know of kernels ------------===//
 
 #include "passes/step/KernelFigures.h"
+#include "passes/fusion/ExtraPasses.h"
 #include "passes/step/Lowering.h"
 
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -57,6 +58,7 @@ void step::setKernelFigures(graph::FusionOp fusion, const kernels::LoweredFusion
   }
   Builder builder(fusion.getContext());
   StringAttr definedBy = builder.getStringAttr(fusion->getParentOfType<func::FuncOp>().getName());
+  std::optional<StringRef> extra = fusion::explainExtraPass(fusion);
   int64_t left = flops;
   double before = 0;
   for (auto [index, launch] : llvm::enumerate(lowered.launches)) {
@@ -73,6 +75,8 @@ void step::setKernelFigures(graph::FusionOp fusion, const kernels::LoweredFusion
     kernel->setAttr(kBytesAttr, builder.getI64IntegerAttr(bytes));
     kernel->setAttr(kDefinedByAttr, definedBy);
     kernel->setAttr(kFamilyAttr, fusion.getFamilyAttr());
+    if (extra)
+      kernel->setAttr(kExtraPassAttr, builder.getStringAttr(*extra));
     left = rest;
   }
 }

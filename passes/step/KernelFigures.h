@@ -12,6 +12,8 @@ inline constexpr llvm::StringLiteral kFlopsAttr = "kernel.flops";
 inline constexpr llvm::StringLiteral kBytesAttr = "kernel.bytes";
 inline constexpr llvm::StringLiteral kDefinedByAttr = "kernel.defined_by";
 inline constexpr llvm::StringLiteral kFamilyAttr = "kernel.family";
+/// Of kernels that only get operands of 8-bit products into shape: why they are there (fusion/ExtraPasses.h).
+inline constexpr llvm::StringLiteral kExtraPassAttr = "kernel.extra_pass";
 
 /// Notes on the kernels of a lowered fusion what they cost. FLOPs are those of the fusion's ops, divided among its kernels as the arithmetic
 /// of their tile programs is. Bytes are those of the arguments, each once; a kernel that is one op has that op's cost, as a gather reads
