@@ -267,12 +267,15 @@ KernelLowering::StreamedDot::StreamedDot(KernelLowering &lowering, kernel::DotOp
 }
 
 Parts KernelLowering::StreamedDot::loadStage(Value step, bool partial) {
+  // Factors are few and come first, so that they are there when the operands are.
+  Parts factorParts;
+  if (leftFactors) {
+    factorParts = leftFactors->load(step);
+    factorParts.append(rightFactors->load(step));
+  }
   Parts parts = left->load(step, partial);
   parts.append(right->load(step, partial));
-  if (leftFactors) {
-    parts.append(leftFactors->load(step));
-    parts.append(rightFactors->load(step));
-  }
+  parts.append(factorParts);
   return parts;
 }
 
@@ -430,12 +433,14 @@ void KernelLowering::StreamedDot::lower() {
     };
     split(loop.getRegionIterArgs());
     Value other = arith::SubIOp::create(b, lowering.i32(stageBytes), stage);
-    SmallVector<Value> nextFactors = getFactors(incoming);
+    SmallVector<Value> nextFactors;
     auto work = [&](int64_t share, int64_t shares) {
       Accesses accesses;
       accesses.writes = storeShare(incoming, other, share, shares);
       if (share + 1 < shares)
         return accesses;
+      // Now, so that the next ones can be loaded into the same registers.
+      nextFactors = getFactors(incoming);
       // The last iteration has nothing to load, and loads the last stage again.
       Value number = lowering.add(loop.getInductionVar(), lowering.i32(2));
       number = arith::MinUIOp::create(b, number, lowering.i32(stages - 1));

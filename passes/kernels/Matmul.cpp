@@ -304,7 +304,7 @@ static Value addScaledBlocks(TileBuilder &builder, const MatmulProblem &problem,
     Value k = builder.mulIndex(step, problem.block);
     Value a = loadLeft(builder, problem, number(problem.left), batch, row, k, {rows, problem.block});
     Value b = loadRight(builder, problem, number(problem.right), batch, panel, k, {problem.block, columns});
-    Value product = builder.dot(a, b, zero, 1);
+    // Before the product, so that it hides how long they take.
     Value left = builder.load(builder.input(number(problem.leftFactor), {problem.batch, problem.m, blocks}),
                               {batch, row, step}, {1, 2}, {rows, 1}, problem.m % rows == 0);
     int64_t factorColumns = problem.n / problem.factorColumns;
@@ -318,9 +318,13 @@ static Value addScaledBlocks(TileBuilder &builder, const MatmulProblem &problem,
     Value factors = builder.input(number(problem.rightFactor), shape);
     Value right = problem.factorColumns == 1 ? builder.load(factors, place, dims, {1, columns}, problem.n % columns == 0)
                                              : builder.loadScalar(factors, place);
-    auto spread = [&](Value factor) { return builder.broadcast(builder.convert(factor, builder.getF32Type()), tile); };
-    Value scaled = builder.mul(builder.mul(product, spread(left)), spread(right));
-    return {builder.add(sums.front(), scaled)};
+    auto widen = [&](Value factor) { return builder.convert(factor, builder.getF32Type()); };
+    Value product = builder.dot(a, b, zero, 1), factor;
+    if (problem.factorColumns == 1)
+      factor = builder.mul(builder.broadcast(widen(left), tile), builder.broadcast(widen(right), tile));
+    else
+      factor = builder.broadcast(builder.mul(widen(left), builder.broadcast(widen(right), {rows, 1})), tile);
+    return {math::FmaOp::create(builder, product, factor, sums.front())};
   };
   return builder.loop(builder.index(0), builder.index(blocks), 1, zero, addBlock).front();
 }
