@@ -10,6 +10,13 @@ inline constexpr llvm::StringLiteral kForwardProgram = "forward";
 inline constexpr llvm::StringLiteral kTrainStepProgram = "train_step";
 inline constexpr llvm::StringLiteral kGradientsProgram = "gradients";
 
+/// On a variable of role optimizer that is no parameter's, and on arguments and results of layers: what each rank has of it.
+inline constexpr llvm::StringLiteral kSharingAttr = "graph.sharing";
+/// The same as all others.
+inline constexpr llvm::StringLiteral kSharedWhole = "whole";
+/// A value of its own; the variable's is the largest of them, element by element.
+inline constexpr llvm::StringLiteral kSharedAsMaximum = "maximum";
+
 /// One layer of the forward program.
 struct LayerCall {
   graph::CallOp call;

@@ -96,9 +96,9 @@ void LayerQuantizer::replace(graph::MatmulOp matmul, fp8::DelayedState &delayed)
   setting.attr = matmul.getFp8Attr();
   OpBuilder builder(matmul);
   auto function = matmul->getParentOfType<func::FuncOp>();
+  const fp8::Recipe &recipe = fp8::getRecipe(setting.attr.getRecipe());
   auto quantize = [&](const fp8::Operand &operand) {
-    return setting.attr.getRecipe() == graph::Fp8Recipe::Delayed ? delayed.quantize(builder, function, operand)
-                                                                 : fp8::quantize(builder, setting, operand);
+    return recipe.quantize ? recipe.quantize(builder, setting, operand) : delayed.quantize(builder, function, operand);
   };
   auto [lhsOperand, rhsOperand] = getOperands(matmul);
   fp8::Quantised lhs = quantize(lhsOperand), rhs = quantize(rhsOperand);
@@ -124,7 +124,7 @@ void LayerQuantizer::run() {
   setting.attr = matmuls.front().getFp8Attr();
   fp8::DelayedState delayed(forward, backward, setting);
   for (graph::MatmulOp matmul : matmuls)
-    if (matmul.getFp8Attr().getRecipe() == graph::Fp8Recipe::Delayed) {
+    if (!fp8::getRecipe(matmul.getFp8Attr().getRecipe()).quantize) {
       auto [lhs, rhs] = getOperands(matmul);
       delayed.add(lhs);
       delayed.add(rhs);
@@ -159,4 +159,5 @@ void QuantizeMatmuls::runOnOperation() {
   for (auto [function, backward] : layers)
     if (!followers.contains(function))
       LayerQuantizer(function, backward, setting).run();
+  fp8::reduceMaxima(module);
 }

@@ -1,6 +1,9 @@
 //===- VerifyFp8.cpp - Whether layers can be quantised as asked -----------===//
 
 #include "frontend/config/SpecChecker.h"
+#include "passes/fp8/Recipe.h"
+
+#include "llvm/ADT/StringExtras.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +12,7 @@ namespace primus::config {
 /// Sizes that a recipe divides into blocks, each a rank's part.
 static void verifyBlocks(SpecChecker &check, int64_t block) {
   const spec::TrainingSpec &spec = check.spec;
-  const std::string recipe = spec.training().fp8().recipe();
+  const std::string &recipe = spec.training().fp8().recipe();
   auto divides = [&](const std::string &field, int64_t size, int64_t ranks, const std::string &axis) {
     if (size % std::max<int64_t>(ranks, 1) != 0)
       return;
@@ -42,20 +45,24 @@ static void verifyBlocks(SpecChecker &check, int64_t block) {
 }
 
 void verifyFp8(SpecChecker &check) {
-  const spec::Fp8 &fp8 = check.spec.training().fp8();
-  if (fp8.recipe().empty())
+  const spec::Fp8 &settings = check.spec.training().fp8();
+  if (settings.recipe().empty())
     return;
+  const fp8::Recipe *recipe = fp8::findRecipe(settings.recipe());
+  if (!recipe) {
+    auto names = llvm::map_range(fp8::getRecipes(), [](const auto &known) { return graph::stringifyFp8Recipe(known.kind); });
+    return check.error("training.fp8.recipe", fmt::format("'{}' is {}, which is no recipe", check.name("training.fp8.recipe"), settings.recipe()),
+                       "known: " + llvm::join(names, ", "));
+  }
   constexpr int64_t largestMargin = 64;
-  if (std::abs(fp8.margin()) > largestMargin)
+  if (std::abs(settings.margin()) > largestMargin)
     check.error("training.fp8.margin",
                 fmt::format("'{}' must be between {} and {}, but is {}", check.name("training.fp8.margin"), -largestMargin,
-                            largestMargin, fp8.margin()));
-  if (fp8.recipe() == "delayed")
-    check.atLeast("training.fp8.history", fp8.history(), 1);
-  if (fp8.recipe() == "mxfp8")
-    verifyBlocks(check, 32);
-  if (fp8.recipe() == "blockwise")
-    verifyBlocks(check, 128);
+                            largestMargin, settings.margin()));
+  if (!recipe->quantize)
+    check.atLeast("training.fp8.history", settings.history(), 1);
+  if (recipe->block)
+    verifyBlocks(check, recipe->block);
 }
 
 } // namespace primus::config

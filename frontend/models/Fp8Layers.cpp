@@ -20,7 +20,8 @@ Fp8Linears models::getFp8Linears(const spec::Fp8 &fp8, int64_t index, mlir::MLIR
       *recipe == graph::Fp8Recipe::Delayed ? std::max<int64_t>(fp8.history(), 1) : 1,
       *recipe == graph::Fp8Recipe::Delayed
           ? graph::symbolizeFp8History(fp8.algorithm()).value_or(graph::Fp8History::Max)
-          : graph::Fp8History::Max);
+          : graph::Fp8History::Max,
+      fp8.wide_wgrad());
   auto isKept = [&](const std::string &name) {
     return std::find(fp8.keep().begin(), fp8.keep().end(), name) != fp8.keep().end();
   };

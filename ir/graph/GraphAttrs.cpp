@@ -89,7 +89,7 @@ void MeshAttr::print(AsmPrinter &printer) const {
 //===----------------------------------------------------------------------===//
 
 LogicalResult Fp8Attr::verify(function_ref<InFlightDiagnostic()> emitError, Fp8Recipe recipe, Fp8Format, Fp8Encoding encoding,
-                              Fp8Role, int64_t margin, int64_t history, Fp8History) {
+                              Fp8Role, int64_t margin, int64_t history, Fp8History, bool) {
   if (recipe == Fp8Recipe::Mxfp8 && encoding == Fp8Encoding::Fnuz)
     return emitError() << "mxfp8 is defined for the encoding ocp only";
   if (history < 1)
@@ -102,7 +102,8 @@ LogicalResult Fp8Attr::verify(function_ref<InFlightDiagnostic()> emitError, Fp8R
 }
 
 Fp8Attr Fp8Attr::withRole(Fp8Role role) const {
-  return get(getContext(), getRecipe(), getFormat(), getEncoding(), role, getMargin(), getHistory(), getAlgorithm());
+  return get(getContext(), getRecipe(), getFormat(), getEncoding(), role, getMargin(), getHistory(), getAlgorithm(),
+             getWideWgrad());
 }
 
 FloatType Fp8Attr::getLhsType() const {

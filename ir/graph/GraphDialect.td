@@ -105,7 +105,8 @@ def Graph_Fp8Attr : AttrDef<Graph_Dialect, "Fp8"> {
     On a `graph.matmul` of a linear layer, from the model's description on. The left operand of a forward product is the
     activation, the right one the weight; autodiff gives the products of the gradients the same recipe and their role.
     Scales are chosen so that the largest value of what shares one becomes the largest of its format, divided by
-    2^margin. `history` steps are remembered by `delayed`, of which `algorithm` says which count.
+    2^margin. `history` steps are remembered by `delayed`, of which `algorithm` says which count. With `wideWgrad` the product
+    that gives the weight's gradient keeps the precision of its operands.
 
     ```mlir
     func.func private @f() attributes {a = #graph.fp8<recipe = tensorwise>, b = #graph.fp8<recipe = delayed, format = hybrid, encoding = fnuz, role = wgrad, margin = 1, history = 16, algorithm = most_recent>}
@@ -117,7 +118,8 @@ def Graph_Fp8Attr : AttrDef<Graph_Dialect, "Fp8"> {
                         Graph_DefaultEnum<Graph_Fp8Role, "Forward">:$role,
                         DefaultValuedParameter<"int64_t", "0">:$margin,
                         DefaultValuedParameter<"int64_t", "1">:$history,
-                        Graph_DefaultEnum<Graph_Fp8History, "Max">:$algorithm);
+                        Graph_DefaultEnum<Graph_Fp8History, "Max">:$algorithm,
+                        DefaultValuedParameter<"bool", "false">:$wideWgrad);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{

@@ -77,7 +77,7 @@ SmallVector<Value> MatmulOp::buildVjp(OpBuilder &builder, ValueRange cotangents)
     Value dy = isHalf && wide.getIntOrFloatBitWidth() > 16 ? b.convert(cotangents[0], element) : cotangents[0];
     std::string spec = (getResultSpec() + "," + otherSpec + "->" + wantedSpec).str();
     Value gradient = b.matmul(spec, dy, other, b.getF32());
-    if (Fp8Attr fp8 = getFp8Attr())
+    if (Fp8Attr fp8 = getFp8Attr(); fp8 && !(fp8.getWideWgrad() && role == Fp8Role::Wgrad))
       gradient.getDefiningOp<MatmulOp>().setFp8Attr(fp8.withRole(role));
     return gradient;
   };

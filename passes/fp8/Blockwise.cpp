@@ -11,16 +11,14 @@ using namespace mlir;
 using namespace primus;
 using namespace primus::fp8;
 
-static constexpr int64_t kBlock = 128;
-
 Quantised fp8::quantizeBlockwise(OpBuilder &builder, const Setting &setting, const Operand &operand) {
   // A weight's square blocks serve both products that read it.
   Operand moved = operand.isWeight ? operand : moveContractedLast(builder, operand);
   SmallVector<int64_t> counts(graph::getTensorType(moved.value).getShape());
   if (operand.isWeight)
     for (int64_t &count : counts)
-      count = countBlocks(count, kBlock);
+      count = countBlocks(count, kBlockwiseSize);
   else
-    counts.back() = countBlocks(counts.back(), kBlock);
+    counts.back() = countBlocks(counts.back(), kBlockwiseSize);
   return quantizeByAmax(builder, setting, moved, buildAmax(builder, setting, moved, counts));
 }

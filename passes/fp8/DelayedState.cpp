@@ -11,9 +11,21 @@ using namespace primus;
 using namespace primus::fp8;
 using primus::graph::GraphBuilder;
 
+/// Null has none.
+static SmallVector<graph::CallOp> findCalls(func::FuncOp function) {
+  SmallVector<graph::CallOp> calls;
+  if (function)
+    function->getParentOfType<ModuleOp>().walk([&](graph::CallOp call) {
+      if (call.getCallee() == function.getName())
+        calls.push_back(call);
+    });
+  return calls;
+}
+
 DelayedState::Key DelayedState::getKey(const Operand &operand) const {
-  // A value has its name in both functions, whether it is handed over or computed again.
-  return {StringAttr::get(operand.value.getContext(), getValueName(operand.value)), operand.type};
+  // A value has its name in both functions, whether it is handed over or computed again; results of one op share theirs.
+  auto result = dyn_cast<OpResult>(operand.value);
+  return {StringAttr::get(operand.value.getContext(), getValueName(operand.value)), result ? result.getResultNumber() : 0, operand.type};
 }
 
 RankedTensorType DelayedState::vectorType() const {
@@ -21,9 +33,24 @@ RankedTensorType DelayedState::vectorType() const {
   return RankedTensorType::get({static_cast<int64_t>(slots.size())}, Float32Type::get(function.getContext()));
 }
 
+std::optional<unsigned> DelayedState::findWeight(const Operand &operand) {
+  auto argument = dyn_cast<BlockArgument>(operand.value);
+  if (!operand.isWeight || !argument)
+    return std::nullopt;
+  bool isForward = argument.getOwner()->getParentOp() == forward.function;
+  std::optional<unsigned> index = isForward ? argument.getArgNumber() : getArgOf(backward.function, argument.getArgNumber());
+  SymbolTableCollection symbols;
+  auto isCopy = [&](graph::CallOp call) { return bool(findVariable(call.getOperand(*index), symbols)); };
+  return index && llvm::all_of(findCalls(forward.function), isCopy) ? index : std::nullopt;
+}
+
 void DelayedState::add(const Operand &operand) {
-  if (slots.insert({getKey(operand), slots.size()}).second)
-    largest.push_back(APFloat::getLargest(operand.type.getFloatSemantics()).convertToFloat());
+  unsigned slot = slots.size();
+  if (!slots.insert({getKey(operand), slot}).second)
+    return;
+  largest.push_back(APFloat::getLargest(operand.type.getFloatSemantics()).convertToFloat());
+  if (std::optional<unsigned> weight = findWeight(operand))
+    weights[slot] = *weight;
 }
 
 //===----------------------------------------------------------------------===//
@@ -40,6 +67,7 @@ void DelayedState::addArguments(Part &part) {
     (void)function.insertArgument(function.getNumArguments(), vectorType(),
                                   getArgAttrs(function.getContext(), name, ArgKind::Scalar, of), loc);
   }
+  setMaximum(function, function.getNumArguments() - 1);
   part.scale = function.getArguments().drop_back().back();
   part.amax = function.getArguments().back();
 }
@@ -56,13 +84,8 @@ Quantised DelayedState::quantize(OpBuilder &builder, func::FuncOp function, cons
   Value scale = scaleBuilder.reshape(scaleBuilder.slice(part.scale, {int64_t(slot)}, {1}), {});
   Value factor = factorBuilder.div(factorBuilder.splatLike(scale, 1), scale);
   // What forward has measured, backward need not.
-  if (!forward.measured.contains(slot) && !part.measured.contains(slot)) {
-    // One value for all ranks, as they share the state.
-    Setting shared = setting;
-    shared.activationParts *= shared.dataRanks;
-    shared.dataRanks = 1;
-    part.measured[slot] = buildAmax(builder, shared, operand, {});
-  }
+  if (!weights.contains(slot) && !forward.measured.contains(slot) && !part.measured.contains(slot))
+    part.measured[slot] = GraphBuilder(builder, getLoc(operand, ".amax")).amax(operand.value, {});
   return {b.quantize(operand.value, scale, operand.type), factor, operand.spec};
 }
 
@@ -82,6 +105,7 @@ void DelayedState::addResult(Part &part) {
       index, next.getType(),
       builder.getDictionaryAttr(
           {builder.getNamedAttr(kNameAttr, builder.getStringAttr("fp8.amax")),
+           builder.getNamedAttr(kSharingAttr, builder.getStringAttr(kSharedAsMaximum)),
            builder.getNamedAttr(graph::kInplaceAttr,
                                 builder.getI64IntegerAttr(cast<BlockArgument>(part.amax).getArgNumber()))}));
   terminator->insertOperands(index, next);
@@ -91,28 +115,74 @@ void DelayedState::addResult(Part &part) {
 // Between steps
 //===----------------------------------------------------------------------===//
 
-/// (amax, history, scale) -> (history, scale): this step's values become the history's first row; the scale makes the
-/// chosen ones of it the largest of their formats, divided by 2^margin. Where they are zero, or not finite, it stays.
+/// A function of the layer beside `forward`, with arguments of these names, types and kinds.
+static func::FuncOp createFunction(func::FuncOp forward, StringRef part, ArrayRef<std::string> names, ArrayRef<Type> types,
+                                   ArgKind kind) {
+  OpBuilder builder(forward);
+  // A layer's twin that computes again has functions of its own.
+  auto function = func::FuncOp::create(builder, forward.getLoc(), (forward.getName() + "." + part).str(),
+                                       builder.getFunctionType(types, {}));
+  function.setPrivate();
+  function->setAttr(graph::kLayerAttr, getLayerAttr(builder.getContext(), getLayer(forward), part));
+  Block *block = function.addEntryBlock();
+  for (auto [index, name] : llvm::enumerate(names)) {
+    function.setArgAttrs(index, getArgAttrs(builder.getContext(), name, kind));
+    block->getArgument(index).setLoc(NameLoc::get(builder.getStringAttr(name), forward.getLoc()));
+  }
+  return function;
+}
+
+static void finishFunction(OpBuilder &builder, func::FuncOp function, ValueRange results, ArrayRef<StringRef> names) {
+  func::ReturnOp::create(builder, function.getLoc(), results);
+  function.setFunctionType(builder.getFunctionType(function.getArgumentTypes(), results.getTypes()));
+  for (auto [index, name] : llvm::enumerate(names))
+    function.setResultAttrs(index, builder.getDictionaryAttr(builder.getNamedAttr(kNameAttr, builder.getStringAttr(name))));
+}
+
+/// (weights) -> amax: the largest values of the weights as the layer gets them; zeros for all else.
+func::FuncOp DelayedState::buildMeasure(ArrayRef<graph::VariableOp> variables) {
+  SmallVector<std::string> names;
+  SmallVector<Type> types;
+  for (auto [weight, variable] : llvm::zip_equal(weights, variables)) {
+    names.push_back(getArgName(forward.function, weight.second));
+    types.push_back(graph::VariableOp(variable).getTensorType());
+  }
+  func::FuncOp function = createFunction(forward.function, "measure", names, types, ArgKind::Parameter);
+  OpBuilder builder = OpBuilder::atBlockEnd(&function.getBody().front());
+  Location loc = NameLoc::get(builder.getStringAttr("fp8.amax"), function.getLoc());
+  auto one = RankedTensorType::get({1}, builder.getF32Type());
+  SmallVector<Value> parts(slots.size());
+  for (auto [weight, argument] : llvm::zip_equal(weights, function.getArguments())) {
+    Type element = cast<RankedTensorType>(forward.function.getArgumentTypes()[weight.second]).getElementType();
+    Value copy = convertElements(builder, argument.getLoc(), argument, element);
+    GraphBuilder b(builder, getDerivedLoc(argument, ".amax"));
+    parts[weight.first] = b.reshape(b.amax(copy, {}), {1});
+  }
+  GraphBuilder b(builder, loc);
+  for (Value &part : parts)
+    if (!part)
+      part = b.splat(one, 0);
+  finishFunction(builder, function, b.concat(parts, 0), {"fp8.amax"});
+  function.setResultAttr(0, kSharingAttr, builder.getStringAttr(kSharedAsMaximum));
+  return function;
+}
+
+/// (amax, history, scale, norm) -> (history, scale): this step's values become the history's first row; the scale makes the
+/// chosen ones of it the largest of their formats, divided by 2^margin. Where they are zero, it stays. What is not finite
+/// counts as zero. A step whose gradients have no norm is skipped, and leaves no trace.
 func::FuncOp DelayedState::buildRescale() {
   func::FuncOp layer = forward.function;
-  OpBuilder builder(layer);
-  // A layer's twin that computes again has a state of its own.
-  std::string name = (layer.getName() + ".rescale").str();
   int64_t history = setting.attr.getHistory(), count = slots.size();
-  auto table = RankedTensorType::get({history, count}, builder.getF32Type());
-  SmallVector<Type> types = {vectorType(), table, vectorType()};
-  auto function = func::FuncOp::create(builder, layer.getLoc(), name, builder.getFunctionType(types, {table, vectorType()}));
-  function.setPrivate();
-  function->setAttr(graph::kLayerAttr, getLayerAttr(builder.getContext(), getLayer(layer), "rescale"));
-  Block *block = function.addEntryBlock();
-  for (auto [index, name] : llvm::enumerate(ArrayRef<StringRef>{"fp8.amax", "fp8.history", "fp8.scale"})) {
-    function.setArgAttrs(index, getArgAttrs(builder.getContext(), name, ArgKind::Scalar));
-    block->getArgument(index).setLoc(NameLoc::get(builder.getStringAttr(name), layer.getLoc()));
-  }
-  builder.setInsertionPointToEnd(block);
+  auto table = RankedTensorType::get({history, count}, vectorType().getElementType());
+  SmallVector<Type> types = {vectorType(), table, vectorType(), RankedTensorType::get({}, table.getElementType())};
+  func::FuncOp function = createFunction(layer, "rescale", {"fp8.amax", "fp8.history", "fp8.scale", "grad_norm"}, types, ArgKind::Scalar);
+  Block *block = &function.getBody().front();
+  OpBuilder builder = OpBuilder::atBlockEnd(block);
   GraphBuilder historyBuilder(builder, NameLoc::get(builder.getStringAttr("fp8.history.next"), layer.getLoc()));
   GraphBuilder b(builder, NameLoc::get(builder.getStringAttr("fp8.scale.next"), layer.getLoc()));
   Value amax = block->getArgument(0), scale = block->getArgument(2);
+  constexpr double greatest = std::numeric_limits<float>::max();
+  amax = historyBuilder.select(historyBuilder.compare(graph::Predicate::LE, amax, greatest), amax, historyBuilder.splatLike(amax, 0));
   Value next = historyBuilder.reshape(amax, {1, count});
   if (history > 1)
     next = historyBuilder.concat({next, historyBuilder.slice(block->getArgument(1), 0, 0, history - 1)}, 0);
@@ -129,14 +199,18 @@ func::FuncOp DelayedState::buildRescale() {
   Value wanted = b.div(goal, chosen);
   // Neither 0 nor infinity, nor what is no number, lies between these.
   Value isUsable = b.compare(graph::Predicate::GT, chosen, 0.0);
-  Value isFinite = b.compare(graph::Predicate::LT, wanted, static_cast<double>(std::numeric_limits<float>::max()));
+  Value isFinite = b.compare(graph::Predicate::LT, wanted, greatest);
   Value isPositive = b.compare(graph::Predicate::GT, wanted, 0.0);
   Value rescaled = b.select(isUsable, b.select(isFinite, b.select(isPositive, wanted, scale), scale), scale);
-  func::ReturnOp::create(builder, layer.getLoc(), ValueRange{next, rescaled});
-  for (auto [index, argument] : {std::pair{0, 1}, {1, 2}})
-    function.setResultAttrs(
-        index, builder.getDictionaryAttr({builder.getNamedAttr(kNameAttr, builder.getStringAttr(index ? "fp8.scale" : "fp8.history")),
-                                          builder.getNamedAttr(graph::kInplaceAttr, builder.getI64IntegerAttr(argument))}));
+  auto keep = [&](GraphBuilder &builder, Value kept, Value updated) {
+    Value counts = builder.compare(graph::Predicate::LE, block->getArgument(3), greatest);
+    return builder.select(builder.broadcast(counts, graph::getTensorType(kept).getShape(), {}), updated, kept);
+  };
+  next = keep(historyBuilder, block->getArgument(1), next);
+  rescaled = keep(b, scale, rescaled);
+  finishFunction(builder, function, ValueRange{next, rescaled}, {"fp8.history", "fp8.scale"});
+  // Not so the history, whose rows move.
+  function.setResultAttr(1, graph::kInplaceAttr, builder.getI64IntegerAttr(2));
   return function;
 }
 
@@ -156,22 +230,50 @@ void DelayedState::declare(StringRef instance) {
     last = variable;
   last ? builder.setInsertionPointAfter(last) : builder.setInsertionPointToStart(module.getBody());
   bool trains = module.lookupSymbol(kTrainStepProgram) != nullptr;
-  auto declareOne = [&](StringRef what, RankedTensorType type, StringRef init) {
+  auto declareOne = [&](StringRef what, RankedTensorType type, StringRef init, StringRef sharing) {
     std::string name = getVariable(instance, what);
     SmallVector<StringRef> dims(type.getRank(), "");
-    graph::VariableOp::create(
+    auto variable = graph::VariableOp::create(
         builder, NameLoc::get(builder.getStringAttr(name)), builder.getStringAttr(name), TypeAttr::get(type),
         graph::RoleAttr::get(builder.getContext(), trains ? graph::Role::Optimizer : graph::Role::Constant),
         graph::InitAttr::get(builder.getContext(), builder.getStringAttr(init), DictionaryAttr()),
         builder.getI64IntegerAttr(0), UnitAttr(), builder.getStrArrayAttr(dims));
+    variable->setAttr(kSharingAttr, builder.getStringAttr(sharing));
   };
-  declareOne("scale", vectorType(), "ones");
+  declareOne("scale", vectorType(), "ones", kSharedWhole);
   if (!trains)
     return;
-  declareOne("amax", vectorType(), "zeros");
+  declareOne("amax", vectorType(), "zeros", kSharedAsMaximum);
   declareOne("history",
              RankedTensorType::get({setting.attr.getHistory(), vectorType().getDimSize(0)}, vectorType().getElementType()),
-             "zeros");
+             "zeros", kSharedWhole);
+}
+
+/// What the step's largest values begin with.
+Value DelayedState::measureWeights(OpBuilder &builder, graph::CallOp forwardCall) {
+  if (weights.empty())
+    return graph::ConstantOp::create(builder, forwardCall.getLoc(), vectorType(), 0.0);
+  SymbolTableCollection symbols;
+  SmallVector<graph::VariableOp> variables;
+  SmallVector<Value> values;
+  for (auto [slot, argument] : weights) {
+    variables.push_back(findVariable(forwardCall.getOperand(argument), symbols));
+    StringAttr name = variables.back().getSymNameAttr();
+    values.push_back(graph::LoadOp::create(builder, NameLoc::get(name), variables.back().getTensorType(), FlatSymbolRefAttr::get(name)));
+  }
+  if (!measure)
+    measure = buildMeasure(variables);
+  return graph::CallOp::create(builder, forwardCall.getLoc(), measure.getResultTypes(), measure.getName(), values,
+                               forwardCall.getInstance())
+      .getResult(0);
+}
+
+/// The norm of the gradients, which a step that is skipped has not.
+static Value findNorm(OpBuilder &builder, func::FuncOp program) {
+  for (unsigned index = 0; index < program.getNumResults(); ++index)
+    if (getResultName(program, index) == "grad_norm")
+      return program.getBody().front().getTerminator()->getOperand(index);
+  return graph::ConstantOp::create(builder, program.getLoc(), RankedTensorType::get({}, builder.getF32Type()), 0.0);
 }
 
 /// Only the training step measures what its calls meet.
@@ -208,12 +310,13 @@ void DelayedState::updateCall(graph::CallOp call, func::FuncOp rescale) {
 
   auto schedule = updated->getParentOfType<graph::ScheduleOp>();
   builder.setInsertionPoint(schedule);
-  store(zeros(), "amax");
+  store(measureWeights(builder, updated), "amax");
   builder.setInsertionPoint(program.getBody().front().getTerminator());
   RankedTensorType table = cast<RankedTensorType>(rescale.getArgumentTypes()[1]);
   auto next = graph::CallOp::create(
       builder, updated.getLoc(), rescale.getResultTypes(), rescale.getName(),
-      ValueRange{load("amax", vectorType()), load("history", table), load("scale", vectorType())}, instance);
+      ValueRange{load("amax", vectorType()), load("history", table), load("scale", vectorType()), findNorm(builder, program)},
+      instance);
   store(next.getResult(0), "history");
   store(next.getResult(1), "scale");
 }
@@ -226,12 +329,7 @@ void DelayedState::finish() {
     if (part->function)
       addResult(*part);
   func::FuncOp rescale = module.lookupSymbol(kTrainStepProgram) ? buildRescale() : func::FuncOp();
-  SmallVector<graph::CallOp> calls;
-  module.walk([&](graph::CallOp call) {
-    if (call.getCallee() == forward.function.getName() ||
-        (backward.function && call.getCallee() == backward.function.getName()))
-      calls.push_back(call);
-  });
-  for (graph::CallOp call : calls)
-    updateCall(call, rescale);
+  for (Part *part : {&forward, &backward})
+    for (graph::CallOp call : findCalls(part->function))
+      updateCall(call, rescale);
 }

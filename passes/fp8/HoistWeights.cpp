@@ -5,7 +5,12 @@
 #include "passes/LayerFunction.h"
 
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/Dominance.h"
 #include "mlir/IR/IRMapping.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Transforms/CSE.h"
+#include "llvm/ADT/BitVector.h"
+#include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
 using namespace primus;
@@ -13,72 +18,55 @@ using namespace primus::fp8;
 
 namespace {
 
-/// What a function makes of a weight: ops, in order, whose only results for others are these two.
-struct Quantisation {
-  SmallVector<Operation *> ops;
-  Value value, factor;
-};
-
-/// One of the functions that read a weight: the argument, and the calls.
+/// One of the functions that read a weight, and what it makes of it first: ops, in order, and those of their results that
+/// anything else reads.
 struct Reader {
   func::FuncOp function;
   unsigned argument;
-  Quantisation quantisation;
-  SmallVector<graph::CallOp> calls;
+  SmallVector<Operation *> ops;
+  SmallVector<Value> results;
+  /// Where the part `unshard` returns each result.
+  SmallVector<unsigned> places = {};
 };
 
 class WeightHoister {
 public:
   WeightHoister(func::FuncOp forward, func::FuncOp backward, llvm::function_ref<bool(Operation *)> isMovable)
-      : module(forward->getParentOfType<ModuleOp>()), forward(forward), backward(backward), isMovable(isMovable) {}
+      : module(forward->getParentOfType<ModuleOp>()), symbols(module), forward(forward), backward(backward), isMovable(isMovable) {}
 
   void run();
 
 private:
-  std::optional<Quantisation> match(BlockArgument weight);
   SmallVector<graph::CallOp> findCalls(func::FuncOp function);
-  /// The function and the result by which every call gets its weight; null if they do not agree.
-  std::pair<func::FuncOp, unsigned> findSource(ArrayRef<Reader> readers);
-  void hoist(MutableArrayRef<Reader> readers, func::FuncOp unshard, unsigned result);
+  bool isReader(Operation *op);
+  /// The function that gives the layer its parameters, and nobody else; null if there is none.
+  func::FuncOp findUnshard();
+  /// True for what follows from constants and scalar arguments.
+  bool isAvailable(Value value);
+  bool match(Reader &reader);
+  /// The result of `unshard` that every call takes as the argument of each reader.
+  std::optional<unsigned> findSource(ArrayRef<Reader> readers);
+  /// `unshard`'s argument for a scalar of the layer's, which its calls load as those of the layer do.
+  Value getScalar(BlockArgument scalar);
+  Value clone(Value value, OpBuilder &builder, IRMapping &mapping);
+  unsigned addResult(Value value, Value original, ArrayAttr dims);
+  void hoist(MutableArrayRef<Reader> readers, unsigned source);
+  void replace(Reader &reader);
+  /// Calls that need a part of the results only get a function that computes no others.
+  void specialise();
+  void keepResults(func::FuncOp function, ArrayRef<graph::CallOp> calls, const llvm::BitVector &kept);
 
   ModuleOp module;
-  func::FuncOp forward, backward;
+  SymbolTable symbols;
+  func::FuncOp forward, backward, unshard;
   llvm::function_ref<bool(Operation *)> isMovable;
 };
 
 } // namespace
 
-std::optional<Quantisation> WeightHoister::match(BlockArgument weight) {
-  Quantisation found;
-  llvm::SmallPtrSet<Operation *, 16> inside;
-  auto isInside = [&](Value value) { return value == weight || inside.contains(value.getDefiningOp()); };
-  for (Operation &op : weight.getOwner()->without_terminator()) {
-    bool isOfWeight = llvm::all_of(op.getOperands(), [&](Value operand) {
-      return isInside(operand) || operand.getDefiningOp<graph::ConstantOp>();
-    });
-    if (!isMovable(&op) || !isOfWeight || llvm::none_of(op.getOperands(), isInside))
-      continue;
-    inside.insert(&op);
-    found.ops.push_back(&op);
-  }
-  auto isOutside = [&](Operation *user) { return !inside.contains(user); };
-  if (llvm::any_of(weight.getUsers(), isOutside))
-    return std::nullopt;
-  for (Operation *op : found.ops)
-    for (Value result : op->getResults()) {
-      if (llvm::none_of(result.getUsers(), isOutside))
-        continue;
-      Value &place = isa<graph::QuantizeOp>(op) ? found.value : found.factor;
-      if (place)
-        return std::nullopt;
-      place = result;
-    }
-  // The quantised weight takes the weight's place: other shapes do not fit there.
-  if (!found.value || !found.factor ||
-      cast<RankedTensorType>(found.value.getType()).getShape() != cast<RankedTensorType>(weight.getType()).getShape() ||
-      found.value.getDefiningOp()->getOperand(0) != weight)
-    return std::nullopt;
-  return found;
+static int64_t getBytes(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  return tensor.getNumElements() * tensor.getElementTypeBitWidth() / 8;
 }
 
 /// True if two functions compute the same of their weights.
@@ -92,120 +80,341 @@ static bool areEqual(Value a, Value b) {
                       [](auto pair) { return areEqual(std::get<0>(pair), std::get<1>(pair)); });
 }
 
-SmallVector<graph::CallOp> WeightHoister::findCalls(func::FuncOp function) {
-  SmallVector<graph::CallOp> calls;
-  module.walk([&](graph::CallOp call) {
-    if (call.getCallee() == function.getName())
-      calls.push_back(call);
-  });
-  return calls;
-}
-
-std::pair<func::FuncOp, unsigned> WeightHoister::findSource(ArrayRef<Reader> readers) {
-  std::pair<func::FuncOp, unsigned> source = {nullptr, 0};
-  for (const Reader &reader : readers)
-    for (graph::CallOp call : reader.calls) {
-      Value weight = call.getOperand(reader.argument);
-      auto unshard = weight.getDefiningOp<graph::CallOp>();
-      auto callee = unshard ? module.lookupSymbol<func::FuncOp>(unshard.getCallee()) : func::FuncOp();
-      if (!callee || getPart(callee) != "unshard")
-        return {nullptr, 0};
-      std::pair<func::FuncOp, unsigned> own = {callee, cast<OpResult>(weight).getResultNumber()};
-      if (source.first && source != own)
-        return {nullptr, 0};
-      source = own;
-    }
-  return source;
-}
-
 /// Another call in the place of `call`, with more operands or results behind those that it has.
-static graph::CallOp replaceCall(graph::CallOp call, TypeRange types, ValueRange operands) {
+static graph::CallOp replaceCall(graph::CallOp call, func::FuncOp callee, ValueRange operands) {
   OpBuilder builder(call);
-  auto updated = graph::CallOp::create(builder, call.getLoc(), types, call.getCallee(), operands, call.getInstance());
+  auto updated = graph::CallOp::create(builder, call.getLoc(), callee.getResultTypes(), callee.getName(), operands, call.getInstance());
   call->replaceAllUsesWith(updated->getResults().take_front(call.getNumResults()));
   call.erase();
   return updated;
 }
 
-void WeightHoister::hoist(MutableArrayRef<Reader> readers, func::FuncOp unshard, unsigned result) {
-  // The part `unshard` gives the quantised weight in the weight's place, and its factor as one result more.
+static void updateType(func::FuncOp function) {
+  Block &body = function.getBody().front();
+  function.setFunctionType(
+      FunctionType::get(function.getContext(), body.getArgumentTypes(), body.getTerminator()->getOperandTypes()));
+}
+
+/// What the dimensions of a value are that is made of a weight, whose dimensions are `dims`.
+static SmallVector<Attribute> getDims(Value value, Value weight, ArrayAttr dims) {
+  if (value == weight)
+    return llvm::to_vector(dims);
+  auto type = cast<RankedTensorType>(value.getType());
+  Attribute none = StringAttr::get(value.getContext(), "");
+  SmallVector<Attribute> result(type.getRank(), none);
+  Operation *op = value.getDefiningOp();
+  if (!op)
+    return result;
+  for (Value operand : op->getOperands()) {
+    SmallVector<Attribute> of = getDims(operand, weight, dims);
+    if (of.size() != result.size() || llvm::all_of(of, [&](Attribute dim) { return dim == none; }))
+      continue;
+    auto transpose = dyn_cast<graph::TransposeOp>(op);
+    for (auto [index, size] : llvm::enumerate(type.getShape()))
+      if (size > 1)
+        result[index] = of[transpose ? transpose.getPerm()[index] : index];
+    break;
+  }
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// What there is to hoist
+//===----------------------------------------------------------------------===//
+
+SmallVector<graph::CallOp> WeightHoister::findCalls(func::FuncOp function) {
+  SmallVector<graph::CallOp> calls;
+  if (function)
+    module.walk([&](graph::CallOp call) {
+      if (call.getCallee() == function.getName())
+        calls.push_back(call);
+    });
+  return calls;
+}
+
+bool WeightHoister::isReader(Operation *op) {
+  auto call = dyn_cast<graph::CallOp>(op);
+  return call && (call.getCallee() == forward.getName() || (backward && call.getCallee() == backward.getName()));
+}
+
+func::FuncOp WeightHoister::findUnshard() {
+  func::FuncOp found;
+  llvm::SetVector<Operation *> sources;
+  SmallVector<graph::CallOp> readers = findCalls(forward);
+  llvm::append_range(readers, findCalls(backward));
+  for (graph::CallOp reader : readers)
+    for (Value operand : reader.getOperands()) {
+      auto call = operand.getDefiningOp<graph::CallOp>();
+      auto callee = call ? symbols.lookup<func::FuncOp>(call.getCallee()) : func::FuncOp();
+      if (!callee || getPart(callee) != "unshard")
+        continue;
+      if ((found && found != callee) || !llvm::all_of(call->getUsers(), [&](Operation *user) { return isReader(user); }))
+        return {};
+      found = callee;
+      sources.insert(call);
+    }
+  if (!found || sources.size() == findCalls(found).size())
+    return found;
+  // A twin of the layer, which computes its activations again, has the same function; from here on each has its own.
+  func::FuncOp own = found.clone();
+  own.setName((getLayer(forward) + "." + forward.getName().rsplit('.').second + ".unshard").str());
+  symbols.insert(own, std::next(Block::iterator(found)));
+  for (Operation *source : sources)
+    cast<graph::CallOp>(source).setCallee(own.getName());
+  return own;
+}
+
+bool WeightHoister::isAvailable(Value value) {
+  if (auto argument = dyn_cast<BlockArgument>(value))
+    return llvm::is_contained(getArgsOfKind(cast<func::FuncOp>(argument.getOwner()->getParentOp()), ArgKind::Scalar),
+                              argument.getArgNumber());
+  Operation *op = value.getDefiningOp();
+  return isMovable(op) && llvm::all_of(op->getOperands(), [&](Value operand) { return isAvailable(operand); });
+}
+
+bool WeightHoister::match(Reader &reader) {
+  BlockArgument weight = reader.function.getArgument(reader.argument);
+  llvm::SmallPtrSet<Operation *, 16> inside;
+  auto isInside = [&](Value value) { return value == weight || inside.contains(value.getDefiningOp()); };
+  for (Operation &op : weight.getOwner()->without_terminator()) {
+    if (!isMovable(&op) || llvm::none_of(op.getOperands(), isInside) ||
+        !llvm::all_of(op.getOperands(), [&](Value value) { return isInside(value) || isAvailable(value); }))
+      continue;
+    inside.insert(&op);
+    reader.ops.push_back(&op);
+  }
+  auto isOutside = [&](Operation *user) { return !inside.contains(user); };
+  if (llvm::any_of(weight.getUsers(), isOutside))
+    return false;
+  int64_t bytes = 0;
+  for (Operation *op : reader.ops)
+    for (Value result : op->getResults())
+      if (llvm::any_of(result.getUsers(), isOutside)) {
+        reader.results.push_back(result);
+        bytes += getBytes(result.getType());
+      }
+  // What takes the weight's place comes first.
+  auto *quantised = llvm::find_if(reader.results, [](Value value) { return isa<graph::QuantizeOp>(value.getDefiningOp()); });
+  if (quantised == reader.results.end() || bytes >= getBytes(weight.getType()))
+    return reader.results.empty() && reader.ops.empty();
+  std::rotate(reader.results.begin(), quantised, std::next(quantised));
+  return true;
+}
+
+std::optional<unsigned> WeightHoister::findSource(ArrayRef<Reader> readers) {
+  std::optional<unsigned> source;
+  for (const Reader &reader : readers)
+    for (graph::CallOp call : findCalls(reader.function)) {
+      auto from = call.getOperand(reader.argument).getDefiningOp<graph::CallOp>();
+      if (!from || from.getCallee() != unshard.getName())
+        return std::nullopt;
+      unsigned result = cast<OpResult>(call.getOperand(reader.argument)).getResultNumber();
+      if (source && *source != result)
+        return std::nullopt;
+      source = result;
+    }
+  return source;
+}
+
+//===----------------------------------------------------------------------===//
+// Hoisting
+//===----------------------------------------------------------------------===//
+
+Value WeightHoister::getScalar(BlockArgument scalar) {
+  auto function = cast<func::FuncOp>(scalar.getOwner()->getParentOp());
+  std::string name = getArgName(function, scalar.getArgNumber());
+  for (unsigned index : getArgsOfKind(unshard, ArgKind::Scalar))
+    if (getArgName(unshard, index) == name)
+      return unshard.getArgument(index);
+  unsigned position = unshard.getNumArguments();
+  (void)unshard.insertArgument(position, scalar.getType(), getArgAttrs(scalar.getContext(), name, ArgKind::Scalar), scalar.getLoc());
+  for (graph::CallOp call : findCalls(unshard)) {
+    // Every reader has the scalars.
+    Operation *user = *call->getUsers().begin();
+    unsigned index = scalar.getArgNumber();
+    if (auto callee = symbols.lookup<func::FuncOp>(cast<graph::CallOp>(user).getCallee()); callee != function)
+      for (unsigned other : getArgsOfKind(callee, ArgKind::Scalar))
+        if (getArgName(callee, other) == name)
+          index = other;
+    OpBuilder builder(call);
+    SmallVector<Value> operands(call.getOperands());
+    operands.push_back(builder.clone(*user->getOperand(index).getDefiningOp())->getResult(0));
+    replaceCall(call, unshard, operands);
+  }
+  return unshard.getArgument(position);
+}
+
+Value WeightHoister::clone(Value value, OpBuilder &builder, IRMapping &mapping) {
+  if (Value known = mapping.lookupOrNull(value))
+    return known;
+  if (auto argument = dyn_cast<BlockArgument>(value)) {
+    mapping.map(value, getScalar(argument));
+    return mapping.lookup(value);
+  }
+  for (Value operand : value.getDefiningOp()->getOperands())
+    (void)clone(operand, builder, mapping);
+  builder.clone(*value.getDefiningOp(), mapping);
+  return mapping.lookup(value);
+}
+
+unsigned WeightHoister::addResult(Value value, Value original, ArrayAttr dims) {
+  unsigned index = unshard.getNumResults();
+  Builder b(value.getContext());
+  SmallVector<NamedAttribute> attributes = {b.getNamedAttr(kNameAttr, b.getStringAttr(getValueName(original)))};
+  if (dims)
+    attributes.push_back(b.getNamedAttr(graph::kDimsAttr, dims));
+  (void)unshard.insertResult(index, value.getType(), b.getDictionaryAttr(attributes));
+  unshard.getBody().front().getTerminator()->insertOperands(index, value);
+  return index;
+}
+
+void WeightHoister::hoist(MutableArrayRef<Reader> readers, unsigned source) {
   Operation *terminator = unshard.getBody().front().getTerminator();
   OpBuilder builder(terminator);
-  const Quantisation &first = readers.front().quantisation;
-  IRMapping mapping;
-  mapping.map(readers.front().function.getArgument(readers.front().argument), terminator->getOperand(result));
-  for (Operation *op : first.ops) {
-    for (Value operand : op->getOperands())
-      if (!mapping.contains(operand))
-        mapping.map(operand, builder.clone(*operand.getDefiningOp())->getResult(0));
-    builder.clone(*op, mapping);
-  }
-  Type valueType = first.value.getType(), factorType = first.factor.getType();
-  std::string name = getValueName(first.factor).str();
-  Location loc = first.factor.getLoc();
-  unsigned factorResult = unshard.getNumResults();
-  terminator->setOperand(result, mapping.lookup(first.value));
-  SmallVector<Type> types(unshard.getResultTypes());
-  types[result] = valueType;
-  unshard.setFunctionType(builder.getFunctionType(unshard.getArgumentTypes(), types));
-  (void)unshard.insertResult(factorResult, factorType,
-                             builder.getDictionaryAttr(builder.getNamedAttr(kNameAttr, builder.getStringAttr(name))));
-  terminator->insertOperands(factorResult, mapping.lookup(first.factor));
-  for (graph::CallOp call : findCalls(unshard))
-    replaceCall(call, unshard.getResultTypes(), call.getOperands());
-
-  unsigned of = forward.getNumArguments();
+  auto dims = unshard.getResultAttrOfType<ArrayAttr>(source, graph::kDimsAttr);
+  Value whole = terminator->getOperand(source);
+  SmallVector<std::pair<Value, unsigned>> known;
   for (Reader &reader : readers) {
     BlockArgument weight = reader.function.getArgument(reader.argument);
-    unsigned position = reader.function.getNumArguments();
-    weight.setType(valueType);
-    std::optional<unsigned> owner = reader.function == forward ? std::nullopt : std::optional(of);
-    (void)reader.function.insertArgument(position, factorType,
-                                         getArgAttrs(builder.getContext(), name, ArgKind::Constant, owner), loc);
-    reader.quantisation.value.replaceAllUsesWith(weight);
-    reader.quantisation.factor.replaceAllUsesWith(reader.function.getArgument(position));
-    for (Operation *op : llvm::reverse(reader.quantisation.ops))
-      op->erase();
-    Block &body = reader.function.getBody().front();
-    reader.function.setFunctionType(
-        builder.getFunctionType(body.getArgumentTypes(), reader.function.getResultTypes()));
-    for (graph::CallOp call : findCalls(reader.function)) {
-      SmallVector<Value> operands(call.getOperands());
-      operands.push_back(call.getOperand(reader.argument).getDefiningOp()->getResult(factorResult));
-      replaceCall(call, call.getResultTypes(), operands);
+    IRMapping mapping;
+    mapping.map(weight, whole);
+    for (Value result : reader.results) {
+      auto *same = llvm::find_if(known, [&](auto &entry) { return areEqual(entry.first, result); });
+      if (same != known.end()) {
+        reader.places.push_back(same->second);
+        continue;
+      }
+      Value value = clone(result, builder, mapping);
+      ArrayAttr of = dims ? builder.getArrayAttr(getDims(result, weight, dims)) : ArrayAttr();
+      if (known.empty()) {
+        // The first one is returned in the weight's place.
+        terminator->setOperand(source, value);
+        if (of)
+          unshard.setResultAttr(source, graph::kDimsAttr, of);
+      }
+      known.push_back({result, known.empty() ? source : addResult(value, result, of)});
+      reader.places.push_back(known.back().second);
     }
+  }
+  updateType(unshard);
+  for (graph::CallOp call : findCalls(unshard))
+    replaceCall(call, unshard, call.getOperands());
+  for (Reader &reader : readers)
+    replace(reader);
+}
+
+void WeightHoister::replace(Reader &reader) {
+  func::FuncOp function = reader.function;
+  BlockArgument weight = function.getArgument(reader.argument);
+  unsigned first = function.getNumArguments();
+  if (reader.results.empty())
+    weight.setType(unshard.getResultTypes()[*findSource(reader)]);
+  for (auto [index, result] : llvm::enumerate(reader.results)) {
+    Value argument = weight;
+    if (index == 0) {
+      weight.setType(result.getType());
+    } else {
+      (void)function.insertArgument(
+          function.getNumArguments(), result.getType(),
+          getArgAttrs(result.getContext(), getValueName(result), ArgKind::Constant), result.getLoc());
+      argument = function.getArguments().back();
+    }
+    result.replaceAllUsesWith(argument);
+  }
+  for (Operation *op : llvm::reverse(reader.ops))
+    op->erase();
+  eraseDeadOps(function);
+  updateType(function);
+  for (graph::CallOp call : findCalls(function)) {
+    SmallVector<Value> operands(call.getOperands());
+    assert(operands.size() == first && "calls know all arguments");
+    Operation *from = operands[reader.argument].getDefiningOp();
+    for (auto [index, place] : llvm::enumerate(reader.places))
+      if (index == 0)
+        operands[reader.argument] = from->getResult(place);
+      else
+        operands.push_back(from->getResult(place));
+    replaceCall(call, function, operands);
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// One function for each kind of call
+//===----------------------------------------------------------------------===//
+
+void WeightHoister::keepResults(func::FuncOp function, ArrayRef<graph::CallOp> calls, const llvm::BitVector &kept) {
+  llvm::BitVector erased(kept);
+  erased.flip();
+  function.getBody().front().getTerminator()->eraseOperands(erased);
+  (void)function.eraseResults(erased);
+  eraseDeadOps(function);
+  for (graph::CallOp call : calls) {
+    OpBuilder builder(call);
+    auto updated = graph::CallOp::create(builder, call.getLoc(), function.getResultTypes(), function.getName(),
+                                         call.getOperands(), call.getInstance());
+    for (auto [index, result] : llvm::enumerate(kept.set_bits()))
+      call.getResult(result).replaceAllUsesWith(updated.getResult(index));
+    call.erase();
+  }
+}
+
+void WeightHoister::specialise() {
+  struct Kind {
+    llvm::BitVector used;
+    bool isForward = false;
+    SmallVector<graph::CallOp> calls = {};
+  };
+  SmallVector<Kind> kinds;
+  for (graph::CallOp call : findCalls(unshard)) {
+    llvm::BitVector used(call.getNumResults());
+    for (OpResult result : call.getResults())
+      used[result.getResultNumber()] = !result.use_empty();
+    auto *kind = llvm::find_if(kinds, [&](const Kind &other) { return other.used == used; });
+    if (kind == kinds.end())
+      kind = &kinds.emplace_back(Kind{used});
+    kind->calls.push_back(call);
+    kind->isForward |= llvm::any_of(call->getUsers(), [&](Operation *user) { return cast<graph::CallOp>(user).getCallee() == forward.getName(); });
+  }
+  // The function itself goes to those that need most, the first among equals.
+  llvm::stable_sort(kinds, [](const Kind &a, const Kind &b) { return a.used.count() > b.used.count(); });
+  for (auto [index, kind] : llvm::enumerate(llvm::reverse(kinds))) {
+    if (kind.used.all())
+      continue;
+    func::FuncOp own = unshard;
+    if (index + 1 < kinds.size()) {
+      own = unshard.clone();
+      own.setName((unshard.getName() + (kind.isForward ? ".forward" : ".backward")).str());
+      symbols.insert(own, std::next(Block::iterator(unshard)));
+    }
+    keepResults(own, kind.calls, kind.used);
   }
 }
 
 void WeightHoister::run() {
+  unshard = findUnshard();
+  if (!unshard)
+    return;
+  bool changed = false;
   for (unsigned index : getArgsOfKind(forward, ArgKind::Parameter)) {
-    SmallVector<Reader> readers;
-    bool isMatch = true;
-    auto add = [&](func::FuncOp function, unsigned argument) {
-      std::optional<Quantisation> found = match(function.getArgument(argument));
-      isMatch &= found.has_value();
-      if (found)
-        readers.push_back({function, argument, *found, findCalls(function)});
-    };
-    add(forward, index);
+    SmallVector<Reader> readers = {{forward, index}};
     for (unsigned argument : backward ? getArgsOfKind(backward, ArgKind::Parameter) : SmallVector<unsigned>())
       if (getArgOf(backward, argument) == index)
-        add(backward, argument);
-    if (!isMatch || llvm::any_of(readers, [&](const Reader &reader) {
-          return !areEqual(reader.quantisation.value, readers.front().quantisation.value) ||
-                 !areEqual(reader.quantisation.factor, readers.front().quantisation.factor);
-        }))
+        readers.push_back({backward, argument});
+    std::optional<unsigned> source = findSource(readers);
+    // The forward function's own argument keeps its shape, by which others know the weight.
+    if (!source || !llvm::all_of(readers, [&](Reader &reader) { return match(reader); }) || readers.front().results.empty() ||
+        cast<RankedTensorType>(readers.front().results.front().getType()).getShape() !=
+            cast<RankedTensorType>(forward.getArgumentTypes()[index]).getShape())
       continue;
-    auto [unshard, result] = findSource(readers);
-    // No other layer may read the copy.
-    auto isRead = [&](graph::CallOp call) {
-      return llvm::all_of(call.getResult(result).getUsers(), [&](Operation *user) {
-        return llvm::any_of(readers, [&](const Reader &reader) { return llvm::is_contained(reader.calls, user); });
-      });
-    };
-    if (unshard && llvm::all_of(findCalls(unshard), isRead))
-      hoist(readers, unshard, result);
+    hoist(readers, *source);
+    changed = true;
   }
+  if (!changed)
+    return;
+  IRRewriter rewriter(module.getContext());
+  DominanceInfo dominance(unshard);
+  eliminateCommonSubExpressions(rewriter, dominance, unshard);
+  specialise();
 }
 
 void fp8::hoistWeights(func::FuncOp forward, func::FuncOp backward, llvm::function_ref<bool(Operation *)> isMovable) {

@@ -6,8 +6,9 @@
 
 namespace primus::fp8 {
 
-/// Weights of which a layer's functions read nothing but equal quantised values: the part `unshard` quantises them, once
-/// for all microbatches where it is called once, and ranks that share parameters gather 8-bit values. `isMovable`: what a
+/// Weights of which a layer's functions read nothing but quantised values: the part `unshard` quantises them, once for all
+/// microbatches where it is called once, and ranks that share parameters gather 8-bit values. Where forward and backward
+/// function need different values, each call of `unshard` gives those that its users read. `isMovable`: what a
 /// quantisation consists of. `backward` may be null. Calls are updated in the whole module.
 void hoistWeights(mlir::func::FuncOp forward, mlir::func::FuncOp backward,
                   llvm::function_ref<bool(mlir::Operation *)> isMovable);

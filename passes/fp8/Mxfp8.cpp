@@ -11,12 +11,10 @@ using namespace mlir;
 using namespace primus;
 using namespace primus::fp8;
 
-static constexpr int64_t kBlock = 32;
-
 Quantised fp8::quantizeMxfp8(OpBuilder &builder, const Setting &setting, const Operand &operand) {
   Operand moved = moveContractedLast(builder, operand);
   SmallVector<int64_t> counts(graph::getTensorType(moved.value).getShape());
-  counts.back() = countBlocks(counts.back(), kBlock);
+  counts.back() = countBlocks(counts.back(), kMxfp8Size);
   Value amax = buildAmax(builder, setting, moved, counts);
   graph::GraphBuilder factorBuilder(builder, getLoc(operand, ".factor")), b(builder, getLoc(operand, ".fp8"));
   int exponent = ilogb(APFloat::getLargest(moved.type.getFloatSemantics()));

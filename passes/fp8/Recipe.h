@@ -1,7 +1,7 @@
 //===- Recipe.h - How operands of products are quantised ---------*- C++ -*-===//
 //
-// One file per recipe; Recipe.cpp has the table of them. Scales are computed by plain ops, so that a dump shows the
-// formula.
+// One recipe is one file of this folder, registered in Recipe.cpp. Scales are computed by plain ops, so that a dump shows
+// the formula.
 //
 //===----------------------------------------------------------------------===//
 
@@ -38,10 +38,26 @@ struct Setting {
   int64_t activationParts = 1, weightParts = 1;
 };
 
-/// Quantises an operand by the setting's recipe.
-Quantised quantize(mlir::OpBuilder &builder, const Setting &setting, const Operand &operand);
+struct Recipe {
+  graph::Fp8Recipe kind;
+  llvm::StringLiteral summary;
+  /// How many of the values that a product sums share a scale, and as many rows of a weight where blocks are square; 0: all.
+  int64_t block;
+  /// Null: scales are no function of the operand, but state (DelayedState.h).
+  Quantised (*quantize)(mlir::OpBuilder &builder, const Setting &setting, const Operand &operand);
+};
 
-// The recipes.
+llvm::ArrayRef<Recipe> getRecipes();
+const Recipe &getRecipe(graph::Fp8Recipe kind);
+/// As in configurations: "mxfp8". Null if there is none of that name.
+const Recipe *findRecipe(llvm::StringRef name);
+
+//===----------------------------------------------------------------------===//
+// The recipes
+//===----------------------------------------------------------------------===//
+
+inline constexpr int64_t kBlockwiseSize = 128, kMxfp8Size = 32;
+
 Quantised quantizeTensorwise(mlir::OpBuilder &builder, const Setting &setting, const Operand &operand);
 Quantised quantizeRowwise(mlir::OpBuilder &builder, const Setting &setting, const Operand &operand);
 Quantised quantizeBlockwise(mlir::OpBuilder &builder, const Setting &setting, const Operand &operand);

@@ -33,10 +33,10 @@ std::string primus::placement::getPlaceName(ArrayAttr axes) {
 // Reshards
 //===----------------------------------------------------------------------===//
 
-/// value / number of ranks, as a sum over them.
+/// value / number of ranks, as a sum over them; the value itself as their maximum.
 static Value buildDivision(OpBuilder &builder, Value value, const ReshardStep &step, graph::MeshAttr mesh) {
   graph::GraphBuilder b(builder, value.getLoc());
-  Value part = b.div(value, b.splatLike(value, double(getGroupSize(mesh, step.axes))));
+  Value part = step.after.maximum ? value : b.div(value, b.splatLike(value, double(getGroupSize(mesh, step.axes))));
   return graph::ReshapeOp::create(builder, value.getLoc(), step.after.apply(value.getType()), part);
 }
 
@@ -53,12 +53,13 @@ static Value buildStep(OpBuilder &builder, Value value, const ReshardStep &step,
   auto type = RankedTensorType::get(shape, cast<RankedTensorType>(value.getType()).getElementType(),
                                     step.after.getAttr(builder.getContext()));
   ArrayAttr axes = builder.getArrayAttr(SmallVector<Attribute>(step.axes.begin(), step.axes.end()));
-  auto sum = graph::ReduceKindAttr::get(builder.getContext(), graph::ReduceKind::Sum);
+  auto reduction = graph::ReduceKindAttr::get(builder.getContext(),
+                                        Layout(value.getType()).maximum ? graph::ReduceKind::Max : graph::ReduceKind::Sum);
   switch (step.kind) {
   case ReshardStep::AllReduce:
-    return graph::AllReduceOp::create(builder, loc, type, sum, value, axes);
+    return graph::AllReduceOp::create(builder, loc, type, reduction, value, axes);
   case ReshardStep::ReduceScatter:
-    return graph::ReduceScatterOp::create(builder, loc, type, sum, value, axes, builder.getI64IntegerAttr(step.dim));
+    return graph::ReduceScatterOp::create(builder, loc, type, reduction, value, axes, builder.getI64IntegerAttr(step.dim));
   case ReshardStep::AllGather:
     return graph::AllGatherOp::create(builder, loc, type, value, axes, builder.getI64IntegerAttr(step.dim));
   case ReshardStep::AllToAll:

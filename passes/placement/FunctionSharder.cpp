@@ -76,6 +76,49 @@ void FunctionSharder::pinResults() {
   }
 }
 
+void FunctionSharder::findMaxima() {
+  SmallVector<std::pair<Value, Axes>> worklist;
+  for (auto [value, pin] : llvm::zip_equal(function.getBody().front().getTerminator()->getOperands(), pins.results))
+    if (pin && pin->layout.maximum)
+      worklist.push_back({value, pin->layout.partial});
+  while (!worklist.empty()) {
+    auto [value, axes] = worklist.pop_back_val();
+    Operation *op = value.getDefiningOp();
+    if (!isa_and_present<graph::AmaxOp, graph::MaximumOp, graph::ConcatOp, graph::ReshapeOp>(op))
+      continue;
+    Layout layout(getShape(value).size());
+    layout.partial = axes;
+    layout.maximum = true;
+    if (maxima.try_emplace(value, layout).second && !isa<graph::AmaxOp>(op))
+      for (Value operand : op->getOperands())
+        worklist.push_back({operand, axes});
+  }
+}
+
+bool FunctionSharder::visitMaximum(Operation *op) {
+  if (op->getNumResults() != 1)
+    return false;
+  auto found = maxima.find(op->getResult(0));
+  // Values that come in are put together as they are.
+  if (found == maxima.end() && isa<graph::ConcatOp>(op) && Layout(op->getOperand(0).getType()).maximum)
+    found = maxima.try_emplace(op->getResult(0), Layout(op->getOperand(0).getType())).first;
+  if (found == maxima.end())
+    return false;
+  Layout result = found->second;
+  for (OpOperand &operand : op->getOpOperands()) {
+    Layout wanted = getClaim(operand.get()).layout.reduced();
+    if (!isa<graph::AmaxOp>(op)) {
+      wanted = Layout(getShape(operand.get()).size());
+      wanted.partial = result.partial;
+      wanted.maximum = true;
+    }
+    if (getClaim(operand.get()).layout != wanted)
+      operand.set(convert(operand.get(), wanted, op, "read by " + primus::describe(op)));
+  }
+  setLayout(op->getResult(0), result);
+  return true;
+}
+
 std::optional<Layout> FunctionSharder::findPrimal(Value value) const {
   StringRef name = getValueName(value);
   auto result = dyn_cast<OpResult>(value);
@@ -192,6 +235,11 @@ LogicalResult FunctionSharder::visit(Operation *op) {
   auto shardable = dyn_cast<graph::Shardable>(op);
   if (!shardable)
     return op->emitOpError("has no sharding rule, so that it cannot be placed on a mesh of several ranks");
+  if (visitMaximum(op))
+    return success();
+  for (OpOperand &operand : op->getOpOperands())
+    if (Layout layout(operand.get().getType()); layout.maximum)
+      operand.set(convert(operand.get(), layout.reduced(), op, "read by " + primus::describe(op)));
   graph::ShardingRule rule = shardable.getShardingRule();
   SmallVector<OperandClaim> operands = llvm::map_to_vector(op->getOperands(), [&](Value v) { return getClaim(v); });
   SmallVector<std::optional<ResultPin>> wanted;
@@ -285,6 +333,7 @@ LogicalResult FunctionSharder::run() {
     claims[argument] = claim;
   }
   pinResults();
+  findMaxima();
   Operation *terminator = function.getBody().front().getTerminator();
   for (Operation &op : llvm::make_early_inc_range(function.getBody().front().without_terminator()))
     if (failed(visit(&op)))

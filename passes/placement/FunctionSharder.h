@@ -50,6 +50,10 @@ public:
 
 private:
   void pinResults();
+  /// Finds what is collected for results that are the largest of what ranks have.
+  void findMaxima();
+  /// Gives an op its layouts if it collects such values: none is moved for them.
+  bool visitMaximum(mlir::Operation *op);
   mlir::LogicalResult visit(mlir::Operation *op);
   mlir::LogicalResult finish(mlir::Operation *terminator);
   OperandClaim getClaim(mlir::Value value) const;
@@ -67,6 +71,7 @@ private:
   graph::MeshAttr mesh;
   FunctionPins pins;
   llvm::DenseMap<mlir::Value, ResultPin> pinned;
+  llvm::DenseMap<mlir::Value, Layout> maxima;
   /// Arguments, and values made of nothing but parameters, with claims other than that of a usual value.
   llvm::DenseMap<mlir::Value, OperandClaim> claims;
   llvm::DenseMap<mlir::Value, llvm::SmallVector<std::pair<Layout, mlir::Value>>> converted;

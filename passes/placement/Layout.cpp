@@ -15,6 +15,7 @@ Layout::Layout(Type type) {
   for (auto [dim, axes] : llvm::zip_equal(dims, layout.getAxes()))
     llvm::append_range(dim, axes.getAsRange<StringAttr>());
   partial.assign(layout.getPartialAxes().begin(), layout.getPartialAxes().end());
+  maximum = llvm::is_contained(layout.getPartialKinds(), graph::ReduceKind::Max);
 }
 
 bool Layout::isWhole() const {
@@ -28,6 +29,7 @@ bool Layout::splits(StringAttr axis) const {
 Layout Layout::reduced() const {
   Layout result = *this;
   result.partial.clear();
+  result.maximum = false;
   return result;
 }
 
@@ -35,7 +37,7 @@ graph::LayoutAttr Layout::getAttr(MLIRContext *context) const {
   SmallVector<ArrayAttr> axes;
   for (const Axes &dim : dims)
     axes.push_back(ArrayAttr::get(context, SmallVector<Attribute>(dim.begin(), dim.end())));
-  SmallVector<graph::ReduceKind> kinds(partial.size(), graph::ReduceKind::Sum);
+  SmallVector<graph::ReduceKind> kinds(partial.size(), maximum ? graph::ReduceKind::Max : graph::ReduceKind::Sum);
   return graph::LayoutAttr::get(context, StringAttr::get(context, "mesh"), axes, partial, kinds);
 }
 
@@ -49,7 +51,7 @@ std::string Layout::describe() const {
   for (auto [index, axes] : llvm::enumerate(dims))
     text += (index ? ", " : "") + placement::describe(axes);
   text += "]";
-  return partial.empty() ? text : text + " partial over " + placement::describe(partial);
+  return partial.empty() ? text : text + (maximum ? " largest over " : " partial over ") + placement::describe(partial);
 }
 
 int64_t primus::placement::getGroupSize(graph::MeshAttr mesh, ArrayRef<StringAttr> axes) {

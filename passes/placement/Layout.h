@@ -1,6 +1,6 @@
 //===- Layout.h - Layouts as passes work with them ---------------*- C++ -*-===//
 //
-// The contents of a #graph.layout, taken apart. Partial values are sums: nothing that is placed makes another kind.
+// The contents of a #graph.layout, taken apart. Partial values are sums, apart from the maxima that a step collects.
 //
 //===----------------------------------------------------------------------===//
 
@@ -23,6 +23,8 @@ struct Layout {
   llvm::SmallVector<Axes, 4> dims;
   /// The axes over which the value is a pending sum, in the mesh's order.
   Axes partial;
+  /// The value is the largest of what these axes' ranks have, not their sum. A whole value is that, too.
+  bool maximum = false;
 
   Layout() = default;
   /// Every rank has the whole tensor of `rank` dimensions.

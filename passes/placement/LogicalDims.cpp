@@ -27,6 +27,13 @@ Axes LogicalDims::getAllAxes() const {
   return axes;
 }
 
+Layout LogicalDims::getMaximum(int64_t rank) const {
+  Layout layout(rank);
+  layout.partial = getAllAxes();
+  layout.maximum = !layout.partial.empty();
+  return layout;
+}
+
 Axes LogicalDims::getAxes(ArrayRef<StringRef> names) const {
   Axes axes;
   for (StringRef name : names)

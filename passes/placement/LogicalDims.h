@@ -37,6 +37,8 @@ public:
   Axes getStateAxes() const { return getAxes({"fsdp", "ep", "cp"}); }
   /// All axes that have several ranks, but for pp: tensors of a stage are its ranks' own.
   Axes getAllAxes() const;
+  /// Of a value that is the largest of what all these ranks have.
+  Layout getMaximum(int64_t rank) const;
 
 private:
   /// Those of the named axes that have several ranks.

@@ -29,6 +29,7 @@ private:
   bool gather();
   void allReduce();
   void add(ReshardStep::Kind kind, ArrayRef<StringAttr> axes, int64_t dim = -1, int64_t concatDim = -1) {
+    now.maximum &= !now.partial.empty();
     steps.push_back({kind, Axes(axes), dim, concatDim, now});
   }
 
@@ -116,6 +117,7 @@ SmallVector<ReshardStep> Planner::run() {
   if (!axes.empty()) {
     llvm::append_range(now.partial, axes);
     now.partial = sortAxes(mesh, now.partial);
+    now.maximum = to.maximum;
     add(ReshardStep::Divide, axes);
   }
   return std::move(steps);

@@ -58,6 +58,11 @@ FailureOr<std::optional<Layout>> Signatures::getForwardResult(func::FuncOp forwa
   return getExisting(type);
 }
 
+static bool isMaximum(Attribute sharing) {
+  auto kind = dyn_cast_if_present<StringAttr>(sharing);
+  return kind && kind == kSharedAsMaximum;
+}
+
 FailureOr<OperandClaim> Signatures::getArgument(func::FuncOp callee, unsigned index, graph::CallOp call) {
   FailureOr<ArgKind> kind = getArgKind(callee, index);
   if (failed(kind))
@@ -80,7 +85,7 @@ FailureOr<OperandClaim> Signatures::getArgument(func::FuncOp callee, unsigned in
     return OperandClaim{layout->value_or(given.reduced())};
   }
   case ArgKind::Parameter:
-    if (variable && part != "unshard" && part != "update")
+    if (variable && part != "unshard" && part != "measure" && part != "update")
       given = variables.getGathered(variable);
     return OperandClaim{given, OperandClaim::Fixed};
   case ArgKind::Accumulator:
@@ -88,6 +93,8 @@ FailureOr<OperandClaim> Signatures::getArgument(func::FuncOp callee, unsigned in
       given = variables.getResting(variable);
     return OperandClaim{given, OperandClaim::Fixed, variable && variables.isOpen(variable)};
   case ArgKind::Scalar:
+    if (isMaximum(callee.getArgAttr(index, kSharingAttr)))
+      return OperandClaim{dims.getMaximum(cast<RankedTensorType>(type).getRank())};
     // The sum of squares is formed by all ranks and summed once, at the end.
     if (part == "reduce" && cast<RankedTensorType>(type).getRank() == 0)
       for (unsigned result = 0; result < callee.getNumResults(); ++result)
@@ -109,6 +116,8 @@ FailureOr<std::optional<ResultPin>> Signatures::getResult(func::FuncOp callee, u
   std::optional<ResultPin> none;
   func::FuncOp forward = getForward(callee);
   StringRef part = getPart(callee);
+  if (isMaximum(callee.getResultAttr(index, kSharingAttr)))
+    return std::optional(ResultPin{dims.getMaximum(cast<RankedTensorType>(callee.getResultTypes()[index]).getRank())});
   if (auto inplace = callee.getResultAttrOfType<IntegerAttr>(index, graph::kInplaceAttr)) {
     unsigned argument = inplace.getInt();
     const OperandClaim &claim = pins.arguments[argument];
@@ -123,6 +132,13 @@ FailureOr<std::optional<ResultPin>> Signatures::getResult(func::FuncOp callee, u
     return std::optional(ResultPin{claim.layout, claim.openPartial ? ResultPin::Open : ResultPin::Exact});
   }
   if (part == "unshard") {
+    // A quantised weight may be transposed, and has factors.
+    if (Attribute attribute = callee.getResultAttr(index, graph::kDimsAttr)) {
+      FailureOr<std::optional<Layout>> layout = getLayout(attribute, callee.getResultTypes()[index], callee, "result " + Twine(index));
+      if (failed(layout))
+        return failure();
+      return std::optional(ResultPin{**layout});
+    }
     graph::VariableOp variable = call ? findVariable(call.getResult(index), symbols) : graph::VariableOp();
     return variable ? std::optional(ResultPin{variables.getGathered(variable)}) : none;
   }

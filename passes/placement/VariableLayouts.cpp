@@ -40,6 +40,12 @@ LogicalResult VariableLayouts::run() {
     if (failed(layout))
       return failure();
     entry.resting = entry.gathered = *layout;
+    if (auto sharing = variable->getAttrOfType<StringAttr>(kSharingAttr)) {
+      if (sharing == kSharedAsMaximum)
+        entry.resting = dims.getMaximum(layout->dims.size());
+      setType(variable, entry.resting);
+      continue;
+    }
     bool isGradient = variable.getRole() == graph::Role::Gradient;
     bool isState = variable.getRole() == graph::Role::Parameter || variable.getRole() == graph::Role::Optimizer;
     if ((isState && plan.zero >= 1) || (isGradient && plan.zero >= 2)) {

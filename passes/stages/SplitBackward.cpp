@@ -72,12 +72,14 @@ void Splitter::cut(const llvm::SetVector<Operation *> &slice, ArrayRef<Value> we
     values[value] = network.addNode();
     network.addEdge(from, values[value], capacity);
   };
+  // What is written over its argument is read and written at once: other microbatches run in between.
   llvm::SmallDenseSet<Value> accumulators;
+  for (unsigned result = 0; result < whole.getNumResults(); ++result)
+    if (auto inplace = whole.getResultAttrOfType<IntegerAttr>(result, graph::kInplaceAttr))
+      accumulators.insert(whole.getArgument(inplace.getInt()));
   for (BlockArgument argument : whole.getArguments()) {
     ArgKind kind = *getArgKind(whole, argument.getArgNumber());
-    if (kind == ArgKind::Accumulator)
-      accumulators.insert(argument);
-    else if (kind != ArgKind::Parameter && kind != ArgKind::Constant) // those are there in any case
+    if (!accumulators.contains(argument) && kind != ArgKind::Parameter && kind != ArgKind::Constant) // those are there in any case
       addValue(source, argument, getBytes(argument));
   }
   for (Operation &op : whole.front().without_terminator()) {
@@ -87,7 +89,7 @@ void Splitter::cut(const llvm::SetVector<Operation *> &slice, ArrayRef<Value> we
       if (!isa<graph::ConstantOp>(op))
         network.addEdge(source, node, isCheapOp ? 1 : FlowNetwork::unlimited);
     } else {
-      bool isMovable = (isCheapOp || isa<graph::ReduceOp>(op)) &&
+      bool isMovable = (isCheapOp || isa<graph::ReduceOp, graph::AmaxOp, graph::QuantizeOp>(op)) &&
                        llvm::none_of(op.getOperands(), [&](Value operand) { return accumulators.contains(operand); });
       network.addEdge(node, sink, isMovable ? 1 : FlowNetwork::unlimited);
     }

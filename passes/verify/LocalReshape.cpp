@@ -115,7 +115,7 @@ LogicalResult primus::verifyLocalReshape(graph::ReshapeOp reshape, graph::MeshAt
   auto fromType = cast<RankedTensorType>(reshape.getOperand().getType()), toType = cast<RankedTensorType>(reshape.getType());
   Layout from(fromType), to(toType);
   Axes added = subtract(to.partial, from.partial), dropped = subtract(from.partial, to.partial);
-  if (!added.empty() && findDivisor(reshape.getOperand().getDefiningOp()) != double(getGroupSize(mesh, added)))
+  if (!added.empty() && !to.maximum && findDivisor(reshape.getOperand().getDefiningOp()) != double(getGroupSize(mesh, added)))
     return reshape.emitOpError() << "makes a sum over " << placement::describe(added)
                                  << " of a value that was not divided by the number of their ranks";
   if (!dropped.empty()) {

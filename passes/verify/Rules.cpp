@@ -24,6 +24,9 @@ private:
   LogicalResult findPartial();
   /// What is pending of a result by its type is what its operands and the split of reduced factors leave.
   LogicalResult verifyResult(unsigned index);
+  /// What may be the largest of what ranks have, each for itself: the largest values of their parts, and what such are put
+  /// together to.
+  LogicalResult verifyMaximum();
 
   Operation *op;
   graph::MeshAttr mesh;
@@ -102,7 +105,31 @@ LogicalResult RuleVerifier::verifyResult(unsigned index) {
                            << (pending.empty() ? "nothing" : placement::describe(pending)) << " by its operands";
 }
 
+LogicalResult RuleVerifier::verifyMaximum() {
+  if (!isa<graph::AmaxOp, graph::MaximumOp, graph::ConcatOp, graph::ReshapeOp>(op))
+    return op->emitOpError("cannot have the largest of what ranks have as an operand or result: it has to be found first");
+  Layout result(op->getResult(0).getType());
+  for (auto [index, operand] : llvm::enumerate(op->getOperands())) {
+    Layout layout(operand.getType());
+    bool isSplit = llvm::any_of(layout.dims, [](const Axes &axes) { return !axes.empty(); });
+    bool fits = isa<graph::AmaxOp>(op) ? layout.partial.empty() : layout.maximum && layout.partial == result.partial && !isSplit;
+    if (!fits)
+      return op->emitOpError() << "operand " << index << " has the layout " << layout.describe() << " where the result's is "
+                               << result.describe();
+    for (const Axes &axes : layout.dims)
+      for (StringAttr axis : axes)
+        if (!llvm::is_contained(result.partial, axis))
+          return op->emitOpError() << "operand " << index << " is split over " << axis.getValue()
+                                   << ", over which the result is not the largest";
+  }
+  return success();
+}
+
 LogicalResult RuleVerifier::verify() {
+  auto isMaximum = [](Value value) { return Layout(value.getType()).maximum; };
+  bool isCollected = llvm::any_of(op->getOperands(), isMaximum) || (isa<graph::AmaxOp>(op) && isMaximum(op->getResult(0)));
+  if (isCollected && !(isa<graph::ReshapeOp>(op) && isLocal))
+    return verifyMaximum();
   if (auto reshape = dyn_cast<graph::ReshapeOp>(op); reshape && isLocal)
     return verifyLocalReshape(reshape, mesh);
   // Division by a number is linear; the number's type says what the other operand's does.

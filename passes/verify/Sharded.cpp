@@ -1,6 +1,7 @@
 //===- Sharded.cpp - What phase sharded promises ---------------------------===//
 
 #include "ir/graph/GraphDialect.h"
+#include "passes/Program.h"
 #include "passes/verify/PhaseVerifiers.h"
 
 using namespace mlir;
@@ -34,7 +35,10 @@ LogicalResult primus::verifyLayouts(ModuleOp module) {
   for (auto variable : module.getOps<graph::VariableOp>()) {
     if (failed(verifyType(variable.getTensorType(), mesh, variable.getLoc())))
       return failure();
-    if (isPartial(variable.getTensorType()) && variable.getRole() != graph::Role::Gradient)
+    auto sharing = variable->getAttrOfType<StringAttr>(kSharingAttr);
+    bool isMaximum = sharing && sharing == kSharedAsMaximum;
+    bool isOpen = variable.getRole() == graph::Role::Gradient || isMaximum;
+    if (isPartial(variable.getTensorType()) && !isOpen)
       return variable.emitOpError("is partial, which only gradients may be between microbatches");
   }
   if (failed(forEachValue(module, [&](Value value) {

@@ -2,6 +2,7 @@
 
 #include "frontend/config/Fp8.h"
 #include "frontend/config/megatron/Megatron.h"
+#include "passes/fp8/Recipe.h"
 
 #include <fmt/format.h>
 
@@ -25,8 +26,10 @@ static void mapKeptLayers(Mapping &m) {
 }
 
 void mapFp8(Mapping &m) {
-  Setting<std::string> recipe =
-      m.keys.choice("fp8_recipe", "delayed", {"delayed", "tensorwise", "rowwise", "blockwise", "mxfp8"});
+  std::vector<std::string> recipes;
+  for (const fp8::Recipe &recipe : fp8::getRecipes())
+    recipes.push_back(graph::stringifyFp8Recipe(recipe.kind).str());
+  Setting<std::string> recipe = m.keys.choice("fp8_recipe", "delayed", recipes);
   Setting<int64_t> margin = m.keys.integer("fp8_margin", 0), history = m.keys.count("fp8_amax_history_len", 1, 1);
   Setting<std::string> algorithm = m.keys.choice("fp8_amax_compute_algo", "most_recent", {"most_recent", "max"});
   Setting<bool> weightGradients = m.keys.boolean("fp8_wgrad", true);
@@ -40,9 +43,6 @@ void mapFp8(Mapping &m) {
   if (!written || (flag && !*flag))
     return;
   Setting<std::string> format = m.keys.choice("fp8", "hybrid", {"e4m3", "hybrid"});
-  if (!weightGradients.value)
-    m.diagnostics.error(weightGradients.origin.location,
-                        "'fp8_wgrad: false' is not supported: weight gradients in bf16 beside 8-bit products", "set fp8_wgrad=true");
   if (contexts)
     m.diagnostics.error(contexts->origin.location,
                         fmt::format("'te_precision_config_file: \"{}\"' is not supported: precision by a file of contexts",
@@ -53,6 +53,7 @@ void mapFp8(Mapping &m) {
   m.spec.set("training.fp8.margin", margin);
   m.spec.set("training.fp8.history", history);
   m.spec.set("training.fp8.algorithm", algorithm);
+  m.spec.set("training.fp8.wide_wgrad", weightGradients.with(!weightGradients.value));
   setFp8Encoding(m, recipe, encoding);
   mapKeptLayers(m);
 }
