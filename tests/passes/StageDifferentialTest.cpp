@@ -122,7 +122,11 @@ TEST_P(StageDifferentialOfModel, AgreesWithOneRank) {
   for (auto [index, pipeline] : llvm::enumerate(pipelines)) {
     Variant variant = {index % 2 ? "BF16" : "F32", index % 3 ? Recompute::None : Recompute::Full};
     variant.micro = pipeline.micro;
-    SCOPED_TRACE(pipeline.describe() + " " + variant.precision);
+    // In exact mode 8-bit products are none.
+    constexpr const char *recipes[] = {"delayed", "rowwise", "", "mxfp8", "tensorwise", "blockwise"};
+    if (index % 2)
+      variant.fp8 = recipes[index / 2 % 6];
+    SCOPED_TRACE(pipeline.describe() + " " + variant.precision + " " + variant.fp8);
     int64_t layers = std::max<int64_t>(2, pipeline.getStages() - 1 + index % 2);
     std::string text = withLayers(GetParam(), layers);
     Model model = {GetParam().name, text.c_str(), GetParam().heads};

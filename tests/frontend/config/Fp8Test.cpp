@@ -54,6 +54,8 @@ TEST(Fp8, Megatron) {
             {{"fp8=hybrid", "fp8_amax_history_len=16", "fp8_amax_compute_algo=max"}, "history", "16"},
             {{"fp8=hybrid", "fp8_amax_history_len=16", "fp8_amax_compute_algo=max"}, "algorithm", "\"max\""},
             {{"fp8=hybrid", "fp8_margin=2"}, "margin", "2"},
+            {{"fp8=hybrid"}, "wide_wgrad", "false"},
+            {{"fp8=hybrid", "fp8_wgrad=false"}, "wide_wgrad", "true"},
             {{"fp8=hybrid", recipe}, "keep", "[]"},
             {{"fp8=hybrid", recipe, "first_last_layers_bf16=true", "num_layers_at_end_in_bf16=2"},
              "keep",
@@ -105,6 +107,30 @@ TEST(Fp8, BlocksMustDivideWhatARankHas) {
   checkError("llama-tiny.yaml", "cpu",
              {"fp8=hybrid", "fp8_recipe=mxfp8", "tensor_model_parallel_size=4", "num_query_groups=4"},
              "16 on each of the 4 ranks of tensor_model_parallel_size, is no multiple of it");
+}
+
+TEST(Fp8, BlocksThatRanksWouldShareAreErrorsWithTheirPlaces) {
+  Workspace workspace;
+  auto message = [&](const std::string &keys) {
+    workspace.write("exp.yaml", experiment("      mock_data: true\n      fp8: hybrid\n" + keys));
+    ConfigRequest request;
+    request.experiment = "exp.yaml";
+    return run(request).firstError();
+  };
+  EXPECT_EQ(message("      fp8_recipe: mxfp8\n      ffn_hidden_size: 352\n      tensor_model_parallel_size: 2\n"),
+            "exp.yaml:13:19: error: 'fp8_recipe' mxfp8 divides sizes into blocks of 32, but ffn_hidden_size 352, 176 on each of the 2 "
+            "ranks of tensor_model_parallel_size, is no multiple of it; change it (ffn_hidden_size stands at exp.yaml:14:24), or the "
+            "recipe");
+  EXPECT_EQ(message("      fp8_recipe: blockwise\n      seq_length: 384\n      context_parallel_size: 2\n"),
+            "exp.yaml:13:19: error: 'fp8_recipe' blockwise divides sizes into blocks of 128, but seq_length 384, 192 on each of the 2 "
+            "ranks of context_parallel_size, is no multiple of it; change it (seq_length stands at exp.yaml:14:19), or the recipe");
+  // A block of all values of the dimension, which two ranks would share.
+  EXPECT_EQ(message("      fp8_recipe: blockwise\n      hidden_size: 128\n      tensor_model_parallel_size: 2\n").find(
+                "exp.yaml:13:19: error: 'fp8_recipe' blockwise divides sizes into blocks of 128, but "),
+            0u);
+  EXPECT_NE(message("      fp8_recipe: blockwise\n      hidden_size: 128\n      tensor_model_parallel_size: 2\n").find(
+                "128, 64 on each of the 2 ranks of tensor_model_parallel_size, is no multiple of it"),
+            std::string::npos);
 }
 
 } // namespace

@@ -192,11 +192,6 @@ TEST(Negative, WhatIsNotSupportedIsNeverIgnored) {
        experiment(data + "      fp4: e2m1\n"),
        {},
        "exp.yaml:12:12: error: 'fp4: \"e2m1\"' is not supported: MXFP4 and other 4-bit formats; set fp4=false"},
-      {"weight gradients beside fp8",
-       experiment(data),
-       {"fp8=hybrid", "fp8_wgrad=false"},
-       "command line: error: 'fp8_wgrad: false' is not supported: weight gradients in bf16 beside 8-bit products; set "
-       "fp8_wgrad=true"},
       {"experts",
        experiment(data),
        {"num_experts=8"},

@@ -2,8 +2,8 @@
 
 // CHECK-LABEL: func.func private @attributes
 // CHECK-SAME: a = #graph.fp8<recipe = tensorwise>
-// CHECK-SAME: b = #graph.fp8<recipe = delayed, format = hybrid, encoding = fnuz, role = wgrad, margin = 1, history = 16, algorithm = most_recent>
-func.func private @attributes() attributes {a = #graph.fp8<recipe = tensorwise, format = e4m3, encoding = ocp, role = forward>, b = #graph.fp8<algorithm = most_recent, recipe = delayed, format = hybrid, encoding = fnuz, role = wgrad, margin = 1, history = 16>}
+// CHECK-SAME: b = #graph.fp8<recipe = delayed, format = hybrid, encoding = fnuz, role = wgrad, margin = 1, history = 16, algorithm = most_recent, wideWgrad = true>
+func.func private @attributes() attributes {a = #graph.fp8<recipe = tensorwise, format = e4m3, encoding = ocp, role = forward>, b = #graph.fp8<algorithm = most_recent, recipe = delayed, format = hybrid, encoding = fnuz, role = wgrad, margin = 1, history = 16, wideWgrad = true>}
 
 // CHECK-LABEL: func.func @blocks
 func.func @blocks(%x: tensor<2x4x256xbf16>, %w: tensor<128x256xbf16>, %factors: tensor<128x8xf8E8M0FNU>) -> tensor<2x4x128xf32> {
