@@ -142,7 +142,7 @@ def Kernel_DotOp : Kernel_Op<"dot", [Pure, AllTypesMatch<["acc", "result"]>, Att
 
     ```mlir
     %d = kernel.dot %a, %b, %c : tensor<8x256xf32>, tensor<256x32xf32> -> tensor<8x32xf32>
-    %e = kernel.dot %q, %w, %c by %fq, %fw : tensor<64x256xf8E4M3FN>, tensor<256x32xf8E4M3FN> by tensor<64x8xf8E8M0FNU>, tensor<8x32xf8E8M0FNU> -> tensor<64x32xf32>
+    %e = kernel.dot %q, %w, %acc by %fq, %fw : tensor<64x256xf8E4M3FN>, tensor<256x32xf8E4M3FN> by tensor<64x8xf8E8M0FNU>, tensor<8x32xf8E8M0FNU> -> tensor<64x32xf32>
     ```
   }];
   let arguments = (ins Kernel_Tile:$lhs, Kernel_Tile:$rhs, Kernel_Tile:$acc, Optional<Kernel_Tile>:$lhs_factor,
