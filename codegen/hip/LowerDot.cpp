@@ -21,9 +21,11 @@ LogicalResult KernelLowering::lowerDot(kernel::DotOp op) {
                                          << "; matrix instructions multiply f32, f16 or bf16 with the same type, and 8-bit "
                                             "floats, fnuz on gfx942 and OCP's on gfx950, with each other";
   auto isLoad = [](Value factor) { return factor.getDefiningOp<kernel::LoadOp>() != nullptr; };
-  if (op.getLhsFactor() && (!mfma->isScaled || !isLoad(op.getLhsFactor()) || !isLoad(op.getRhsFactor())))
-    return op.emitOpError("with factors needs a chip whose matrix instructions take them (gfx950), and factors that come "
-                          "straight from memory");
+  if (op.getLhsFactor() && (!isLoad(op.getLhsFactor()) || !isLoad(op.getRhsFactor())))
+    return op.emitOpError("must have factors that come straight from memory, on AMD GPUs");
+  bool sumsStages = op.getLhsFactor() && mlir::cast<RankedTensorType>(op.getLhsFactor().getType()).getElementType().isF32();
+  if (op.getLhsFactor() && !sumsStages && !mfma->isScaled)
+    return op.emitOpError("with factors that are powers of two needs a chip whose matrix instructions take them (gfx950)");
   auto fits = [](int64_t size) { return size >= 32 && llvm::isPowerOf2_64(size); };
   if (op.getGroup() != 1 || !fits(lhsType.getDimSize(0)) || !fits(rhsType.getDimSize(1)))
     return op.emitOpError("must have rows and columns that are powers of two from 32 on, and no packed operand, on AMD "
@@ -36,6 +38,9 @@ LogicalResult KernelLowering::lowerDot(kernel::DotOp op) {
   if (lineBytes == 0)
     return op.emitOpError("has ") << rows << " rows and " << columns << " columns, which " << shape.getThreads()
                                   << " lanes cannot bring into the LDS of " << chip << " in two stages";
+  if (sumsStages && lineBytes != 128)
+    return op.emitOpError("has a tile of ") << rows << " x " << columns << ", of which " << chip
+                                            << " cannot hold stages of 128 values, which a factor belongs to";
   StreamedDot(*this, op, *mfma, lineBytes).lower();
   return success();
 }

@@ -197,36 +197,35 @@ Value KernelLowering::StagedOperand::read(int64_t block, int64_t chunks, int64_t
 // Factors
 //===----------------------------------------------------------------------===//
 
-static constexpr int64_t factorBlock = 32;
-
 KernelLowering::LineFactors::LineFactors(KernelLowering &lowering, kernel::LoadOp load, unsigned contracted, int64_t depth,
                                          const LaneLayout &result, int64_t blocks)
     : lowering(lowering), b(lowering.b),
       access{mlir::cast<TypedValue<MemRefType>>(load.getMemref()), load.getIndices(), load.getDims(),
-             mlir::cast<RankedTensorType>(load.getType()).getShape(), load.getInbounds()} {
+             mlir::cast<RankedTensorType>(load.getType()).getShape(), load.getInbounds()},
+      block(access.memref.getType().getElementType().isF32() ? depth : 32) {
   access.stepDim = contracted;
-  access.stepDivisor = depth / factorBlock;
+  access.stepDivisor = depth / block;
   unsigned line = 1 - contracted;
+  bool isCommon = access.shape[line] == 1;
   layout.threads.resize(lowering.shape.getThreadBits());
-  for (unsigned bit = 0; bit < 5; ++bit)
-    layout.threads[bit][line] = 1 << bit;
-  for (unsigned bit = kWaveBits; bit < layout.threads.size(); ++bit)
-    layout.threads[bit][line] = result.threads[bit][line];
+  for (unsigned bit = 0; bit < layout.threads.size() && !isCommon; ++bit)
+    layout.threads[bit][line] = bit < 5 ? 1 << bit : bit < kWaveBits ? 0 : result.threads[bit][line];
   layout.partSize = access.stepDivisor;
-  for (int64_t block = 0; block < blocks; ++block)
-    for (int64_t number = 0; number < layout.partSize; ++number) {
-      TilePosition &position = layout.registers.emplace_back();
-      position[line] = block * blockLines;
-      position[contracted] = number;
-    }
+  for (int64_t number = 0; number < (isCommon ? 1 : blocks) * layout.partSize; ++number) {
+    TilePosition &position = layout.registers.emplace_back();
+    position[line] = number / layout.partSize * blockLines;
+    position[contracted] = number % layout.partSize;
+  }
 }
 
 Parts KernelLowering::LineFactors::load(Value step) {
-  access.step = arith::ShRUIOp::create(b, step, lowering.i32(llvm::Log2_64(factorBlock)));
+  access.step = arith::ShRUIOp::create(b, step, lowering.i32(llvm::Log2_64(block)));
   return lowering.load(access, layout);
 }
 
-SmallVector<Value> KernelLowering::LineFactors::getWords(ArrayRef<Value> parts) {
+SmallVector<Value> KernelLowering::LineFactors::getFactors(ArrayRef<Value> parts) {
+  if (access.memref.getType().getElementType().isF32())
+    return llvm::map_to_vector(parts, [&](Value part) { return lowering.extract(part, 0); });
   // The upper half of a wave has the second of each two blocks.
   Value half = arith::ShRUIOp::create(b, lowering.lane, lowering.i32(5));
   Value shift = lowering.mul(half, 8);
@@ -260,6 +259,7 @@ KernelLowering::StreamedDot::StreamedDot(KernelLowering &lowering, kernel::DotOp
   sums = Parts(lowering.getParts(op.getAcc()));
   if (!op.getLhsFactor())
     return;
+  sumsStages = mlir::cast<RankedTensorType>(op.getLhsFactor().getType()).getElementType().isF32();
   leftFactors.emplace(lowering, op.getLhsFactor().getDefiningOp<kernel::LoadOp>(), /*contracted=*/1, depth, result,
                       left->getBlocks());
   rightFactors.emplace(lowering, op.getRhsFactor().getDefiningOp<kernel::LoadOp>(), /*contracted=*/0, depth, result,
@@ -283,9 +283,9 @@ SmallVector<Value> KernelLowering::StreamedDot::getFactors(ArrayRef<Value> parts
   if (!leftFactors)
     return {};
   parts = parts.drop_front(left->getLoadedParts() + right->getLoadedParts());
-  SmallVector<Value> words = leftFactors->getWords(parts.take_front(leftFactors->getLoadedParts()));
-  words.append(rightFactors->getWords(parts.drop_front(leftFactors->getLoadedParts())));
-  return words;
+  SmallVector<Value> found = leftFactors->getFactors(parts.take_front(leftFactors->getLoadedParts()));
+  found.append(rightFactors->getFactors(parts.drop_front(leftFactors->getLoadedParts())));
+  return found;
 }
 
 int64_t KernelLowering::StreamedDot::storeShare(ArrayRef<Value> parts, Value stage, int64_t share, int64_t shares) {
@@ -321,9 +321,16 @@ void KernelLowering::StreamedDot::multiply(const Fragments &fragments, int64_t n
     int64_t block = instruction % (rows * columns), first = instruction / (rows * columns) * mfma.perLane();
     auto take = [&](Value fragment) { return lowering.slice(fragment, first, mfma.perLane()); };
     MfmaFactors scales;
-    if (!factors.empty())
+    if (!factors.empty() && !sumsStages)
       scales = {factors[rows + block % columns], factors[block / columns], 2 * number};
     sums[block] = emitMfma(b, mfma, take(fragments[rows + block % columns]), take(fragments[block / columns]), sums[block], scales);
+  }
+}
+
+void KernelLowering::StreamedDot::addScaled(ArrayRef<Value> before) {
+  for (auto [block, sum] : llvm::enumerate(sums)) {
+    Value factor = arith::MulFOp::create(b, factors[block / right->getBlocks()], factors.back());
+    sum = math::FmaOp::create(b, sum, vector::BroadcastOp::create(b, sum.getType(), factor), before[block]);
   }
 }
 
@@ -356,6 +363,10 @@ SmallVector<Value> KernelLowering::StreamedDot::multiplyStage(Fragments fragment
   // several workgroups, which hide each other's latencies.
   int64_t instructions = countInstructions(), count = depth / perMultiply, shares = std::max<int64_t>(count - 1, 1);
   bool ordered = instructions >= 8;
+  Parts before = sums;
+  if (sumsStages)
+    for (Value &sum : sums)
+      sum = arith::ConstantOp::create(b, b.getZeroAttr(sum.getType()));
   for (int64_t number = 0; number < count; ++number) {
     Fragments next;
     Accesses accesses;
@@ -381,6 +392,8 @@ SmallVector<Value> KernelLowering::StreamedDot::multiplyStage(Fragments fragment
       interleave(accesses, instructions - begin);
     fragments = next;
   }
+  if (sumsStages)
+    addScaled(before);
   return fragments;
 }
 

@@ -71,8 +71,8 @@ private:
   llvm::DenseMap<int64_t, Value> storeBases, readBases;
 };
 
-/// The factors of one operand's rows or columns, one for each 32 values of k, of a stage of `depth` values of k. A wave
-/// has those of its own lines in registers.
+/// The factors of one operand's rows or columns of a stage of `depth` values of k: powers of two, one for each 32 values, or
+/// f32, one for all. A wave has those of its own lines in registers, or the one that all lines have.
 class KernelLowering::LineFactors {
 public:
   /// As StagedOperand's, with so many blocks of lines.
@@ -80,15 +80,17 @@ public:
               int64_t blocks);
   Parts load(Value step);
   int64_t getLoadedParts() const { return layout.getParts(); }
-  /// What `load` returns as words, one for each block of lines, as instructions take them: multiplication n of a stage
-  /// has byte 2 n.
-  llvm::SmallVector<Value> getWords(llvm::ArrayRef<Value> parts);
+  /// What `load` returns, one for each block of lines: f32, or words as instructions take them, in which multiplication n of
+  /// a stage has byte 2 n.
+  llvm::SmallVector<Value> getFactors(llvm::ArrayRef<Value> parts);
 
 private:
   KernelLowering &lowering;
   mlir::ImplicitLocOpBuilder &b;
   TileAccess access;
   LaneLayout layout;
+  /// Values of k of a factor.
+  int64_t block;
 };
 
 class KernelLowering::StreamedDot {
@@ -111,8 +113,10 @@ private:
   int64_t countInstructions() const;
   /// Some of those of multiplication `number` of a stage.
   void multiply(const Fragments &fragments, int64_t number, int64_t begin, int64_t end);
-  /// The factors of a stage that was loaded, as words.
+  /// The factors of a stage that was loaded.
   llvm::SmallVector<Value> getFactors(llvm::ArrayRef<Value> parts);
+  /// Adds the sums of a stage, which has factors of its own, to those of the stages before.
+  void addScaled(llvm::ArrayRef<Value> before);
 
   /// Accesses to LDS and memory beside some matrix instructions.
   struct Accesses {
@@ -136,6 +140,8 @@ private:
   int64_t ldsOffset, stageBytes;
   std::optional<StagedOperand> left, right;
   std::optional<LineFactors> leftFactors, rightFactors;
+  /// Factors are of whole stages, not operands of instructions.
+  bool sumsStages = false;
   Parts sums;
   /// Of the stage that is multiplied.
   llvm::SmallVector<Value> factors;

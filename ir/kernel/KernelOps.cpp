@@ -105,14 +105,18 @@ LogicalResult DotOp::verify() {
   if (!getLhsFactor() || !getRhsFactor() || group != 1)
     return emitOpError("needs factors of both operands, which are not packed");
   auto isByte = [](Type type) { return isa<FloatType>(type) && type.getIntOrFloatBitWidth() == 8; };
-  constexpr int64_t block = 32, step = 128;
-  auto fits = [](Value factor, ArrayRef<int64_t> shape) {
-    return isa<Float8E8M0FNUType>(elementOf(factor.getType())) && shapeOf(factor.getType()) == shape;
+  // Either powers of two for each 32 values of k, or f32 for each 128.
+  constexpr int64_t step = 128;
+  bool isPower = isa<Float8E8M0FNUType>(elementOf(getLhsFactor().getType()));
+  int64_t block = isPower ? 32 : step, columns = isPower ? acc[1] : 1;
+  auto fits = [&](Value factor, ArrayRef<int64_t> shape) {
+    Type element = elementOf(factor.getType());
+    return (isPower ? isa<Float8E8M0FNUType>(element) : element.isF32()) && shapeOf(factor.getType()) == shape;
   };
   if (!isByte(elementOf(getLhs().getType())) || !isByte(elementOf(getRhs().getType())) || k % step != 0 ||
-      !fits(getLhsFactor(), {m, k / block}) || !fits(getRhsFactor(), {k / block, acc[1]}))
-    return emitOpError("factors must be f8E8M0FNU tiles of shapes [m, k / 32] and [k / 32, n], of 8-bit floats, with k a "
-                       "multiple of 128, but are ")
+      !fits(getLhsFactor(), {m, k / block}) || !fits(getRhsFactor(), {k / block, columns}))
+    return emitOpError("factors must be f8E8M0FNU tiles of shapes [m, k / 32] and [k / 32, n], or f32 ones of shapes [m, k / 128] "
+                       "and [k / 128, 1], of 8-bit floats, with k a multiple of 128, but are ")
            << getLhsFactor().getType() << " and " << getRhsFactor().getType();
   return success();
 }

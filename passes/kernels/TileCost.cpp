@@ -39,14 +39,14 @@ static std::optional<Occupancy> getOccupancy(const MatmulSize &size, const Matmu
     return std::nullopt;
   int64_t multiplyBytes = gpu.getMultiplyBytes(size.element);
   Occupancy occupancy{kernel::getStageBytes(gpu, {tile.rows, tile.columns}, threads, size.k * bytes, multiplyBytes), threads, 0};
-  if (occupancy.stageBytes == 0)
+  if (occupancy.stageBytes == 0 || (size.bytesOfSums != 0 && occupancy.stageBytes != size.bytesOfSums))
     return std::nullopt;
   int64_t lds = 2 * lines * occupancy.stageBytes;
   // Sums; two sets of chunks, half of what a multiplication takes, for each block of 32 lines; the next stage.
   int64_t sums = shareRows * shareColumns / 64;
   int64_t vectors = (shareRows + shareColumns) / 32 * 2 * (multiplyBytes / 8) + llvm::divideCeil(lines * occupancy.stageBytes, 4 * threads) +
       otherRegisters;
-  int64_t registers = llvm::alignTo(sums + vectors, GpuArchitecture::registerUnit);
+  int64_t registers = llvm::alignTo((size.bytesOfSums ? 2 : 1) * sums + vectors, GpuArchitecture::registerUnit);
   // Sums are in accumulation registers, of which there are half.
   int64_t half = GpuArchitecture::registers / 2;
   if (sums > (size.hasLongEpilogue ? half / 2 : half) || vectors > half)

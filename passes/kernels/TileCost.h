@@ -26,6 +26,8 @@ struct MatmulSize {
   int64_t epilogueBytes;
   /// What follows the product takes many registers: functions that are computed in many steps.
   bool hasLongEpilogue = false;
+  /// Stages have so many bytes of a line, and sums of their own beside those of all; 0: neither.
+  int64_t bytesOfSums = 0;
   /// Columns of a tile divide this; 0: any number.
   int64_t mostColumns = 0;
 };

@@ -7,10 +7,11 @@ import sys
 
 configs, folder = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 environment = dict(os.environ, PRIMUS_WORKSPACE=str(folder), PRIMUS_CACHE=str(folder / "cache"))
-models = [("gfx942", "mi300x/llama3.1_8B", ["tensor_model_parallel_size=8"]), ("gfx950", "mi355x/gpt2_124M", [])]
+models = [("gfx942", "mi300x/llama3.1_8B-BF16", ["tensor_model_parallel_size=8"]), ("gfx950", "mi355x/gpt2_124M-BF16", []),
+          ("gfx950", "mi355x/llama3.1_8B-FP8", ["tensor_model_parallel_size=8"])]
 
 for target, model, keys in models:
-    experiment = configs / f"{model}-BF16-pretrain.yaml"
+    experiment = configs / f"{model}-pretrain.yaml"
     done = subprocess.run(["primus-compile", str(experiment), "num_layers=2", *keys, "--target", target, "-o", str(folder / "x.primus"),
                            "--report", str(folder / "report.json")], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode == 0, done.stderr

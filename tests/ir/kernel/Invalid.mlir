@@ -133,6 +133,22 @@ func.func @dot_integers(%a: tensor<8x16xi32>, %b: tensor<16x32xi32>, %c: tensor<
 
 // -----
 
+func.func @dot_number_of_factors(%a: tensor<32x128xf8E4M3FN>, %b: tensor<128x32xf8E4M3FN>, %c: tensor<32x32xf32>, %f: tensor<32x4xf8E8M0FNU>, %g: tensor<8x32xf8E8M0FNU>) {
+  // expected-error @+1 {{factors must be f8E8M0FNU tiles of shapes [m, k / 32] and [k / 32, n], or f32 ones of shapes [m, k / 128] and [k / 128, 1], of 8-bit floats, with k a multiple of 128, but are 'tensor<32x4xf8E8M0FNU>' and 'tensor<8x32xf8E8M0FNU>'}}
+  %0 = kernel.dot %a, %b, %c by %f, %g : tensor<32x128xf8E4M3FN>, tensor<128x32xf8E4M3FN> by tensor<32x4xf8E8M0FNU>, tensor<8x32xf8E8M0FNU> -> tensor<32x32xf32>
+  return
+}
+
+// -----
+
+func.func @dot_factors_of_bf16(%a: tensor<32x128xbf16>, %b: tensor<128x32xbf16>, %c: tensor<32x32xf32>, %f: tensor<32x1xf32>, %g: tensor<1x1xf32>) {
+  // expected-error @+1 {{of 8-bit floats, with k a multiple of 128}}
+  %0 = kernel.dot %a, %b, %c by %f, %g : tensor<32x128xbf16>, tensor<128x32xbf16> by tensor<32x1xf32>, tensor<1x1xf32> -> tensor<32x32xf32>
+  return
+}
+
+// -----
+
 func.func @dot_group(%a: tensor<8x16xf32>, %b: tensor<16x32xf32>, %c: tensor<8x32xf32>) {
   // expected-error @+1 {{group must be at least 1, but is 0}}
   %0 = kernel.dot %a, %b, %c {group = 0} : tensor<8x16xf32>, tensor<16x32xf32> -> tensor<8x32xf32>

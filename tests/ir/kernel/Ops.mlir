@@ -49,3 +49,13 @@ kernel.func @packed(%a: memref<8x7xbf16>, %b: memref<4x64xbf16>, %c: memref<8x32
   kernel.store %s, %c[%zero, %zero] dims [] : f32, memref<8x32xf32>
   kernel.return
 }
+
+// Factors of 32 values of k each, which are powers of two, and of 128.
+// CHECK-LABEL: func.func @scaled
+func.func @scaled(%a: tensor<32x256xf8E4M3FN>, %b: tensor<256x64xf8E5M2>, %acc: tensor<32x64xf32>, %fa: tensor<32x8xf8E8M0FNU>, %fb: tensor<8x64xf8E8M0FNU>, %ga: tensor<32x2xf32>, %gb: tensor<2x1xf32>) -> tensor<32x64xf32> {
+  // CHECK: kernel.dot %{{.*}}, %{{.*}}, %{{.*}} by %{{.*}}, %{{.*}} : tensor<32x256xf8E4M3FN>, tensor<256x64xf8E5M2> by tensor<32x8xf8E8M0FNU>, tensor<8x64xf8E8M0FNU> -> tensor<32x64xf32>
+  %d = kernel.dot %a, %b, %acc by %fa, %fb : tensor<32x256xf8E4M3FN>, tensor<256x64xf8E5M2> by tensor<32x8xf8E8M0FNU>, tensor<8x64xf8E8M0FNU> -> tensor<32x64xf32>
+  // CHECK: kernel.dot {{.*}} by tensor<32x2xf32>, tensor<2x1xf32> -> tensor<32x64xf32>
+  %e = kernel.dot %a, %b, %d by %ga, %gb : tensor<32x256xf8E4M3FN>, tensor<256x64xf8E5M2> by tensor<32x2xf32>, tensor<2x1xf32> -> tensor<32x64xf32>
+  return %e : tensor<32x64xf32>
+}

@@ -126,6 +126,8 @@ const Product kProducts[] = {
     // Of blocks along the contraction
     {"bsh,fh->bsf", "2x40x256", "2x40x2x", "384x256", "3x2x", "2x40x384"},
     {"bsf,fh->bsh", "2x40x256", "2x40x2x", "256x384", "2x3x", "2x40x384"},
+    {"bsh,fh->bsf", "1x40x640", "1x40x5x", "128x640", "1x5x", "1x40x128"},
+    {"bsf,fh->bsh", "1x40x128", "1x40x1x", "128x384", "1x3x", "1x40x384"},
     {"fbt,hbt->fh", "70x1x384", "70x1x3x", "96x1x384", "96x1x3x", "70x96"},
     {"fbt,hbt->fh", "70x2x128", "70x2x1x", "96x2x128", "96x2x1x", "70x96"},
 };
