@@ -96,9 +96,9 @@ void LayerQuantizer::replace(graph::MatmulOp matmul, fp8::DelayedState &delayed)
   setting.attr = matmul.getFp8Attr();
   OpBuilder builder(matmul);
   auto function = matmul->getParentOfType<func::FuncOp>();
-  const fp8::Recipe &recipe = fp8::getRecipe(setting.attr.getRecipe());
+  fp8::Quantizer quantizer = fp8::getQuantizer(setting.attr.getRecipe());
   auto quantize = [&](const fp8::Operand &operand) {
-    return recipe.quantize ? recipe.quantize(builder, setting, operand) : delayed.quantize(builder, function, operand);
+    return quantizer ? quantizer(builder, setting, operand) : delayed.quantize(builder, function, operand);
   };
   auto [lhsOperand, rhsOperand] = getOperands(matmul);
   fp8::Quantised lhs = quantize(lhsOperand), rhs = quantize(rhsOperand);
@@ -124,7 +124,7 @@ void LayerQuantizer::run() {
   setting.attr = matmuls.front().getFp8Attr();
   fp8::DelayedState delayed(forward, backward, setting);
   for (graph::MatmulOp matmul : matmuls)
-    if (!fp8::getRecipe(matmul.getFp8Attr().getRecipe()).quantize) {
+    if (!fp8::getQuantizer(matmul.getFp8Attr().getRecipe())) {
       auto [lhs, rhs] = getOperands(matmul);
       delayed.add(lhs);
       delayed.add(rhs);

@@ -2,6 +2,8 @@
 
 #include "frontend/config/Fp8.h"
 
+#include "passes/fp8/RecipeTable.h"
+
 #include <fmt/format.h>
 
 namespace primus::config {
@@ -10,6 +12,22 @@ std::span<const char *const> linearNames() {
   static constexpr const char *names[] = {"attention.q",       "attention.k",     "attention.v",      "attention.output",
                                           "feed_forward.gate", "feed_forward.up", "feed_forward.down"};
   return names;
+}
+
+std::vector<std::string> fp8RecipeNames() {
+  std::vector<std::string> names;
+  for (const fp8::RecipeTraits &recipe : fp8::kRecipes)
+    names.emplace_back(recipe.name);
+  return names;
+}
+
+bool isFourBits(std::string_view recipe) { return recipe.find("fp4") != recipe.npos; }
+
+void refuseFp8Recipe(Mapping &m, const Setting<std::string> &recipe, std::string_view supported) {
+  m.diagnostics.error(recipe.origin.location,
+                      fmt::format("'{}: \"{}\"' is not supported: {}", recipe.origin.key, recipe.value,
+                                  isFourBits(recipe.value) ? "MXFP4 and other 4-bit formats" : "that recipe of 8-bit products"),
+                      fmt::format("supported: {}", supported));
 }
 
 void setFp8Encoding(Mapping &m, const Setting<std::string> &recipe, std::optional<Setting<std::string>> wanted) {

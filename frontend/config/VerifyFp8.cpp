@@ -1,11 +1,13 @@
 //===- VerifyFp8.cpp - Whether layers can be quantised as asked -----------===//
 
+#include "frontend/config/Fp8.h"
 #include "frontend/config/SpecChecker.h"
-#include "passes/fp8/Recipe.h"
-
-#include "llvm/ADT/StringExtras.h"
+#include "passes/fp8/RecipeTable.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 namespace primus::config {
 
@@ -48,18 +50,17 @@ void verifyFp8(SpecChecker &check) {
   const spec::Fp8 &settings = check.spec.training().fp8();
   if (settings.recipe().empty())
     return;
-  const fp8::Recipe *recipe = fp8::findRecipe(settings.recipe());
-  if (!recipe) {
-    auto names = llvm::map_range(fp8::getRecipes(), [](const auto &known) { return graph::stringifyFp8Recipe(known.kind); });
+  const auto *recipe = std::find_if(std::begin(fp8::kRecipes), std::end(fp8::kRecipes),
+                                    [&](const fp8::RecipeTraits &known) { return known.name == settings.recipe(); });
+  if (recipe == std::end(fp8::kRecipes))
     return check.error("training.fp8.recipe", fmt::format("'{}' is {}, which is no recipe", check.name("training.fp8.recipe"), settings.recipe()),
-                       "known: " + llvm::join(names, ", "));
-  }
+                       fmt::format("known: {}", fmt::join(fp8RecipeNames(), ", ")));
   constexpr int64_t largestMargin = 64;
   if (std::abs(settings.margin()) > largestMargin)
     check.error("training.fp8.margin",
                 fmt::format("'{}' must be between {} and {}, but is {}", check.name("training.fp8.margin"), -largestMargin,
                             largestMargin, settings.margin()));
-  if (!recipe->quantize)
+  if (recipe->hasState)
     check.atLeast("training.fp8.history", settings.history(), 1);
   if (recipe->block)
     verifyBlocks(check, recipe->block);

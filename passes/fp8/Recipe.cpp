@@ -12,23 +12,15 @@ using namespace primus::fp8;
 using primus::graph::getTensorType;
 using primus::graph::GraphBuilder;
 
-static constexpr Recipe kRecipes[] = {
-    {graph::Fp8Recipe::Delayed, "one scale for a tensor, from the largest values of earlier steps", 0, nullptr},
-    {graph::Fp8Recipe::Tensorwise, "one scale for a tensor, from its own values, as in all that follow", 0, quantizeTensorwise},
-    {graph::Fp8Recipe::Rowwise, "one for what an element of the product sums", 0, quantizeRowwise},
-    {graph::Fp8Recipe::Blockwise, "one for 128 values of those, or for 128 x 128 of a weight", kBlockwiseSize, quantizeBlockwise},
-    {graph::Fp8Recipe::Mxfp8, "a power of two for 32 of those", kMxfp8Size, quantizeMxfp8},
-};
-
-ArrayRef<Recipe> fp8::getRecipes() { return kRecipes; }
-
-const Recipe &fp8::getRecipe(graph::Fp8Recipe kind) {
-  return *llvm::find_if(kRecipes, [&](const Recipe &recipe) { return recipe.kind == kind; });
-}
-
-const Recipe *fp8::findRecipe(StringRef name) {
-  const Recipe *found = llvm::find_if(kRecipes, [&](const Recipe &recipe) { return graph::stringifyFp8Recipe(recipe.kind) == name; });
-  return found == std::end(kRecipes) ? nullptr : found;
+Quantizer fp8::getQuantizer(graph::Fp8Recipe recipe) {
+  static constexpr std::pair<graph::Fp8Recipe, Quantizer> quantizers[] = {
+      {graph::Fp8Recipe::Tensorwise, quantizeTensorwise},
+      {graph::Fp8Recipe::Rowwise, quantizeRowwise},
+      {graph::Fp8Recipe::Blockwise, quantizeBlockwise},
+      {graph::Fp8Recipe::Mxfp8, quantizeMxfp8},
+  };
+  const auto *found = llvm::find_if(quantizers, [&](const auto &entry) { return entry.first == recipe; });
+  return found == std::end(quantizers) ? nullptr : found->second;
 }
 
 Location fp8::getLoc(const Operand &operand, StringRef suffix) { return getDerivedLoc(operand.value, suffix); }

@@ -1,13 +1,14 @@
 //===- Recipe.h - How operands of products are quantised ---------*- C++ -*-===//
 //
-// One recipe is one file of this folder, registered in Recipe.cpp. Scales are computed by plain ops, so that a dump shows
-// the formula.
+// One recipe is one file of this folder, registered in RecipeTable.h and Recipe.cpp. Scales are computed by plain ops, so
+// that a dump shows the formula.
 //
 //===----------------------------------------------------------------------===//
 
 #pragma once
 
 #include "ir/graph/GraphBuilder.h"
+#include "passes/fp8/RecipeTable.h"
 
 #include <string>
 
@@ -38,25 +39,15 @@ struct Setting {
   int64_t activationParts = 1, weightParts = 1;
 };
 
-struct Recipe {
-  graph::Fp8Recipe kind;
-  llvm::StringLiteral summary;
-  /// How many of the values that a product sums share a scale, and as many rows of a weight where blocks are square; 0: all.
-  int64_t block;
-  /// Null: scales are no function of the operand, but state (DelayedState.h).
-  Quantised (*quantize)(mlir::OpBuilder &builder, const Setting &setting, const Operand &operand);
-};
+/// How a recipe quantises an operand.
+using Quantizer = Quantised (*)(mlir::OpBuilder &builder, const Setting &setting, const Operand &operand);
 
-llvm::ArrayRef<Recipe> getRecipes();
-const Recipe &getRecipe(graph::Fp8Recipe kind);
-/// As in configurations: "mxfp8". Null if there is none of that name.
-const Recipe *findRecipe(llvm::StringRef name);
+/// Null: scales are no function of the operand, but state (DelayedState.h).
+Quantizer getQuantizer(graph::Fp8Recipe recipe);
 
 //===----------------------------------------------------------------------===//
 // The recipes
 //===----------------------------------------------------------------------===//
-
-inline constexpr int64_t kBlockwiseSize = 128, kMxfp8Size = 32;
 
 Quantised quantizeTensorwise(mlir::OpBuilder &builder, const Setting &setting, const Operand &operand);
 Quantised quantizeRowwise(mlir::OpBuilder &builder, const Setting &setting, const Operand &operand);

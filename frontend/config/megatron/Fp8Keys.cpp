@@ -2,9 +2,9 @@
 
 #include "frontend/config/Fp8.h"
 #include "frontend/config/megatron/Megatron.h"
-#include "passes/fp8/Recipe.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace primus::config::megatron {
 
@@ -26,9 +26,9 @@ static void mapKeptLayers(Mapping &m) {
 }
 
 void mapFp8(Mapping &m) {
-  std::vector<std::string> recipes;
-  for (const fp8::Recipe &recipe : fp8::getRecipes())
-    recipes.push_back(graph::stringifyFp8Recipe(recipe.kind).str());
+  std::vector<std::string> recipes = fp8RecipeNames();
+  if (auto named = m.keys.tryText("fp8_recipe"); named && isFourBits(named->value))
+    return refuseFp8Recipe(m, *named, fmt::format("{}", fmt::join(recipes, ", ")));
   Setting<std::string> recipe = m.keys.choice("fp8_recipe", "delayed", recipes);
   Setting<int64_t> margin = m.keys.integer("fp8_margin", 0), history = m.keys.count("fp8_amax_history_len", 1, 1);
   Setting<std::string> algorithm = m.keys.choice("fp8_amax_compute_algo", "most_recent", {"most_recent", "max"});

@@ -37,15 +37,6 @@ static std::vector<std::string> findKept(const std::vector<std::string> &filters
   return kept;
 }
 
-/// An error for a recipe of torchao's that is none of ours.
-static void refuse(Mapping &m, const Setting<std::string> &name, const char *supported) {
-  m.diagnostics.error(name.origin.location,
-                      fmt::format("'{}: \"{}\"' is not supported: {}", name.origin.key, name.value,
-                                  name.value.find("fp4") != std::string::npos ? "MXFP4 and other 4-bit formats"
-                                                                              : "that recipe of 8-bit products"),
-                      fmt::format("supported: {}", supported));
-}
-
 void mapFp8(Mapping &m) {
   Setting<std::vector<std::string>> none = {{}, m.keys.origin("model.converters")};
   Setting<std::vector<std::string>> converters = m.keys.tryTexts("model.converters").value_or(none);
@@ -69,9 +60,9 @@ void mapFp8(Mapping &m) {
     return;
   const Setting<std::string> &name = isMx ? mxRecipe : floatRecipe;
   if (isMx && !name.value.starts_with("mxfp8"))
-    refuse(m, name, "mxfp8_cublas, mxfp8_emulated");
+    refuseFp8Recipe(m, name, "mxfp8_cublas, mxfp8_emulated");
   if (!isMx && name.value != "tensorwise" && name.value != "rowwise")
-    refuse(m, name, "tensorwise, rowwise");
+    refuseFp8Recipe(m, name, "tensorwise, rowwise");
   Setting<std::string> recipe = isMx ? name.with<std::string>("mxfp8") : name;
   m.spec.set("training.fp8.recipe", recipe);
   // torchao quantises the outputs' gradients to e5m2 where a tensor has one scale, and all to e4m3 otherwise.

@@ -101,6 +101,12 @@ TEST(Fp8, WhatTheTargetDoesNotComputeInIsAnError) {
              "gfx950 or cpu, or another recipe");
 }
 
+TEST(Fp8, RecipesOfFourBitsAreRefusedAsSuch) {
+  checkError("llama-tiny.yaml", "gfx950", {"fp8=hybrid", "fp8_recipe=mxfp4"},
+             "'fp8_recipe: \"mxfp4\"' is not supported: MXFP4 and other 4-bit formats; supported: delayed, tensorwise");
+  checkError("llama-tiny.yaml", "cpu", {"fp8=hybrid", "fp8_recipe=mxfp9"}, "'fp8_recipe' cannot be 'mxfp9'; did you mean 'mxfp8'?");
+}
+
 TEST(Fp8, BlocksMustDivideWhatARankHas) {
   checkError("llama-tiny.yaml", "cpu", {"fp8=hybrid", "fp8_recipe=blockwise", "ffn_hidden_size=320"},
              "'fp8_recipe' blockwise divides sizes into blocks of 128, but ffn_hidden_size 320 is no multiple of it");

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "passes/Passes.h"
+#include "passes/fp8/Recipe.h"
 #include "tests/ir/interpreter/Run.h"
 
 #include "mlir/Pass/PassManager.h"
@@ -115,6 +116,16 @@ TEST_F(Fp8Recipe, EqualsPyTorch) {
     check(recipe, golden, "dgrad", "bso,oi->bsi", {"dy", "w"});
     check(recipe, golden, "wgrad", "bso,bsi->oi", {"dy", "x"});
   }
+}
+
+/// What configurations know is what the compiler does.
+TEST(Fp8RecipeTable, EveryRecipeHasItsQuantizer) {
+  for (const fp8::RecipeTraits &recipe : fp8::kRecipes) {
+    std::optional<graph::Fp8Recipe> kind = graph::symbolizeFp8Recipe(StringRef(recipe.name));
+    ASSERT_TRUE(kind) << recipe.name;
+    EXPECT_EQ(fp8::getQuantizer(*kind) == nullptr, recipe.hasState) << recipe.name;
+  }
+  EXPECT_EQ(std::size(fp8::kRecipes), size_t(graph::getMaxEnumValForFp8Recipe() + 1));
 }
 
 } // namespace
