@@ -43,7 +43,7 @@ def train(name, *keys):
     """The losses of a run, and its number of products of quantised operands per layer. At the experiment's own learning rate, three times as high, bf16
     ends worse and recipes further from it: at 0.991 to 1.017 of its loss."""
     arguments = [str(experiment), f"train_iters={options.steps}", "micro_batch_size=4", "global_batch_size=4", "seq_length=256", "num_layers=4",
-                 "hidden_size=256", "ffn_hidden_size=640", "lr=1e-3", "eval_iters=0", "sample_bytes=0", "exit_duration_in_mins=None", *keys]
+                 "hidden_size=256", "ffn_hidden_size=640", "lr=1e-3", "min_lr=1e-4", "eval_iters=0", "sample_bytes=0", "exit_duration_in_mins=None", *keys]
     dump, metrics, executable = folder / f"{name}.mlir", folder / f"{name}.jsonl", folder / f"{name}.primus"
     text = subprocess.run(["primus-compile", *arguments, "--emit", "fp8"], check=True, env=environment, stdout=subprocess.PIPE, text=True).stdout
     if options.corrupt:

@@ -3,6 +3,7 @@
 #include "codegen/common/Float8.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/TypeUtilities.h"
 
 using namespace mlir;
 using namespace primus;
