@@ -145,6 +145,29 @@ Value primus::convertElements(OpBuilder &builder, Location loc, Value value, Typ
   return graph::ConvertOp::create(builder, loc, withElementType(type, element), value);
 }
 
+int64_t primus::getBytes(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  return llvm::divideCeil(tensor.getNumElements() * tensor.getElementTypeBitWidth(), 8);
+}
+
+SmallVector<graph::CallOp> primus::findCalls(func::FuncOp function) {
+  SmallVector<graph::CallOp> calls;
+  if (function)
+    function->getParentOfType<ModuleOp>().walk([&](graph::CallOp call) {
+      if (call.getCallee() == function.getName())
+        calls.push_back(call);
+    });
+  return calls;
+}
+
+graph::CallOp primus::replaceCall(graph::CallOp call, func::FuncOp callee, ValueRange operands) {
+  OpBuilder builder(call);
+  auto updated = graph::CallOp::create(builder, call.getLoc(), callee.getResultTypes(), callee.getName(), operands, call.getInstance());
+  call->replaceAllUsesWith(updated->getResults().take_front(call.getNumResults()));
+  call.erase();
+  return updated;
+}
+
 void primus::eraseDeadOps(func::FuncOp function) {
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front())))
     if (isOpTriviallyDead(&op))

@@ -8,11 +8,14 @@
 //   backward            cotangent, residual, activation, parameter,     gradients of activations, then the accumulators
 //                       constant, accumulator                           (graph.inplace)
 //   forward_backward    activation, parameter, constant, accumulator    forward's own, then as in backward
-//   unshard             parameter (of the master type)                  parameters as forward takes them
+//   unshard             parameter (of the master type), scalar          parameters as forward takes them; factors of quantised ones
 //   accumulate          gradient, accumulator                           accumulators (graph.inplace); only where backward
 //                                                                       gives gradients instead (plan: zero >= 2)
 //   reduce              gradient, scalar                                gradients (graph.inplace), sum of squares
 //   update              parameter, moment, gradient, scalar             parameters and moments (graph.inplace)
+//   measure             parameter                                       largest values of the weights that are quantised
+//   maxima              scalar                                          the same, common to all ranks
+//   rescale             scalar                                          history and scales of the next step (graph.inplace)
 //
 //   graph.of = i on a cotangent or residual      result i of the forward function
 //   graph.of = i on any other argument           argument i of the forward function (an accumulator: its parameter)
@@ -73,6 +76,14 @@ bool hasFloatElements(mlir::Type type);
 mlir::RankedTensorType withElementType(mlir::Type type, mlir::Type element);
 /// `value` in another element type; the value itself where it has it already.
 mlir::Value convertElements(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, mlir::Type element);
+/// Of a tensor's elements.
+int64_t getBytes(mlir::Type type);
+
+/// The calls of a function in the whole module, in order; none of null.
+llvm::SmallVector<graph::CallOp> findCalls(mlir::func::FuncOp function);
+/// A call of `callee` in the place of `call`, which has the results of `call` and may have more behind them.
+graph::CallOp replaceCall(graph::CallOp call, mlir::func::FuncOp callee, mlir::ValueRange operands);
+
 /// Removes the ops of a straight-line function that nothing uses.
 void eraseDeadOps(mlir::func::FuncOp function);
 

@@ -19,14 +19,8 @@ namespace {
 class Narrowing {
 public:
   Narrowing(func::FuncOp forward, func::FuncOp backward, llvm::function_ref<bool(Operation *)> isMovable)
-      : forward(forward), backward(backward), isMovable(isMovable) {
-    forward->getParentOfType<ModuleOp>().walk([&](graph::CallOp call) {
-      if (call.getCallee() == forward.getName())
-        forwardCalls.push_back(call);
-      else if (call.getCallee() == backward.getName())
-        backwardCalls.push_back(call);
-    });
-  }
+      : forward(forward), backward(backward), isMovable(isMovable), forwardCalls(findCalls(forward)),
+        backwardCalls(findCalls(backward)) {}
 
   void run();
 
@@ -53,11 +47,6 @@ private:
 };
 
 } // namespace
-
-static int64_t getBytes(Type type) {
-  auto tensor = cast<RankedTensorType>(type);
-  return llvm::divideCeil(tensor.getNumElements() * tensor.getElementTypeBitWidth(), 8);
-}
 
 Value Narrowing::findForwardArgument(Value value) {
   auto argument = dyn_cast<BlockArgument>(value);

@@ -15,11 +15,6 @@ using namespace primus;
 // Selection
 //===----------------------------------------------------------------------===//
 
-static int64_t getBytes(Type type) {
-  auto tensor = cast<RankedTensorType>(type);
-  return llvm::divideCeil(tensor.getNumElements() * tensor.getElementTypeBitWidth(), 8);
-}
-
 SmallVector<Value> primus::selectResiduals(ForwardCopy &copy, llvm::function_ref<bool(Operation *)> isCheap) {
   llvm::SmallPtrSet<Operation *, 32> copied(copy.ops.begin(), copy.ops.end());
   Operation *forwardReturn = copy.forward.getBody().front().getTerminator();
@@ -75,18 +70,9 @@ static unsigned returnValue(func::FuncOp forward, Value value, StringRef name) {
 
 /// Gives the calls of a function the results that were added to it.
 static void updateCalls(func::FuncOp function) {
-  SmallVector<graph::CallOp> calls;
-  function->getParentOfType<ModuleOp>().walk([&](graph::CallOp call) {
-    if (call.getCallee() == function.getName() && call.getNumResults() != function.getNumResults())
-      calls.push_back(call);
-  });
-  for (graph::CallOp call : calls) {
-    OpBuilder builder(call);
-    auto updated = graph::CallOp::create(builder, call.getLoc(), function.getResultTypes(), call.getCallee(),
-                                         call.getOperands(), call.getInstance());
-    call->replaceAllUsesWith(updated->getResults().take_front(call.getNumResults()));
-    call.erase();
-  }
+  for (graph::CallOp call : findCalls(function))
+    if (call.getNumResults() != function.getNumResults())
+      replaceCall(call, function, call.getOperands());
 }
 
 /// Erases what is left of the copy without use; moves the rest to where it is used first, so that it lives briefly.

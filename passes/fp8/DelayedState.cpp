@@ -11,17 +11,6 @@ using namespace primus;
 using namespace primus::fp8;
 using primus::graph::GraphBuilder;
 
-/// Null has none.
-static SmallVector<graph::CallOp> findCalls(func::FuncOp function) {
-  SmallVector<graph::CallOp> calls;
-  if (function)
-    function->getParentOfType<ModuleOp>().walk([&](graph::CallOp call) {
-      if (call.getCallee() == function.getName())
-        calls.push_back(call);
-    });
-  return calls;
-}
-
 DelayedState::Key DelayedState::getKey(const Operand &operand) const {
   // A value has its name in both functions, whether it is handed over or computed again; results of one op share theirs.
   auto result = dyn_cast<OpResult>(operand.value);

@@ -37,7 +37,6 @@ public:
   void run();
 
 private:
-  SmallVector<graph::CallOp> findCalls(func::FuncOp function);
   bool isReader(Operation *op);
   /// The function that gives the layer its parameters, and nobody else; null if there is none.
   func::FuncOp findUnshard();
@@ -64,11 +63,6 @@ private:
 
 } // namespace
 
-static int64_t getBytes(Type type) {
-  auto tensor = cast<RankedTensorType>(type);
-  return tensor.getNumElements() * tensor.getElementTypeBitWidth() / 8;
-}
-
 /// True if two functions compute the same of their weights.
 static bool areEqual(Value a, Value b) {
   Operation *opA = a.getDefiningOp(), *opB = b.getDefiningOp();
@@ -78,15 +72,6 @@ static bool areEqual(Value a, Value b) {
          opA->getResultTypes() == opB->getResultTypes() && opA->getNumOperands() == opB->getNumOperands() &&
          llvm::all_of(llvm::zip_equal(opA->getOperands(), opB->getOperands()),
                       [](auto pair) { return areEqual(std::get<0>(pair), std::get<1>(pair)); });
-}
-
-/// Another call in the place of `call`, with more operands or results behind those that it has.
-static graph::CallOp replaceCall(graph::CallOp call, func::FuncOp callee, ValueRange operands) {
-  OpBuilder builder(call);
-  auto updated = graph::CallOp::create(builder, call.getLoc(), callee.getResultTypes(), callee.getName(), operands, call.getInstance());
-  call->replaceAllUsesWith(updated->getResults().take_front(call.getNumResults()));
-  call.erase();
-  return updated;
 }
 
 static void updateType(func::FuncOp function) {
@@ -121,16 +106,6 @@ static SmallVector<Attribute> getDims(Value value, Value weight, ArrayAttr dims)
 //===----------------------------------------------------------------------===//
 // What there is to hoist
 //===----------------------------------------------------------------------===//
-
-SmallVector<graph::CallOp> WeightHoister::findCalls(func::FuncOp function) {
-  SmallVector<graph::CallOp> calls;
-  if (function)
-    module.walk([&](graph::CallOp call) {
-      if (call.getCallee() == function.getName())
-        calls.push_back(call);
-    });
-  return calls;
-}
 
 bool WeightHoister::isReader(Operation *op) {
   auto call = dyn_cast<graph::CallOp>(op);
