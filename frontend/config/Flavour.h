@@ -22,6 +22,11 @@ struct Mapping {
   Diagnostics &diagnostics;
   /// For --explain: where a key is read otherwise than its framework reads it; one sentence each.
   std::vector<std::string> &notes;
+
+  /// A warning that a key says nothing without `needed`, which may be set by `assignment`.
+  void warnOfNoEffect(const Origin &origin, const std::string &needed, const std::string &assignment) const {
+    diagnostics.warning(origin.location, "'" + origin.key + "' has no effect without " + needed, "set " + assignment + " if it is meant");
+  }
 };
 
 struct Flavour {

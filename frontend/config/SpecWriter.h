@@ -15,6 +15,9 @@ struct Origin {
   /// The upstream key, or what a derived value follows from.
   std::string key;
   Location location;
+
+  /// Said by the run's own layers, and not by a preset that comes with every experiment.
+  bool isOwn() const { return location.layer >= Layer::Experiment; }
 };
 
 /// A typed value and where it came from.

@@ -40,8 +40,12 @@ void mapFp8(Mapping &m) {
   // `fp8=false` is how our own messages say null on the command line.
   const Value *written = m.keys.value("fp8");
   const bool *flag = written ? written->asBool() : nullptr;
-  if (!written || (flag && !*flag))
+  if (!written || (flag && !*flag)) {
+    for (const Origin &origin : {recipe.origin, margin.origin, history.origin, algorithm.origin, weightGradients.origin})
+      if (origin.isOwn())
+        m.warnOfNoEffect(origin, "fp8", "fp8=hybrid");
     return;
+  }
   Setting<std::string> format = m.keys.choice("fp8", "hybrid", {"e4m3", "hybrid"});
   if (contexts)
     m.diagnostics.error(contexts->origin.location,

@@ -47,9 +47,6 @@ private:
     m.diagnostics.error(origin.location, std::move(message), std::move(suggestion));
   }
 
-  /// A key that the run's own layers say, and not a preset that comes with every experiment.
-  static bool isOwn(const Origin &origin) { return origin.location.layer >= Layer::Experiment; }
-
   /// Whether the key says more than nothing or false.
   bool isAsked(const char *key) {
     const Value *value = m.keys.value(key);
@@ -97,11 +94,11 @@ private:
                    "set one of them only");
     if (primus.value)
       return mapAlgorithm(algorithm);
-    if (isOwn(algorithm.origin))
-      warnOfNoEffect(algorithm.origin, "patch_primus_pipeline");
+    if (algorithm.origin.isOwn())
+      m.warnOfNoEffect(algorithm.origin, "patch_primus_pipeline", "patch_primus_pipeline=true");
     for (const Setting<bool> *flag : {&enabled, &v, &oneV})
       if (flag->value && !zero.value)
-        warnOfNoEffect(flag->origin, "patch_zero_bubble");
+        m.warnOfNoEffect(flag->origin, "patch_zero_bubble", "patch_zero_bubble=true");
     if (!zero.value)
       return;
     if (oneV.value)
@@ -116,11 +113,6 @@ private:
       setSchedule(v.origin, "zbv");
     else if (enabled.value)
       setSchedule(enabled.origin, "zero-bubble");
-  }
-
-  void warnOfNoEffect(const Origin &origin, const char *needed) {
-    m.diagnostics.warning(origin.location, fmt::format("'{}' has no effect without {}", origin.key, needed),
-                          fmt::format("set {}=true if it is meant", needed));
   }
 
   void mapAlgorithm(const Setting<std::string> &algorithm) {

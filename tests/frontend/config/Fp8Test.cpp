@@ -65,6 +65,16 @@ TEST(Fp8, Megatron) {
   check("llama-tiny.yaml", "gfx950", {{{"fp8=hybrid", recipe}, "encoding", "\"ocp\""}});
 }
 
+TEST(Fp8, KeysWithoutFp8HaveNoEffect) {
+  ConfigRequest request;
+  request.experiment = ours + "llama-tiny.yaml";
+  request.overrides = {"fp8_recipe=rowwise"};
+  EXPECT_EQ(run(request).diagnostics.str(),
+            "command line: warning: 'fp8_recipe' has no effect without fp8; set fp8=hybrid if it is meant\n");
+  request.overrides.push_back("fp8=hybrid");
+  EXPECT_EQ(run(request).diagnostics.str(), "");
+}
+
 TEST(Fp8, TorchTitan) {
   const std::string on = "model.converters=[\"quantize.linear.float8\", \"primus_turbo\"]";
   const std::string rowwise = "quantize.linear.float8.recipe_name=rowwise";
