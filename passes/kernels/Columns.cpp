@@ -7,7 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "passes/kernels/Families.h"
-#include "passes/kernels/RowPass.h"
+#include "passes/kernels/PartialResults.h"
 
 using namespace mlir;
 using namespace primus;
@@ -90,52 +90,45 @@ FailureOr<LoweredFusion> ColumnsFamily::lower(graph::FusionOp fusion, OpBuilder 
 
   // Enough blocks for some dozens of threads, or some thousand waves of a GPU, none so short that the second kernel counts.
   constexpr int64_t threads = 32, waves = 2048;
-  Cut cut = traits.isGpu() ? Cut::exact(space->columns, 4 * traits.lanes)
-                           : Cut::of(space->columns, RowTiling::of(space->columns, ops, traits).width, traits.lanes);
-  int64_t width = cut.chunks ? cut.width : cut.tail;
+  TotalTiles tiles = TotalTiles::of(space->columns, ops, traits);
+  int64_t width = tiles.width;
   int64_t leastRows = traits.isGpu() ? 32 : 64;
-  int64_t mostBlocks = traits.isGpu() ? llvm::divideCeil(waves, llvm::divideCeil(space->columns, width)) : threads;
+  int64_t mostBlocks = traits.isGpu() ? llvm::divideCeil(waves, tiles.getCount()) : threads;
   int64_t rowsPerBlock = std::max<int64_t>(leastRows, llvm::divideCeil(space->rows, mostBlocks));
   int64_t blocks = llvm::divideCeil(space->rows, rowsPerBlock);
   // On a GPU, loads of several rows are on their way together.
   int64_t unroll = !traits.isGpu() ? 1 : ops.size() <= 12 ? 8 : 4;
-  int64_t columnBlocks = llvm::divideCeil(space->columns, width);
-  bool inbounds = space->columns % width == 0;
+  bool inbounds = tiles.isInbounds();
 
   LoweredFusion lowered;
-  SmallVector<Type> elements;
+  SmallVector<PartialResult> partials;
   for (graph::ReduceOp reduce : reductions) {
-    elements.push_back(getAccumulatorType(getElementTypeOrSelf(reduce.getOperand().getType())));
+    Type element = getAccumulatorType(getElementTypeOrSelf(reduce.getOperand().getType()));
+    partials.push_back({reduce, static_cast<unsigned>(partials.size()), MemRefType::get({blocks, space->columns}, element)});
     if (blocks > 1)
-      lowered.temporaries.push_back(MemRefType::get({blocks, space->columns}, elements.back()));
+      lowered.temporaries.push_back(partials.back().type);
   }
 
   // Outputs from the sums, one tile a reduction.
+  SmallVector<std::pair<unsigned, Value>> numbered;
+  for (auto [index, output] : llvm::enumerate(outputs))
+    numbered.push_back({static_cast<unsigned>(index), output});
   SmallVector<unsigned> readWithSums;
   auto finish = [&](TileBuilder &builder, Value column, ValueRange sums) {
     RowEvaluator evaluator(builder);
-    Position position{builder.index(0), column, width, true, false, inbounds};
-    for (auto [reduce, sum] : llvm::zip_equal(reductions, sums)) {
-      Value result = graph::ReduceOp(reduce).getResult();
-      evaluator.setTile(result, position, builder.convert(sum, getElementTypeOrSelf(result.getType())));
-    }
-    SmallVector<Value> values;
-    for (Value output : outputs)
-      values.push_back(evaluator.evaluate(output, position));
-    for (auto [index, value] : llvm::enumerate(values))
-      builder.store(value, builder.output(index, {space->columns}), {column}, {0}, inbounds);
+    storeFromTotals(builder, evaluator, reductions, sums, numbered, {builder.index(0), column, width, true, false, inbounds}, space->columns);
     for (unsigned input = 0; input < fusion.getInputs().size(); ++input)
       if (InputUse use = evaluator.getUse(input); use.isRead && !use.elsewhere)
         readWithSums.push_back(input);
   };
 
-  TileBuilder sum(moduleBuilder, fusion, name, {blocks, columnBlocks});
+  TileBuilder sum(moduleBuilder, fusion, name, {blocks, tiles.getCount()});
   Value block = sum.programId(0), column = sum.mulIndex(sum.programId(1), width);
   Value begin = sum.mulIndex(block, rowsPerBlock);
   Value end = sum.minIndex(sum.addIndex(begin, sum.index(rowsPerBlock)), sum.index(space->rows));
   SmallVector<Value> initial;
-  for (auto [reduce, element] : llvm::zip_equal(reductions, elements))
-    initial.push_back(sum.neutral(getKind(reduce), getTileType({width}, element)));
+  for (const PartialResult &partial : partials)
+    initial.push_back(sum.neutral(getKind(partial.reduction), getTileType({width}, partial.type.getElementType())));
   // What one loop computes is not known in the other.
   RowEvaluator evaluator(sum), restEvaluator(sum);
   SmallVector<Value> sums = sum.unrolledLoop(begin, end, unroll, initial, [&](Value row, ValueRange carried, bool isRest) {
@@ -150,26 +143,14 @@ FailureOr<LoweredFusion> ColumnsFamily::lower(graph::FusionOp fusion, OpBuilder 
   if (blocks == 1)
     finish(sum, column, sums);
   else
-    for (auto [index, tile] : llvm::enumerate(sums))
-      sum.store(tile, sum.temporary(index, lowered.temporaries[index]), {block, column}, {1}, inbounds);
+    for (auto [partial, tile] : llvm::zip_equal(partials, sums))
+      sum.store(tile, sum.temporary(partial.temporary, partial.type), {block, column}, {1}, inbounds);
   lowered.launches.push_back(sum.finish());
 
   if (blocks > 1) {
-    TileBuilder combine(moduleBuilder, fusion, kernelName(name, 1), {columnBlocks});
+    TileBuilder combine(moduleBuilder, fusion, kernelName(name, 1), {tiles.getCount()});
     Value column = combine.mulIndex(combine.programId(0), width);
-    SmallVector<Value> initial;
-    for (auto [reduce, element] : llvm::zip_equal(reductions, elements))
-      initial.push_back(combine.neutral(getKind(reduce), getTileType({width}, element)));
-    SmallVector<Value> totals =
-        combine.unrolledLoop(combine.index(0), combine.index(blocks), traits.isGpu() ? 16 : 1, initial, [&](Value block, ValueRange carried, bool) {
-          SmallVector<Value> next;
-          for (auto [index, accumulator] : llvm::enumerate(carried)) {
-            Value partial = combine.load(combine.temporary(index, lowered.temporaries[index]), {block, column}, {1}, {width}, inbounds);
-            next.push_back(combine.combine(getKind(reductions[index]), accumulator, partial));
-          }
-          return next;
-        });
-    finish(combine, column, totals);
+    finish(combine, column, combineColumns(combine, partials, column, tiles, traits));
     lowered.launches.push_back(combine.finish());
   }
 

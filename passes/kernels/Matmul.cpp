@@ -9,20 +9,15 @@
 
 #include "passes/kernels/Elementwise.h"
 #include "passes/kernels/Families.h"
-#include "passes/kernels/MatmulProblem.h"
+#include "passes/kernels/MatmulEpilogue.h"
 #include "passes/kernels/RowPass.h"
 #include "passes/kernels/TileCost.h"
-
-#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 using namespace primus;
 using namespace primus::kernels;
 
 namespace {
-
-/// How a value of the epilogue relates to the result [batch, m, n].
-enum class Kind { Full, Row, Column, Scalar };
 
 class MatmulFamily : public KernelFamily {
 public:
@@ -32,128 +27,11 @@ public:
                                  const kernel::TargetTraits &traits) const override;
 };
 
-/// Computes epilogue values for one block.
-class Epilogue {
-public:
-  Epilogue(TileBuilder &builder, const MatmulProblem &problem, int64_t rows, int64_t columns)
-      : builder(builder), problem(problem), rows(rows), columns(columns) {}
-
-  /// States the block at hand and the product's value there.
-  void setBlock(Value batch, Value row, Value column, Value product) {
-    this->batch = batch;
-    this->row = row;
-    this->column = column;
-    memo[{problem.result, unsigned(Kind::Full)}] = product;
-  }
-  Value evaluate(Value value, Kind kind);
-  /// Whether an input is read at the result's own elements only.
-  bool isReadInPlace(unsigned input) const { return kinds.lookup(input) == (1u << unsigned(Kind::Full)); }
-  bool isInbounds() const { return problem.m % rows == 0 && problem.n % columns == 0; }
-
-private:
-  Value load(BlockArgument argument, Kind kind);
-  SmallVector<int64_t> getShape(Kind kind) const;
-
-  TileBuilder &builder;
-  const MatmulProblem &problem;
-  int64_t rows, columns;
-  Value batch, row, column;
-  DenseMap<std::pair<Value, unsigned>, Value> memo;
-  /// Per input: a bit per kind in which it is read.
-  DenseMap<unsigned, unsigned> kinds;
-};
-
 } // namespace
-
-
-/// The kind in which a broadcast's operand is needed for its result in `kind`, or std::nullopt.
-static std::optional<Kind> getSourceKind(graph::BroadcastOp op, Kind kind) {
-  Value operand = op.getOperand(), result = op.getResult();
-  if (kind != Kind::Full) {
-    if (numElements(operand) == numElements(result))
-      return kind;
-    return numElements(operand) == 1 ? std::optional(Kind::Scalar) : std::nullopt;
-  }
-  ArrayRef<int64_t> from = shapeOf(operand), to = shapeOf(result);
-  SmallVector<bool> kept(to.size(), false);
-  for (auto [operandDim, resultDim] : llvm::enumerate(op.getDims()))
-    kept[resultDim] = from[operandDim] == to[resultDim];
-  bool all = true, none = true;
-  for (unsigned d = 0; d + 1 < to.size(); ++d)
-    if (to[d] != 1) {
-      all &= kept[d];
-      none &= !kept[d];
-    }
-  if (!all && !none)
-    return std::nullopt;
-  if (kept.back())
-    return all ? Kind::Full : Kind::Column;
-  return all && !none ? Kind::Row : Kind::Scalar;
-}
 
 //===----------------------------------------------------------------------===//
 // Legality
 //===----------------------------------------------------------------------===//
-
-namespace {
-
-class EpilogueChecker {
-public:
-  EpilogueChecker(const Candidate &candidate, const MatmulProblem &problem, std::string &reason)
-      : problem(problem), reason(reason), ops(candidate.ops.begin(), candidate.ops.end()) {}
-
-  bool check(Value value, Kind kind);
-
-private:
-  bool fail(const Twine &why) {
-    reason = why.str();
-    return false;
-  }
-  /// Whether the value has as many elements as its kind says, in the result's order.
-  bool fits(Value value, Kind kind) {
-    switch (kind) {
-    case Kind::Full:
-      return !shapeOf(value).empty() && shapeOf(value).back() == problem.n &&
-             numElements(value) == problem.batch * problem.m * problem.n;
-    case Kind::Row:
-      return numElements(value) == problem.batch * problem.m;
-    case Kind::Column:
-      return numElements(value) == problem.n;
-    case Kind::Scalar:
-      return numElements(value) == 1;
-    }
-    llvm_unreachable("all kinds are handled");
-  }
-
-  const MatmulProblem &problem;
-  std::string &reason;
-  SmallPtrSet<Operation *, 16> ops;
-};
-
-} // namespace
-
-bool EpilogueChecker::check(Value value, Kind kind) {
-  if (!fits(value, kind))
-    return fail("a value does not have the product's rows and columns");
-  if (value == problem.result)
-    return kind == Kind::Full || fail("the product is broadcast");
-  Operation *op = value.getDefiningOp();
-  if (!op || !ops.contains(op))
-    return true;
-  if (llvm::is_contained(problem.ops, op))
-    return fail("part of the product is used elsewhere");
-  if (isElementwise(op))
-    return llvm::all_of(op->getOperands(), [&](Value operand) { return check(operand, kind); });
-  if (isa<graph::ConstantOp>(op))
-    return getSplat(op) || fail("a constant with different elements needs memory");
-  if (auto reshape = dyn_cast<graph::ReshapeOp>(op))
-    return check(reshape.getOperand(), kind);
-  if (auto broadcast = dyn_cast<graph::BroadcastOp>(op)) {
-    std::optional<Kind> source = getSourceKind(broadcast, kind);
-    return source ? check(broadcast.getOperand(), *source) : fail("some of the rows are broadcast");
-  }
-  return fail(op->getName().getStringRef() + " is not elementwise");
-}
 
 static std::optional<MatmulProblem> matchProduct(Operation *op) {
   if (auto scaled = dyn_cast<graph::ScaledMatmulOp>(op))
@@ -186,71 +64,12 @@ bool MatmulFamily::accepts(const Candidate &candidate, std::string &reason) cons
       reason = "an operand of the product would have to be computed before all of it";
       return false;
     }
-  EpilogueChecker checker(candidate, *problem, reason);
-  return llvm::all_of(candidate.outputs, [&](Value output) { return checker.check(output, Kind::Full); });
+  return isEpilogue(candidate, *problem, reason);
 }
 
 //===----------------------------------------------------------------------===//
 // The kernel
 //===----------------------------------------------------------------------===//
-
-SmallVector<int64_t> Epilogue::getShape(Kind kind) const {
-  switch (kind) {
-  case Kind::Full:
-    return {rows, columns};
-  case Kind::Row:
-    return {rows, 1};
-  case Kind::Column:
-    return {1, columns};
-  case Kind::Scalar:
-    return {};
-  }
-  llvm_unreachable("all kinds are handled");
-}
-
-Value Epilogue::load(BlockArgument argument, Kind kind) {
-  unsigned input = argument.getArgNumber();
-  kinds[input] |= 1u << unsigned(kind);
-  Value zero = builder.index(0);
-  bool wholeRows = problem.m % rows == 0, wholeColumns = problem.n % columns == 0;
-  switch (kind) {
-  case Kind::Full:
-    return builder.load(builder.input(input, {problem.batch, problem.m, problem.n}), {batch, row, column}, {1, 2},
-                        {rows, columns},
-                        wholeRows && wholeColumns);
-  case Kind::Row:
-    return builder.load(builder.input(input, {problem.batch, problem.m, 1}), {batch, row, zero}, {1, 2}, {rows, 1},
-                        wholeRows);
-  case Kind::Column:
-    return builder.load(builder.input(input, {1, problem.n}), {zero, column}, {0, 1}, {1, columns}, wholeColumns);
-  case Kind::Scalar:
-    return builder.loadScalar(builder.input(input, {1}), {zero});
-  }
-  llvm_unreachable("all kinds are handled");
-}
-
-Value Epilogue::evaluate(Value value, Kind kind) {
-  if (Value known = memo.lookup({value, unsigned(kind)}))
-    return known;
-  Value result;
-  Operation *op = value.getDefiningOp();
-  if (!op) {
-    result = load(cast<BlockArgument>(value), kind);
-  } else if (std::optional<double> splat = getSplat(op)) {
-    result = builder.constant(getTileType(getShape(kind), getElementTypeOrSelf(value.getType())), *splat);
-  } else if (auto reshape = dyn_cast<graph::ReshapeOp>(op)) {
-    result = evaluate(reshape.getOperand(), kind);
-  } else if (auto broadcast = dyn_cast<graph::BroadcastOp>(op)) {
-    result = builder.broadcast(evaluate(broadcast.getOperand(), *getSourceKind(broadcast, kind)), getShape(kind));
-  } else {
-    SmallVector<Value> operands;
-    for (Value operand : op->getOperands())
-      operands.push_back(evaluate(operand, kind));
-    result = emitElementwise(builder, op, operands);
-  }
-  memo[{value, unsigned(kind)}] = result;
-  return result;
-}
 
 /// Rows [rows, depth] of the left operand, from `k` on.
 static Value loadLeft(TileBuilder &builder, const MatmulProblem &problem, unsigned input, Value batch, Value row, Value k,
@@ -404,12 +223,7 @@ FailureOr<LoweredFusion> MatmulFamily::lower(graph::FusionOp fusion, OpBuilder &
 
   Epilogue epilogue(builder, problem, rows, columns);
   epilogue.setBlock(batch, row, column, builder.convert(product, getElementTypeOrSelf(problem.result.getType())));
-  SmallVector<Value> tiles;
-  for (Value output : outputs)
-    tiles.push_back(epilogue.evaluate(output, Kind::Full));
-  for (auto [index, tile] : llvm::enumerate(tiles))
-    builder.store(tile, builder.output(index, {problem.batch, problem.m, problem.n}), {batch, row, column}, {1, 2},
-                  epilogue.isInbounds());
+  epilogue.store(outputs);
 
   LoweredFusion lowered;
   auto isFactor = [&](unsigned input) {

@@ -7,7 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "passes/kernels/Families.h"
-#include "passes/kernels/RowPass.h"
+#include "passes/kernels/PartialResults.h"
 
 using namespace mlir;
 using namespace primus;
@@ -78,51 +78,6 @@ std::optional<Plan> TotalFamily::getPlan(ArrayRef<Operation *> ops, ArrayRef<Val
   return plan;
 }
 
-/// The totals of `blocks` partial results of each reduction, one after the other: there are at most some thousand blocks.
-static SmallVector<Value> combineInOrder(TileBuilder &builder, ArrayRef<graph::ReduceOp> reductions, ArrayRef<MemRefType> partials) {
-  SmallVector<Value> initial;
-  for (auto [reduce, partial] : llvm::zip_equal(reductions, partials))
-    initial.push_back(builder.neutral(getKind(reduce), partial.getElementType()));
-  int64_t blocks = partials.front().getNumElements();
-  return builder.loop(builder.index(0), builder.index(blocks), 1, initial, [&](Value block, ValueRange carried) {
-    SmallVector<Value> next;
-    for (auto [index, total] : llvm::enumerate(carried)) {
-      Value partial = builder.loadScalar(builder.temporary(index, partials[index]), {block});
-      next.push_back(builder.combine(getKind(reductions[index]), total, partial));
-    }
-    return next;
-  });
-}
-
-/// The same by tiles, for GPUs, where a load after the other takes long.
-static SmallVector<Value> combineTiles(TileBuilder &builder, ArrayRef<graph::ReduceOp> reductions, ArrayRef<MemRefType> partials) {
-  constexpr int64_t waves = 4, perLane = 4, width = 64 * waves * perLane;
-  builder.setWaves(1, waves);
-  SmallVector<Value> totals;
-  int64_t blocks = partials.front().getNumElements();
-  Cut cut = Cut::exact(blocks, width);
-  for (auto [index, reduction] : llvm::enumerate(reductions)) {
-    Value memref = builder.temporary(index, partials[index]);
-    kernel::ReduceKind kind = getKind(reduction);
-    Value total;
-    auto addTile = [&](Value tile) {
-      Value scalar = builder.reduce(kind, tile, 0);
-      total = total ? builder.combine(kind, total, scalar) : scalar;
-    };
-    auto load = [&](Value first, int64_t size) { return builder.load(memref, {first}, {0}, {size}, /*inbounds=*/true); };
-    if (cut.chunks > 0) {
-      Value start = builder.neutral(kind, getTileType({width}, partials[index].getElementType()));
-      addTile(builder.loop(builder.index(0), builder.index(cut.covered()), width, start, [&](Value first, ValueRange carried) {
-        return SmallVector<Value>{builder.combine(kind, carried.front(), load(first, width))};
-      }).front());
-    }
-    if (cut.tail > 0)
-      addTile(load(builder.index(cut.covered()), cut.tail));
-    totals.push_back(total);
-  }
-  return totals;
-}
-
 FailureOr<LoweredFusion> TotalFamily::lower(graph::FusionOp fusion, OpBuilder &moduleBuilder, StringRef name,
                                             const kernel::TargetTraits &traits) const {
   SmallVector<Operation *> ops = getBodyOps(fusion);
@@ -138,16 +93,7 @@ FailureOr<LoweredFusion> TotalFamily::lower(graph::FusionOp fusion, OpBuilder &m
   SmallVector<unsigned> readWithSums;
   auto finish = [&](TileBuilder &builder, ValueRange sums) {
     RowEvaluator evaluator(builder);
-    Position position{builder.index(0), {}, 0, true};
-    for (auto [reduce, sum] : llvm::zip_equal(reductions, sums)) {
-      Value result = graph::ReduceOp(reduce).getResult();
-      evaluator.setRowValue(result, builder.convert(sum, getElementTypeOrSelf(result.getType())));
-    }
-    SmallVector<Value> values;
-    for (auto [index, value] : plan->scalars)
-      values.push_back(evaluator.evaluate(value, position));
-    for (auto [output, value] : llvm::zip_equal(plan->scalars, values))
-      builder.store(value, builder.output(output.first, {1}), {builder.index(0)}, {});
+    storeFromTotals(builder, evaluator, reductions, sums, plan->scalars, {builder.index(0), {}, 0, true}, /*elements=*/1);
     for (unsigned input = 0; input < fusion.getInputs().size(); ++input)
       if (evaluator.getUse(input).isRead)
         readWithSums.push_back(input);
@@ -162,15 +108,16 @@ FailureOr<LoweredFusion> TotalFamily::lower(graph::FusionOp fusion, OpBuilder &m
     finish(sum, sums);
     lowered.launches.push_back(sum.finish());
   } else {
+    SmallVector<PartialResult> partials;
     for (auto [index, partial] : llvm::enumerate(sums)) {
       lowered.temporaries.push_back(MemRefType::get({blocks.count}, partial.getType()));
-      sum.store(partial, sum.temporary(index, lowered.temporaries[index]), {sum.programId(0)}, {});
+      partials.push_back({reductions[index], static_cast<unsigned>(index), lowered.temporaries.back()});
+      sum.store(partial, sum.temporary(index, partials.back().type), {sum.programId(0)}, {});
     }
     lowered.launches.push_back(sum.finish());
 
     TileBuilder combine(moduleBuilder, fusion, kernelName(name, 1), {1});
-    finish(combine, traits.isGpu() ? combineTiles(combine, reductions, lowered.temporaries)
-                                   : combineInOrder(combine, reductions, lowered.temporaries));
+    finish(combine, combineScalars(combine, partials, traits));
     lowered.launches.push_back(combine.finish());
   }
 
