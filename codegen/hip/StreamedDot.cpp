@@ -206,7 +206,12 @@ KernelLowering::LineFactors::LineFactors(KernelLowering &lowering, kernel::LoadO
   access.stepDim = contracted;
   access.stepDivisor = depth / block;
   unsigned line = 1 - contracted;
-  bool isCommon = access.shape[line] == 1;
+  bool isCommon = access.shape[line] == 1, isOfSums = block == depth;
+  if (isOfSums && !isCommon && line == 1) {
+    // A lane has sums of one row and of many columns.
+    layout = result.project(contracted);
+    return;
+  }
   layout.threads.resize(lowering.shape.getThreadBits());
   for (unsigned bit = 0; bit < layout.threads.size() && !isCommon; ++bit)
     layout.threads[bit][line] = bit < 5 ? 1 << bit : bit < kWaveBits ? 0 : result.threads[bit][line];
@@ -225,7 +230,7 @@ Parts KernelLowering::LineFactors::load(Value step) {
 
 SmallVector<Value> KernelLowering::LineFactors::getFactors(ArrayRef<Value> parts) {
   if (access.memref.getType().getElementType().isF32())
-    return llvm::map_to_vector(parts, [&](Value part) { return lowering.extract(part, 0); });
+    return llvm::map_to_vector(parts, [&](Value part) { return layout.partSize == 1 ? lowering.extract(part, 0) : part; });
   // The upper half of a wave has the second of each two blocks.
   Value half = arith::ShRUIOp::create(b, lowering.lane, lowering.i32(5));
   Value shift = lowering.mul(half, 8);
@@ -269,7 +274,7 @@ KernelLowering::StreamedDot::StreamedDot(KernelLowering &lowering, kernel::DotOp
 Parts KernelLowering::StreamedDot::loadStage(Value step, bool partial) {
   // Factors are few and come first, so that they are there when the operands are.
   Parts factorParts;
-  if (leftFactors) {
+  if (leftFactors && !sumsStages) {
     factorParts = leftFactors->load(step);
     factorParts.append(rightFactors->load(step));
   }
@@ -280,7 +285,7 @@ Parts KernelLowering::StreamedDot::loadStage(Value step, bool partial) {
 }
 
 SmallVector<Value> KernelLowering::StreamedDot::getFactors(ArrayRef<Value> parts) {
-  if (!leftFactors)
+  if (!leftFactors || sumsStages)
     return {};
   parts = parts.drop_front(left->getLoadedParts() + right->getLoadedParts());
   SmallVector<Value> found = leftFactors->getFactors(parts.take_front(leftFactors->getLoadedParts()));
@@ -328,9 +333,15 @@ void KernelLowering::StreamedDot::multiply(const Fragments &fragments, int64_t n
 }
 
 void KernelLowering::StreamedDot::addScaled(ArrayRef<Value> before) {
+  size_t rows = left->getBlocks(), columns = right->getBlocks();
+  bool isCommon = !isa<VectorType>(factors.back().getType());
   for (auto [block, sum] : llvm::enumerate(sums)) {
-    Value factor = arith::MulFOp::create(b, factors[block / right->getBlocks()], factors.back());
-    sum = math::FmaOp::create(b, sum, vector::BroadcastOp::create(b, sum.getType(), factor), before[block]);
+    Value row = factors[block / columns], column = factors[isCommon ? rows : rows + block % columns], factor;
+    if (isCommon)
+      factor = vector::BroadcastOp::create(b, sum.getType(), arith::MulFOp::create(b, row, column));
+    else
+      factor = arith::MulFOp::create(b, vector::BroadcastOp::create(b, sum.getType(), row), column);
+    sum = math::FmaOp::create(b, sum, factor, before[block]);
   }
 }
 
@@ -356,7 +367,7 @@ void KernelLowering::StreamedDot::interleave(const Accesses &accesses, int64_t i
   addGroup(matrix, instructions - hiding);
 }
 
-SmallVector<Value> KernelLowering::StreamedDot::multiplyStage(Fragments fragments, Value stage,
+SmallVector<Value> KernelLowering::StreamedDot::multiplyStage(Fragments fragments, Value stage, Value number,
                                                               function_ref<Accesses(int64_t, int64_t)> work,
                                                               function_ref<Fragments()> readAhead) {
   // LLVM alone would read what registers can hold, or only just before it is multiplied. Small tiles leave registers for
@@ -364,9 +375,14 @@ SmallVector<Value> KernelLowering::StreamedDot::multiplyStage(Fragments fragment
   int64_t instructions = countInstructions(), count = depth / perMultiply, shares = std::max<int64_t>(count - 1, 1);
   bool ordered = instructions >= 8;
   Parts before = sums;
-  if (sumsStages)
+  if (sumsStages) {
+    // They are needed when the stage has been multiplied, which is later than they come.
+    Value step = lowering.mul(number, depth);
+    factors = leftFactors->getFactors(leftFactors->load(step));
+    factors.append(rightFactors->getFactors(rightFactors->load(step)));
     for (Value &sum : sums)
       sum = arith::ConstantOp::create(b, b.getZeroAttr(sum.getType()));
+  }
   for (int64_t number = 0; number < count; ++number) {
     Fragments next;
     Accesses accesses;
@@ -462,7 +478,7 @@ void KernelLowering::StreamedDot::lower() {
       accesses.loads = incoming.size();
       return accesses;
     };
-    fragments = multiplyStage(fragments, stage, work, [&] {
+    fragments = multiplyStage(fragments, stage, loop.getInductionVar(), work, [&] {
       // All have read this stage and written the other one.
       lowering.ldsBarrier();
       return readFragments(0, other);
@@ -475,7 +491,7 @@ void KernelLowering::StreamedDot::lower() {
     scf::YieldOp::create(b, next);
     split(loop.getResults());
   }
-  multiplyStage(fragments, stage, [](int64_t, int64_t) { return Accesses(); }, [] { return Fragments(); });
+  multiplyStage(fragments, stage, lowering.i32(stages - 1), [](int64_t, int64_t) { return Accesses(); }, [] { return Fragments(); });
   lowering.releaseLds(ldsOffset);
   lowering.define(op.getResult(), sums);
 }

@@ -72,7 +72,7 @@ private:
 };
 
 /// The factors of one operand's rows or columns of a stage of `depth` values of k: powers of two, one for each 32 values, or
-/// f32, one for all. A wave has those of its own lines in registers, or the one that all lines have.
+/// f32, one for all. A lane has those of its own line, which instructions multiply, or of its own sums.
 class KernelLowering::LineFactors {
 public:
   /// As StagedOperand's, with so many blocks of lines.
@@ -80,7 +80,7 @@ public:
               int64_t blocks);
   Parts load(Value step);
   int64_t getLoadedParts() const { return layout.getParts(); }
-  /// What `load` returns, one for each block of lines: f32, or words as instructions take them, in which multiplication n of
+  /// What `load` returns, one for each block of lines: f32, as many as a block of sums has of these, or words as instructions take them, in which multiplication n of
   /// a stage has byte 2 n.
   llvm::SmallVector<Value> getFactors(llvm::ArrayRef<Value> parts);
 
@@ -124,9 +124,9 @@ private:
   };
   /// Asks LLVM to spread accesses, in this order, over the matrix instructions since the region began.
   void interleave(const Accesses &accesses, int64_t instructions);
-  /// Multiplies the stage at `stage`, of which `fragments` are the first. `work` does a share of what the next stages need
+  /// Multiplies stage `number`, which is at `stage`, and of which `fragments` are the first. `work` does a share of what the next stages need
   /// (its number, of how many). `readAhead` reads the first of the next stage, before the last are multiplied.
-  Fragments multiplyStage(Fragments fragments, Value stage, llvm::function_ref<Accesses(int64_t, int64_t)> work,
+  Fragments multiplyStage(Fragments fragments, Value stage, Value number, llvm::function_ref<Accesses(int64_t, int64_t)> work,
                           llvm::function_ref<Fragments()> readAhead);
 
   KernelLowering &lowering;
@@ -143,7 +143,7 @@ private:
   /// Factors are of whole stages, not operands of instructions.
   bool sumsStages = false;
   Parts sums;
-  /// Of the stage that is multiplied.
+  /// Of the stage that is multiplied; one for each block of rows, then of columns, or a common one of all columns.
   llvm::SmallVector<Value> factors;
 };
 

@@ -108,15 +108,16 @@ LogicalResult DotOp::verify() {
   // Either powers of two for each 32 values of k, or f32 for each 128.
   constexpr int64_t step = 128;
   bool isPower = isa<Float8E8M0FNUType>(elementOf(getLhsFactor().getType()));
-  int64_t block = isPower ? 32 : step, columns = isPower ? acc[1] : 1;
-  auto fits = [&](Value factor, ArrayRef<int64_t> shape) {
+  int64_t block = isPower ? 32 : step;
+  auto fits = [&](Value factor, std::array<int64_t, 2> shape) {
     Type element = elementOf(factor.getType());
-    return (isPower ? isa<Float8E8M0FNUType>(element) : element.isF32()) && shapeOf(factor.getType()) == shape;
+    return (isPower ? isa<Float8E8M0FNUType>(element) : element.isF32()) && shapeOf(factor.getType()) == ArrayRef(shape);
   };
   if (!isByte(elementOf(getLhs().getType())) || !isByte(elementOf(getRhs().getType())) || k % step != 0 ||
-      !fits(getLhsFactor(), {m, k / block}) || !fits(getRhsFactor(), {k / block, columns}))
+      !fits(getLhsFactor(), {m, k / block}) ||
+      (!fits(getRhsFactor(), {k / block, acc[1]}) && (isPower || !fits(getRhsFactor(), {k / block, 1}))))
     return emitOpError("factors must be f8E8M0FNU tiles of shapes [m, k / 32] and [k / 32, n], or f32 ones of shapes [m, k / 128] "
-                       "and [k / 128, 1], of 8-bit floats, with k a multiple of 128, but are ")
+                       "and [k / 128, n] or [k / 128, 1], of 8-bit floats, with k a multiple of 128, but are ")
            << getLhsFactor().getType() << " and " << getRhsFactor().getType();
   return success();
 }

@@ -139,7 +139,7 @@ def Kernel_DotOp : Kernel_Op<"dot", [Pure, AllTypesMatch<["acc", "result"]>, Att
     operand is packed: a tile [k / g, n * g] in which g consecutive k of a column are neighbours, and k is padded with
     zeros in the packed operand. Operands of 8-bit floats may have factors of type f8E8M0FNU, one for each 32 values of k
     of a row of lhs, [m, k / 32], and of a column of rhs, [k / 32, n]; or of type f32, one for each 128 values of k of a row
-    of lhs, [m, k / 128], and of all columns of rhs, [k / 128, 1]. k is a multiple of 128 then.
+    of lhs, [m, k / 128], and of a column or all columns of rhs, [k / 128, n] or [k / 128, 1]. k is a multiple of 128 then.
 
     ```mlir
     %d = kernel.dot %a, %b, %c : tensor<8x256xf32>, tensor<256x32xf32> -> tensor<8x32xf32>

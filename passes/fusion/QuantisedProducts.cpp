@@ -95,13 +95,14 @@ static bool hasKernel(ScaledMatmulOp op, const kernel::TargetTraits &traits, con
                       bool inRows) {
   if (!traits.gpu || !traits.gpu->multiplies(getElement(op.getLhs()), getElement(op.getRhs())))
     return false;
-  // Shorter blocks are no sums of their own, unless matrix instructions take their factors; a tile has few different ones.
-  constexpr int64_t shortest = 128, mostColumns = 128;
+  // Shorter blocks are no sums of their own, unless matrix instructions take their factors; a tile's columns have one or one each.
+  constexpr int64_t mostColumns = 128;
   int64_t block = left.shape[2] / left.counts[2], wide = right.shape[1] / right.counts[1];
   bool isPower = isa<Float8E8M0FNUType>(getElement(op.getLhsFactor())) && traits.gpu->hasFactors &&
                  block == kernels::kPowerBlock && left.shape[2] % kernels::kPowerStep == 0 && wide == 1 && !inRows;
+  bool isOfSums = block == kernels::kSumBlock && left.shape[2] % block == 0 && getElement(op.getLhsFactor()).isF32();
   return left.counts[0] == left.shape[0] && right.counts[0] == right.shape[0] && left.counts[1] == left.shape[1] &&
-         left.counts[2] == right.counts[2] && (block >= shortest || isPower) && (wide == 1 || wide % mostColumns == 0);
+         left.counts[2] == right.counts[2] && (isOfSums || isPower) && (wide == 1 || wide % mostColumns == 0);
 }
 
 /// [batch, k, n] as [batch, n, k].

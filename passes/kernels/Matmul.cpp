@@ -106,49 +106,24 @@ static Value addScaledBlocks(TileBuilder &builder, const MatmulProblem &problem,
                              ArrayRef<int64_t> tile) {
   auto number = [](Value value) { return cast<BlockArgument>(value).getArgNumber(); };
   int64_t blocks = problem.k / problem.block, rows = tile[0], columns = tile[1];
-  Value column = builder.mulIndex(panel, columns);
-  Value zero = builder.constant(getTileType(tile, builder.getF32Type()), 0);
-  int64_t factorColumns = problem.n / problem.factorColumns;
-  SmallVector<int64_t> shape{problem.batch, factorColumns, blocks}, dims{2, 1};
+  Value start = builder.index(0), column = builder.mulIndex(panel, columns);
+  Value a = loadLeft(builder, problem, number(problem.left), batch, row, start, {rows, problem.k});
+  Value b = loadRight(builder, problem, number(problem.right), batch, panel, start, {problem.k, columns});
+  Value left = builder.load(builder.input(number(problem.leftFactor), {problem.batch, problem.m, blocks}),
+                            {batch, row, start}, {1, 2}, {rows, blocks}, problem.m % rows == 0);
+  // The columns of a tile have one factor, or one each.
+  bool isCommon = problem.factorColumns != 1;
+  SmallVector<int64_t> shape{problem.batch, problem.n / problem.factorColumns, blocks}, dims{2, 1};
+  SmallVector<Value> place{batch, isCommon ? builder.divIndex(column, problem.factorColumns) : column, start};
   if (!problem.rightColumns) {
     std::swap(shape[1], shape[2]);
     std::swap(dims[0], dims[1]);
+    std::swap(place[1], place[2]);
   }
-  // Factors of so many blocks from `step` on, and of the tile's columns: one each, or one for all (a scalar outside of dots).
-  auto loadFactors = [&](Value step, int64_t count) {
-    Value left = builder.load(builder.input(number(problem.leftFactor), {problem.batch, problem.m, blocks}),
-                              {batch, row, step}, {1, 2}, {rows, count}, problem.m % rows == 0);
-    bool isOne = problem.factorColumns != 1;
-    SmallVector<Value> place{batch, isOne ? builder.divIndex(column, problem.factorColumns) : column, step};
-    if (!problem.rightColumns)
-      std::swap(place[1], place[2]);
-    Value factors = builder.input(number(problem.rightFactor), shape);
-    Value right = isOne && !problem.dotScales() ? builder.loadScalar(factors, place)
-                                      : builder.load(factors, place, dims, {count, isOne ? 1 : columns}, isOne || problem.n % columns == 0);
-    return std::pair(left, right);
-  };
-  if (problem.dotScales()) {
-    Value start = builder.index(0);
-    Value a = loadLeft(builder, problem, number(problem.left), batch, row, start, {rows, problem.k});
-    Value b = loadRight(builder, problem, number(problem.right), batch, panel, start, {problem.k, columns});
-    auto [left, right] = loadFactors(start, blocks);
-    return builder.dot(a, b, zero, 1, left, right);
-  }
-  auto addBlock = [&](Value step, ValueRange sums) -> SmallVector<Value> {
-    Value k = builder.mulIndex(step, problem.block);
-    Value a = loadLeft(builder, problem, number(problem.left), batch, row, k, {rows, problem.block});
-    Value b = loadRight(builder, problem, number(problem.right), batch, panel, k, {problem.block, columns});
-    // Before the product, so that it hides how long they take.
-    auto [left, right] = loadFactors(step, 1);
-    auto widen = [&](Value factor) { return builder.convert(factor, builder.getF32Type()); };
-    Value product = builder.dot(a, b, zero, 1), factor;
-    if (problem.factorColumns == 1)
-      factor = builder.mul(builder.broadcast(widen(left), tile), builder.broadcast(widen(right), tile));
-    else
-      factor = builder.broadcast(builder.mul(widen(left), builder.broadcast(widen(right), {rows, 1})), tile);
-    return {math::FmaOp::create(builder, product, factor, sums.front())};
-  };
-  return builder.loop(builder.index(0), builder.index(blocks), 1, zero, addBlock).front();
+  Value right = builder.load(builder.input(number(problem.rightFactor), shape), place, dims, {blocks, isCommon ? 1 : columns},
+                             isCommon || problem.n % columns == 0);
+  Value zero = builder.constant(getTileType(tile, builder.getF32Type()), 0);
+  return builder.dot(a, b, zero, 1, left, right);
 }
 
 /// What the cost model asks for; `outputs` are those of the fusion.
@@ -160,7 +135,7 @@ static MatmulSize getSize(graph::FusionOp fusion, const MatmulProblem &problem, 
   };
   // Sums of a block and of all are in registers at once, as in long epilogues.
   bool hasTwoSums = problem.block != 0 && problem.block != kPowerBlock;
-  if (hasTwoSums && problem.dotScales())
+  if (hasTwoSums)
     size.bytesOfSums = problem.block * size.element.getIntOrFloatBitWidth() / 8;
   size.hasLongEpilogue = hasTwoSums || llvm::any_of(fusion.getBody().getOps(), [](Operation &op) {
     return isElementwise(&op) && !isa<graph::AddOp, graph::SubOp, graph::MulOp, graph::MaximumOp, graph::ConvertOp>(op);

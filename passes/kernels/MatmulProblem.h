@@ -23,7 +23,7 @@ inline constexpr llvm::StringLiteral kRightRows = "bkn", kRightColumns = "bnk";
 inline constexpr llvm::StringLiteral kScaledSpec = "bmk,bnk->bmn", kScaledRowsSpec = "bmk,bkn->bmn";
 /// Values of k that share a power of two which matrix instructions apply, and of what k is a multiple then.
 inline constexpr int64_t kPowerBlock = 32, kPowerStep = 128;
-/// Values of k that share a factor of f32 which a dot applies to their sum, where all of a tile's columns have the same one.
+/// Values of k that share a factor of f32 which a dot applies to their sum.
 inline constexpr int64_t kSumBlock = 128;
 
 struct MatmulProblem {
@@ -36,15 +36,10 @@ struct MatmulProblem {
   int64_t width = 0, group = 0;
   /// Of a product that is not packed: the left operand is [batch, k, m], the right one [batch, n, k].
   bool leftColumns = false, rightColumns = false;
-  /// Of a graph.scaled_matmul: the operands' factors, [batch, m, k / block] and [batch, n / factorColumns, k / block], the
+  /// Of a graph.scaled_matmul, whose blocks are of one of the two sizes above: the operands' factors, [batch, m, k / block] and [batch, n / factorColumns, k / block], the
   /// latter two exchanged where the right operand is [batch, k, n].
   mlir::Value leftFactor, rightFactor;
   int64_t block = 0, factorColumns = 1;
-  /// Whether dots apply the factors; else each block of k is a dot of its own.
-  bool dotScales() const {
-    bool isOfSums = block == kSumBlock && factorColumns != 1 && mlir::getElementTypeOrSelf(leftFactor.getType()).isF32();
-    return block == kPowerBlock || isOfSums;
-  }
   /// Ops that belong to the product, for a packed one.
   llvm::SmallVector<mlir::Operation *> ops;
 

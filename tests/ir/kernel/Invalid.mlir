@@ -134,7 +134,7 @@ func.func @dot_integers(%a: tensor<8x16xi32>, %b: tensor<16x32xi32>, %c: tensor<
 // -----
 
 func.func @dot_number_of_factors(%a: tensor<32x128xf8E4M3FN>, %b: tensor<128x32xf8E4M3FN>, %c: tensor<32x32xf32>, %f: tensor<32x4xf8E8M0FNU>, %g: tensor<8x32xf8E8M0FNU>) {
-  // expected-error @+1 {{factors must be f8E8M0FNU tiles of shapes [m, k / 32] and [k / 32, n], or f32 ones of shapes [m, k / 128] and [k / 128, 1], of 8-bit floats, with k a multiple of 128, but are 'tensor<32x4xf8E8M0FNU>' and 'tensor<8x32xf8E8M0FNU>'}}
+  // expected-error @+1 {{factors must be f8E8M0FNU tiles of shapes [m, k / 32] and [k / 32, n], or f32 ones of shapes [m, k / 128] and [k / 128, n] or [k / 128, 1], of 8-bit floats, with k a multiple of 128, but are 'tensor<32x4xf8E8M0FNU>' and 'tensor<8x32xf8E8M0FNU>'}}
   %0 = kernel.dot %a, %b, %c by %f, %g : tensor<32x128xf8E4M3FN>, tensor<128x32xf8E4M3FN> by tensor<32x4xf8E8M0FNU>, tensor<8x32xf8E8M0FNU> -> tensor<32x32xf32>
   return
 }
