@@ -2,12 +2,13 @@
 //
 // The family "attention". An instance computes a block of queries of one head: it goes through the blocks of keys that
 // the mask lets it see, with a running maximum and sum of each row, and rescales what it has whenever a maximum grows
-// (Dao et al. 2022, arXiv 2205.14135). Exponents are to base 2 inside.
+// (Dao et al. 2022, arXiv 2205.14135). Exponents are to base 2 inside. What follows from single elements of the
+// output, and largest values of it, are computed with it.
 //
 //===----------------------------------------------------------------------===//
 
 #include "passes/kernels/AttentionCost.h"
-#include "passes/kernels/AttentionTiles.h"
+#include "passes/kernels/AttentionEpilogue.h"
 #include "passes/kernels/Families.h"
 
 #include "llvm/Support/MathExtras.h"
@@ -22,13 +23,13 @@ class AttentionFamily : public KernelFamily {
 public:
   StringRef getName() const override { return "attention"; }
   bool accepts(const Candidate &candidate, std::string &reason) const override {
-    if (getOnlyOp<graph::AttentionOp>(candidate.ops))
-      return true;
-    reason = "attention is a kernel of its own";
-    return false;
+    return getPlan(candidate, reason).has_value();
   }
   FailureOr<LoweredFusion> lower(graph::FusionOp fusion, OpBuilder &builder, StringRef name,
                                  const kernel::TargetTraits &traits) const override;
+
+private:
+  static std::optional<TileEpiloguePlan> getPlan(const Candidate &candidate, std::string &reason);
 };
 
 /// Builds the kernel.
@@ -36,7 +37,8 @@ struct ForwardKernel {
   const AttentionProblem &problem;
   const AttentionTiling &tiling;
   AttentionSource queries, keys, values;
-  std::optional<unsigned> out, lse;
+  const AttentionEpilogue &out;
+  std::optional<unsigned> lse;
 
   void build(TileBuilder &builder) const;
 
@@ -114,23 +116,20 @@ void ForwardKernel::finish(TileBuilder &builder, Value batch, Value head, Value 
   // A row that sees a key has a sum of at least 1: the weight of its largest element is no less. One that sees none gives
   // zeros.
   Value most = carried[0], sum = builder.max(carried[1], builder.constant(carried[1].getType(), 1));
-  bool wholeRows = p.tokens % tiling.rows == 0;
-  if (out) {
-    Value memref = builder.output(*out, {p.batch, p.tokens, p.heads, p.headSize});
+  if (out.isNeeded()) {
     Value inverse = builder.div(builder.constant(sum.getType(), 1), sum);
+    SmallVector<Value> tiles;
     for (auto [tile, value] : llvm::zip_equal(tiling.headTiles, carried.drop_front(2))) {
-      auto [first, width] = tile;
-      Value scaled = builder.mul(value, builder.broadcast(inverse, {tiling.rows, width}));
-      scaled = builder.convert(scaled, getElementTypeOrSelf(memref.getType()));
-      builder.store(scaled, memref, {batch, row, head, builder.index(first)}, {1, 3}, wholeRows &&
-                    first + width <= p.headSize);
+      Value scaled = builder.mul(value, builder.broadcast(inverse, {tiling.rows, tile.second}));
+      tiles.push_back(builder.convert(scaled, out.getElement()));
     }
+    out.write(builder, batch, row, head, tiles);
   }
   if (lse) {
     Value memref = builder.output(*lse, {p.batch, p.heads, p.tokens, 1});
     Value natural = builder.mul(most, builder.constant(most.getType(), 1 / log2e));
     builder.store(builder.add(natural, builder.log(sum)), memref, {batch, head, row, builder.index(0)}, {2, 3},
-                  wholeRows);
+                  p.tokens % tiling.rows == 0);
   }
 }
 
@@ -147,11 +146,22 @@ static AttentionSize getSize(const AttentionProblem &problem, Type element) {
   return size;
 }
 
+std::optional<TileEpiloguePlan> AttentionFamily::getPlan(const Candidate &candidate, std::string &reason) {
+  auto op = getOnlyOp<graph::AttentionOp>(candidate.ops);
+  if (op)
+    return TileEpiloguePlan::get(candidate, op, Value(op.getOut()), reason);
+  reason = "it is not computed with one attention";
+  return std::nullopt;
+}
+
 FailureOr<LoweredFusion> AttentionFamily::lower(graph::FusionOp fusion, OpBuilder &builder, StringRef name,
                                                 const kernel::TargetTraits &traits) const {
-  auto op = dyn_cast<graph::AttentionOp>(fusion.getBody().front().front());
-  if (!op)
-    return fusion.emitOpError("of family \"attention\" must hold one graph.attention");
+  SmallVector<Operation *> ops = getBodyOps(fusion);
+  std::string reason;
+  std::optional<TileEpiloguePlan> plan = getPlan({ops, getBodyOutputs(fusion)}, reason);
+  if (!plan)
+    return fusion.emitOpError("cannot be computed as one attention: ") << reason;
+  auto op = getOnlyOp<graph::AttentionOp>(ops);
   AttentionProblem problem = AttentionProblem::of(op);
   AttentionTiling tiling = AttentionTiling::get(problem, op.getQ().getType().getElementType(), traits,
                                                 {.rows = problem.tokens, .left = 1, .sums = 1, .right = 2});
@@ -167,12 +177,13 @@ FailureOr<LoweredFusion> AttentionFamily::lower(graph::FusionOp fusion, OpBuilde
 
   LoweredFusion lowered;
   AttentionCopies copies(fusion, builder, name, tiling, lowered);
+  AttentionEpilogue out(fusion, *plan, op.getOut(), tiling, lowered);
   ForwardKernel kernel{problem,
                        tiling,
                        copies.getRows(op.getQ()),
                        copies.getPanels(op.getK()),
                        copies.getStack(op.getV()),
-                       findOutput(fusion, op.getOut()),
+                       out,
                        findOutput(fusion, op.getLse())};
   int64_t blocks = llvm::divideCeilSigned(problem.tokens, tiling.rows);
   TileBuilder tiles = copies.startKernel({problem.batch, problem.heads, blocks}, tiling.waves);
@@ -180,6 +191,7 @@ FailureOr<LoweredFusion> AttentionFamily::lower(graph::FusionOp fusion, OpBuilde
     tiles.setPrediction(prediction->seconds, prediction->bound);
   kernel.build(tiles);
   lowered.launches.push_back(tiles.finish());
+  combinePartialResults(fusion, builder, name, traits, out.getPartials(), plan->combined, lowered);
   return lowered;
 }
 

@@ -4,10 +4,11 @@
 // that every sum has one owner and no atomics are needed: one by blocks of queries, for dq, and one by blocks of keys,
 // for dk and dv, on the transposed matrix. With p = softmax, delta = rowsum(dout out) and dp = dout v^T:
 //   ds = p (dp - delta) scale,  dq = ds k,  dk = ds^T q,  dv = p^T dout.
+// What follows from single elements of the gradients or of out, and largest values of them, are computed with them.
 //
 //===----------------------------------------------------------------------===//
 
-#include "passes/kernels/AttentionTiles.h"
+#include "passes/kernels/AttentionEpilogue.h"
 #include "passes/kernels/Families.h"
 
 #include "llvm/Support/MathExtras.h"
@@ -22,21 +23,21 @@ class AttentionGradFamily : public KernelFamily {
 public:
   StringRef getName() const override { return "attention_grad"; }
   bool accepts(const Candidate &candidate, std::string &reason) const override {
-    if (getOnlyOp<graph::AttentionGradOp>(candidate.ops))
-      return true;
-    reason = "the gradient of attention is a kernel of its own";
-    return false;
+    return getPlan(candidate, reason).has_value();
   }
   FailureOr<LoweredFusion> lower(graph::FusionOp fusion, OpBuilder &builder, StringRef name,
                                  const kernel::TargetTraits &traits) const override;
+
+private:
+  static std::optional<TileEpiloguePlan> getPlan(const Candidate &candidate, std::string &reason);
 };
 
 /// What both kernels need.
 class GradKernel {
 public:
   GradKernel(graph::FusionOp fusion, graph::AttentionGradOp op, const AttentionProblem &problem,
-             const AttentionTiling &tiling, AttentionCopies &copies)
-      : fusion(fusion), op(op), problem(problem), tiling(tiling), copies(copies) {}
+             const AttentionTiling &tiling, AttentionCopies &copies, const TileEpiloguePlan &plan, SmallVectorImpl<PartialResult> &partials)
+      : fusion(fusion), op(op), problem(problem), tiling(tiling), copies(copies), plan(plan), partials(partials) {}
 
 protected:
   /// The rows of a left operand from `row` on, which are the same in all of a loop.
@@ -59,9 +60,8 @@ protected:
   /// acc + factors rows(source), tile by tile.
   void accumulate(TileBuilder &builder, Value factors, const AttentionSource &source, Value batch, Value head,
                   Value row, ValueRange acc, SmallVector<Value> &next);
-  /// Stores scale * tiles at the rows from `row` on of the head `head` of one of the gradients.
-  void store(TileBuilder &builder, Value gradient, ArrayRef<Value> tiles, double scale, Value batch, Value head,
-             Value row);
+  /// Writes scale * tiles as the rows from `row` on of the head `head` of a gradient or of out, with what follows from them.
+  void write(TileBuilder &builder, Value tensor, ArrayRef<Value> tiles, double scale, Value batch, Value head, Value row);
   Value getInput(TileBuilder &builder, Value operand, ArrayRef<int64_t> shape) {
     return builder.input(cast<BlockArgument>(operand).getArgNumber(), shape);
   }
@@ -71,6 +71,8 @@ protected:
   const AttentionProblem &problem;
   const AttentionTiling &tiling;
   AttentionCopies &copies;
+  const TileEpiloguePlan &plan;
+  SmallVectorImpl<PartialResult> &partials;
 };
 
 /// dq, and delta into a temporary. An instance is a block of queries of one head.
@@ -135,20 +137,18 @@ void GradKernel::accumulate(TileBuilder &builder, Value factors, const Attention
   }
 }
 
-void GradKernel::store(TileBuilder &builder, Value gradient, ArrayRef<Value> tiles, double scale, Value batch,
-                       Value head, Value row) {
-  std::optional<unsigned> output = findOutput(fusion, gradient);
-  if (!output)
+void GradKernel::write(TileBuilder &builder, Value tensor, ArrayRef<Value> tiles, double scale, Value batch, Value head,
+                       Value row) {
+  if (!plan.uses(tensor))
     return;
-  auto type = cast<RankedTensorType>(gradient.getType());
-  Value memref = builder.output(*output, type.getShape());
-  for (auto [tile, value] : llvm::zip_equal(tiling.headTiles, tiles)) {
-    auto [first, width] = tile;
-    Value scaled = scale == 1 ? value : builder.mul(value, builder.constant(value.getType(), scale));
-    bool inbounds = type.getShape()[1] % tiling.rows == 0 && first + width <= problem.headSize;
-    builder.store(builder.convert(scaled, type.getElementType()), memref, {batch, row, head, builder.index(first)},
-                  {1, 3}, inbounds);
+  AttentionEpilogue epilogue(fusion, plan, tensor, tiling, copies.getLowered());
+  SmallVector<Value> rounded;
+  for (Value tile : tiles) {
+    Value scaled = scale == 1 ? tile : builder.mul(tile, builder.constant(tile.getType(), scale));
+    rounded.push_back(builder.convert(scaled, epilogue.getElement()));
   }
+  epilogue.write(builder, batch, row, head, rounded);
+  llvm::append_range(partials, epilogue.getPartials());
 }
 
 //===----------------------------------------------------------------------===//
@@ -159,16 +159,19 @@ Value QueryGradKernel::computeDelta(TileBuilder &builder, Value batch, Value hea
   ArrayRef<int64_t> shape = op.getOut().getType().getShape();
   Value dout = getInput(builder, op.getDout(), shape), out = getInput(builder, op.getOut(), shape);
   Value delta;
+  SmallVector<Value> outTiles;
   for (auto [first, width] : tiling.headTiles) {
     bool inbounds = problem.tokens % tiling.rows == 0 && first + width <= problem.headSize;
     auto load = [&](Value memref) {
-      Value tile = builder.load(memref, {batch, row, head, builder.index(first)}, {1, 3}, {tiling.rows, width},
-                                inbounds);
-      return builder.convert(tile, builder.getF32Type());
+      return builder.load(memref, {batch, row, head, builder.index(first)}, {1, 3}, {tiling.rows, width}, inbounds);
     };
-    Value part = builder.reduce(kernel::ReduceKind::Sum, builder.mul(load(dout), load(out)), 1);
+    auto widen = [&](Value tile) { return builder.convert(tile, builder.getF32Type()); };
+    Value doutTile = load(dout);
+    outTiles.push_back(load(out));
+    Value part = builder.reduce(kernel::ReduceKind::Sum, builder.mul(widen(doutTile), widen(outTiles.back())), 1);
     delta = delta ? builder.add(delta, part) : part;
   }
+  write(builder, op.getOut(), outTiles, 1, batch, head, row);
   return delta;
 }
 
@@ -203,7 +206,7 @@ Launch QueryGradKernel::build(unsigned deltaIndex) {
     accumulate(builder, factors.slopes, kStack, batch, group, column, acc, next);
     return next;
   });
-  store(builder, op.getDq(), dq, p.scale, batch, head, row);
+  write(builder, op.getDq(), dq, p.scale, batch, head, row);
   return builder.finish();
 }
 
@@ -270,17 +273,30 @@ Launch KeyGradKernel::build(unsigned deltaIndex, bool hasDk, bool hasDv) {
       return addHead(builder.addIndex(firstHead, member), acc);
     });
   if (hasDv)
-    store(builder, op.getDv(), ArrayRef<Value>(sums).take_front(dvTiles), 1, batch, group, row);
+    write(builder, op.getDv(), ArrayRef<Value>(sums).take_front(dvTiles), 1, batch, group, row);
   if (hasDk)
-    store(builder, op.getDk(), ArrayRef<Value>(sums).drop_front(dvTiles), p.scale, batch, group, row);
+    write(builder, op.getDk(), ArrayRef<Value>(sums).drop_front(dvTiles), p.scale, batch, group, row);
   return builder.finish();
+}
+
+std::optional<TileEpiloguePlan> AttentionGradFamily::getPlan(const Candidate &candidate, std::string &reason) {
+  auto op = getOnlyOp<graph::AttentionGradOp>(candidate.ops);
+  if (op) {
+    Value bases[] = {op.getDq(), op.getDk(), op.getDv(), op.getOut()};
+    return TileEpiloguePlan::get(candidate, op, bases, reason);
+  }
+  reason = "it is not computed with the gradients of one attention";
+  return std::nullopt;
 }
 
 FailureOr<LoweredFusion> AttentionGradFamily::lower(graph::FusionOp fusion, OpBuilder &moduleBuilder, StringRef name,
                                                     const kernel::TargetTraits &traits) const {
-  auto op = dyn_cast<graph::AttentionGradOp>(fusion.getBody().front().front());
-  if (!op)
-    return fusion.emitOpError("of family \"attention_grad\" must hold one graph.attention_grad");
+  SmallVector<Operation *> ops = getBodyOps(fusion);
+  std::string reason;
+  std::optional<TileEpiloguePlan> plan = getPlan({ops, getBodyOutputs(fusion)}, reason);
+  if (!plan)
+    return fusion.emitOpError("cannot be computed as the gradients of one attention: ") << reason;
+  auto op = getOnlyOp<graph::AttentionGradOp>(ops);
   AttentionProblem problem = AttentionProblem::of(op);
   Type element = op.getQ().getType().getElementType();
   AttentionTiling byQueries = AttentionTiling::get(problem, element, traits,
@@ -293,18 +309,19 @@ FailureOr<LoweredFusion> AttentionGradFamily::lower(graph::FusionOp fusion, OpBu
   lowered.temporaries.push_back(
       MemRefType::get({problem.batch, problem.heads, problem.tokens}, Float32Type::get(fusion.getContext())));
   AttentionCopies copies(fusion, moduleBuilder, name, byQueries, lowered);
-  lowered.launches.push_back(QueryGradKernel(fusion, op, problem, byQueries, copies).build(delta));
+  SmallVector<PartialResult> partials;
+  lowered.launches.push_back(QueryGradKernel(fusion, op, problem, byQueries, copies, *plan, partials).build(delta));
+  auto addKeyGrad = [&](const AttentionTiling &tiling, bool hasDk, bool hasDv) {
+    lowered.launches.push_back(KeyGradKernel(fusion, op, problem, tiling, copies, *plan, partials).build(delta, hasDk, hasDv));
+  };
   if (byKeys.hoists || !byKeys.direct) {
-    lowered.launches.push_back(KeyGradKernel(fusion, op, problem, byKeys, copies).build(delta, true, true));
-    return lowered;
+    addKeyGrad(byKeys, true, true);
+  } else {
+    // On a GPU the sums of wide heads leave no registers: one kernel for each, which both compute the probabilities.
+    addKeyGrad(AttentionTiling::get(problem, element, traits, {.rows = problem.keys, .left = 1, .sums = 1, .right = 2}), false, true);
+    addKeyGrad(AttentionTiling::get(problem, element, traits, {.rows = problem.keys, .left = 2, .sums = 1, .right = 3}), true, false);
   }
-  // On a GPU the sums of wide heads leave no registers: one kernel for each, which both compute the probabilities.
-  AttentionTiling forDv = AttentionTiling::get(problem, element, traits,
-                                               {.rows = problem.keys, .left = 1, .sums = 1, .right = 2});
-  AttentionTiling forDk = AttentionTiling::get(problem, element, traits,
-                                               {.rows = problem.keys, .left = 2, .sums = 1, .right = 3});
-  lowered.launches.push_back(KeyGradKernel(fusion, op, problem, forDv, copies).build(delta, false, true));
-  lowered.launches.push_back(KeyGradKernel(fusion, op, problem, forDk, copies).build(delta, true, false));
+  combinePartialResults(fusion, moduleBuilder, name, traits, partials, plan->combined, lowered);
   return lowered;
 }
 

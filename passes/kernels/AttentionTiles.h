@@ -156,6 +156,8 @@ public:
   /// As a right operand, contracted over the head size.
   AttentionSource getPanels(Value operand);
 
+  LoweredFusion &getLowered() { return lowered; }
+
   /// Starts the fusion's next kernel.
   TileBuilder startKernel(llvm::ArrayRef<int64_t> grid, int64_t waves = 1) {
     TileBuilder tiles(builder, fusion, kernelName(name, lowered.launches.size()), grid);
@@ -178,9 +180,10 @@ private:
   llvm::MapVector<std::pair<unsigned, Order>, AttentionSource> known;
 };
 
-/// The fusion's only op apart from the terminator.
+/// The only op of that kind, or null.
 template <typename Op> Op getOnlyOp(llvm::ArrayRef<mlir::Operation *> ops) {
-  return ops.size() == 1 ? llvm::dyn_cast<Op>(ops.front()) : Op();
+  auto isWanted = [](mlir::Operation *op) { return llvm::isa<Op>(op); };
+  return llvm::count_if(ops, isWanted) == 1 ? llvm::cast<Op>(*llvm::find_if(ops, isWanted)) : Op();
 }
 
 /// Number of the fusion's output that yields `value`, if it is yielded.

@@ -99,3 +99,55 @@ void kernels::storeFromTotals(TileBuilder &builder, RowEvaluator &evaluator, Arr
       builder.store(value, memref, {position.row}, {});
   }
 }
+
+PartialResult kernels::addPartialResult(LoweredFusion &lowered, graph::ReduceOp reduce, int64_t parts) {
+  SmallVector<int64_t> shape{parts};
+  if (int64_t columns = numElements(reduce.getResult()); columns != 1)
+    shape.push_back(columns);
+  lowered.temporaries.push_back(MemRefType::get(shape, getAccumulatorType(getElementTypeOrSelf(reduce.getOperand().getType()))));
+  return {reduce, static_cast<unsigned>(lowered.temporaries.size() - 1), lowered.temporaries.back()};
+}
+
+bool kernels::followsFromTotals(Value output, ArrayRef<graph::ReduceOp> reductions, ArrayRef<Operation *> ops, std::string &reason) {
+  SmallPtrSet<Operation *, 16> set(ops.begin(), ops.end());
+  RowChecker checker(set, /*rows=*/1, reason);
+  for (graph::ReduceOp reduce : reductions)
+    if (numElements(reduce.getResult()) == numElements(output))
+      checker.give(reduce.getResult());
+  bool isScalar = numElements(output) == 1;
+  return checker.check(output, /*tile=*/!isScalar, /*atRow=*/isScalar, /*flat=*/!isScalar);
+}
+
+void kernels::combinePartialResults(graph::FusionOp fusion, OpBuilder &moduleBuilder, StringRef name, const kernel::TargetTraits &traits,
+                                    ArrayRef<PartialResult> partials, ArrayRef<std::pair<unsigned, Value>> outputs, LoweredFusion &lowered) {
+  // Those of as many blocks are combined by one loop.
+  struct Totals {
+    llvm::MapVector<int64_t, SmallVector<PartialResult>> byBlocks;
+    SmallVector<std::pair<unsigned, Value>> outputs;
+  };
+  llvm::MapVector<int64_t, Totals> byColumns;
+  for (const PartialResult &partial : partials)
+    byColumns[numElements(graph::ReduceOp(partial.reduction).getResult())].byBlocks[partial.type.getDimSize(0)].push_back(partial);
+  for (auto [index, output] : outputs)
+    byColumns[numElements(output)].outputs.push_back({index, output});
+
+  SmallVector<Operation *> ops = getBodyOps(fusion);
+  for (auto &[columns, totals] : byColumns) {
+    TotalTiles tiles = columns == 1 ? TotalTiles{1, 1} : TotalTiles::of(columns, ops, traits);
+    TileBuilder builder(moduleBuilder, fusion, kernelName(name, lowered.launches.size()), {tiles.getCount()});
+    Position position{builder.index(0), {}, 0, true};
+    if (columns != 1)
+      position = {builder.index(0), builder.mulIndex(builder.programId(0), tiles.width), tiles.width, true, /*flat=*/true, tiles.isInbounds()};
+    SmallVector<graph::ReduceOp> reductions;
+    SmallVector<Value> values;
+    for (auto &[blocks, members] : totals.byBlocks) {
+      llvm::append_range(values, columns == 1 ? combineScalars(builder, members, traits)
+                                              : combineColumns(builder, members, position.column, tiles, traits));
+      for (const PartialResult &member : members)
+        reductions.push_back(member.reduction);
+    }
+    RowEvaluator evaluator(builder);
+    storeFromTotals(builder, evaluator, reductions, values, totals.outputs, position, columns);
+    lowered.launches.push_back(builder.finish());
+  }
+}

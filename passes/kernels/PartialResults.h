@@ -17,6 +17,11 @@ struct PartialResult {
   /// Number and type of the temporary.
   unsigned temporary;
   mlir::MemRefType type;
+
+  /// The temporary, seen under another shape.
+  Value getView(TileBuilder &builder, llvm::ArrayRef<int64_t> shape) const {
+    return builder.temporary(temporary, mlir::MemRefType::get(shape, type.getElementType()));
+  }
 };
 
 /// How a row of totals is cut into tiles of `width`, one an instance.
@@ -38,5 +43,16 @@ llvm::SmallVector<Value> combineScalars(TileBuilder &builder, llvm::ArrayRef<Par
 /// stores them.
 void storeFromTotals(TileBuilder &builder, RowEvaluator &evaluator, llvm::ArrayRef<graph::ReduceOp> reductions, mlir::ValueRange totals,
                      llvm::ArrayRef<std::pair<unsigned, Value>> outputs, const Position &position, int64_t elements);
+
+/// Adds the temporary of a reduction in so many parts to the fusion's.
+PartialResult addPartialResult(LoweredFusion &lowered, graph::ReduceOp reduce, int64_t parts);
+
+/// Whether `output` can be computed from results of `reductions` that have as many elements, by those of the candidate's `ops` that work on
+/// single elements. If not, `reason` says why.
+bool followsFromTotals(Value output, llvm::ArrayRef<graph::ReduceOp> reductions, llvm::ArrayRef<mlir::Operation *> ops, std::string &reason);
+
+/// Adds the kernels that combine partial results of any number of columns and store `outputs`, each of which follows from the totals.
+void combinePartialResults(graph::FusionOp fusion, mlir::OpBuilder &builder, llvm::StringRef name, const kernel::TargetTraits &traits,
+                           llvm::ArrayRef<PartialResult> partials, llvm::ArrayRef<std::pair<unsigned, Value>> outputs, LoweredFusion &lowered);
 
 } // namespace primus::kernels

@@ -1,12 +1,12 @@
 //===- Rope.cpp - Rotary position embedding -------------------------------===//
 //
 // The family "rope": one graph.rope. An instance rotates all heads of one token, so that its row of the tables is loaded once. On a GPU a tile
-// is some heads.
+// is some heads. What follows from single elements of the result, and largest values of it, are computed with it.
 //
 //===----------------------------------------------------------------------===//
 
 #include "passes/kernels/Families.h"
-#include "passes/kernels/RowPass.h"
+#include "passes/kernels/TileEpilogue.h"
 
 using namespace mlir;
 using namespace primus;
@@ -18,14 +18,34 @@ class RopeFamily : public KernelFamily {
 public:
   StringRef getName() const override { return "rope"; }
   bool accepts(const Candidate &candidate, std::string &reason) const override {
-    reason = "a rotation stays alone";
-    return candidate.ops.size() == 1 && isa<graph::RopeOp>(candidate.ops.front());
+    return getPlan(candidate, reason).has_value();
   }
   FailureOr<LoweredFusion> lower(graph::FusionOp fusion, OpBuilder &builder, StringRef name,
                                  const kernel::TargetTraits &traits) const override;
+
+private:
+  static std::optional<TileEpiloguePlan> getPlan(const Candidate &candidate, std::string &reason);
 };
 
 } // namespace
+
+static graph::RopeOp findRotation(ArrayRef<Operation *> ops) {
+  auto isRotation = llvm::IsaPred<graph::RopeOp>;
+  return llvm::count_if(ops, isRotation) == 1 ? cast<graph::RopeOp>(*llvm::find_if(ops, isRotation)) : graph::RopeOp();
+}
+
+std::optional<TileEpiloguePlan> RopeFamily::getPlan(const Candidate &candidate, std::string &reason) {
+  graph::RopeOp op = findRotation(candidate.ops);
+  reason = "it is not computed with one rotation";
+  if (!op)
+    return std::nullopt;
+  std::optional<TileEpiloguePlan> plan = TileEpiloguePlan::get(candidate, op, op->getResult(0), reason);
+  if (plan && llvm::any_of(plan->measures, [](const Measure &measure) { return measure.extent == Extent::Column; })) {
+    reason = "a maximum over tokens, each of which is rotated by another instance";
+    return std::nullopt;
+  }
+  return plan;
+}
 
 /// Calls `body` with first element and width of tiles that cover [first, first + count) and no more.
 static void forEachPiece(int64_t first, int64_t count, int64_t most, function_ref<void(int64_t, int64_t)> body) {
@@ -36,9 +56,12 @@ static void forEachPiece(int64_t first, int64_t count, int64_t most, function_re
 
 FailureOr<LoweredFusion> RopeFamily::lower(graph::FusionOp fusion, OpBuilder &moduleBuilder, StringRef name,
                                            const kernel::TargetTraits &traits) const {
-  auto op = dyn_cast<graph::RopeOp>(fusion.getBody().front().front());
-  if (!op || !llvm::all_of(op->getOperands(), llvm::IsaPred<BlockArgument>))
-    return fusion.emitOpError("of family 'rope' must hold one graph.rope of inputs");
+  SmallVector<Operation *> ops = getBodyOps(fusion);
+  std::string reason;
+  std::optional<TileEpiloguePlan> plan = getPlan({ops, getBodyOutputs(fusion)}, reason);
+  if (!plan)
+    return fusion.emitOpError("cannot be computed as one rotation: ") << reason;
+  graph::RopeOp op = findRotation(ops);
   ArrayRef<int64_t> shape = cast<RankedTensorType>(op.getX().getType()).getShape();
   int64_t tokens = shape[1], instances = shape[0] * tokens, heads = shape[2], size = shape[3];
   int64_t half = cast<RankedTensorType>(op.getCos().getType()).getDimSize(1);
@@ -59,7 +82,7 @@ FailureOr<LoweredFusion> RopeFamily::lower(graph::FusionOp fusion, OpBuilder &mo
       return {row, head, builder.index(pair), builder.index(second)};
     return {row, head, builder.index(second ? half + pair : pair)};
   };
-  Value source = builder.input(number(op.getX()), seen), target = builder.output(0, seen);
+  Value source = builder.input(number(op.getX()), seen);
   // Tiles are [width], one head after the other, or [heads, width].
   constexpr int64_t waves = 4;
   int64_t together = 1;
@@ -73,18 +96,45 @@ FailureOr<LoweredFusion> RopeFamily::lower(graph::FusionOp fusion, OpBuilder &mo
   SmallVector<int64_t> dims{2};
   if (traits.isGpu())
     dims = {1, 2};
-  // Calls `body` with the first head and the number of heads.
-  auto overHeads = [&](function_ref<void(Value, int64_t)> body) {
+  LoweredFusion lowered;
+  TileEpilogue epilogue(builder, fusion, *plan, op->getResult(0));
+  ArrayRef<Measure> measures = epilogue.getMeasures();
+  SmallVector<PartialResult> partials;
+  for (const Measure &measure : measures)
+    partials.push_back(addPartialResult(lowered, measure.reduce, measure.extent == Extent::All ? instances : 1));
+  // The largest values of the token.
+  SmallVector<Value> largest(measures.size());
+  // Stores what follows from a tile, and returns the largest values of it and of those before.
+  auto finish = [&](Value tile, SmallVector<int64_t> under, SmallVector<Value> at, ValueRange before) {
+    epilogue.store({under, at, dims, SmallVector<int64_t>(getTileShape(tile)), true}, tile);
+    SmallVector<Value> next;
+    for (auto [measure, value] : llvm::zip_equal(measures, before))
+      next.push_back(builder.combine(getKind(measure.reduce), value, epilogue.getMeasured(measure)));
+    return next;
+  };
+  // Calls `body` with the first head, the number of heads and the largest values of tiles before; it returns the next ones.
+  auto overHeads = [&](int64_t width, function_ref<SmallVector<Value>(Value, int64_t, ValueRange)> body) {
+    auto getStart = [&](int64_t count) {
+      SmallVector<Value> start;
+      for (const PartialResult &partial : partials)
+        start.push_back(builder.neutral(getKind(partial.reduction), getTileType(getTile(count, width), partial.type.getElementType())));
+      return start;
+    };
+    auto add = [&](ValueRange tiles) {
+      for (auto [partial, tile, sofar] : llvm::zip_equal(partials, tiles, largest)) {
+        kernel::ReduceKind kind = getKind(partial.reduction);
+        Value found = traits.isGpu() ? builder.reduce(kind, builder.reduce(kind, tile, 1), 0) : builder.reduce(kind, tile, 0);
+        sofar = sofar ? builder.combine(kind, sofar, found) : found;
+      }
+    };
     int64_t covered = heads / together * together;
     if (covered == together)
-      body(zero, together);
+      add(body(zero, together, getStart(together)));
     else
-      builder.loop(zero, builder.index(covered), together, {}, [&](Value head, ValueRange) {
-        body(head, together);
-        return SmallVector<Value>();
-      });
+      add(builder.loop(zero, builder.index(covered), together, getStart(together),
+                       [&](Value head, ValueRange before) { return body(head, together, before); }));
     if (covered < heads)
-      body(builder.index(covered), heads - covered);
+      add(body(builder.index(covered), heads - covered, getStart(heads - covered)));
   };
   auto forEachTile = [&](int64_t first, int64_t count, int64_t most, function_ref<void(int64_t, int64_t)> body) {
     if (traits.isGpu() && count > 0)
@@ -102,7 +152,7 @@ FailureOr<LoweredFusion> RopeFamily::lower(graph::FusionOp fusion, OpBuilder &mo
     Value cos = table(op.getCos()), sin = table(op.getSin());
     if (op.getInverse())
       sin = builder.neg(sin);
-    overHeads([&](Value head, int64_t count) {
+    overHeads(width, [&](Value head, int64_t count, ValueRange before) {
       SmallVector<int64_t> tile = getTile(count, width);
       auto load = [&](bool second) {
         return builder.convert(builder.load(source, position(head, pair, second), dims, tile, true), builder.getF32Type());
@@ -110,23 +160,32 @@ FailureOr<LoweredFusion> RopeFamily::lower(graph::FusionOp fusion, OpBuilder &mo
       Value first = load(false), second = load(true), c = builder.broadcast(cos, tile), s = builder.broadcast(sin, tile);
       Value y1 = builder.sub(builder.mul(first, c), builder.mul(second, s));
       Value y2 = builder.add(builder.mul(second, c), builder.mul(first, s));
-      builder.store(builder.convert(y1, element), target, position(head, pair, false), dims, true);
-      builder.store(builder.convert(y2, element), target, position(head, pair, true), dims, true);
+      SmallVector<Value> next = finish(builder.convert(y1, element), seen, position(head, pair, false), before);
+      return finish(builder.convert(y2, element), seen, position(head, pair, true), next);
     });
   });
   // What is not rotated.
   if (2 * half < size) {
-    Value from = builder.input(number(op.getX()), {instances, heads, size}), to = builder.output(0, {instances, heads, size});
+    SmallVector<int64_t> whole{instances, heads, size};
+    Value from = builder.input(number(op.getX()), whole);
     forEachTile(2 * half, size - 2 * half, 4 * traits.lanes, [&](int64_t first, int64_t width) {
-      overHeads([&](Value head, int64_t count) {
+      overHeads(width, [&](Value head, int64_t count, ValueRange before) {
         SmallVector<Value> at{row, head, builder.index(first)};
-        builder.store(builder.load(from, at, dims, getTile(count, width), true), to, at, dims, true);
+        return finish(builder.load(from, at, dims, getTile(count, width), true), whole, at, before);
       });
     });
   }
-  LoweredFusion lowered;
+  for (auto [partial, found] : llvm::zip_equal(partials, largest)) {
+    if (traits.isGpu())
+      builder.store(found, partial.getView(builder, {instances, 1}), {row, zero}, {0, 1}, true);
+    else
+      builder.store(found, partial.getView(builder, {instances}), {row}, {});
+  }
   lowered.launches.push_back(builder.finish());
-  addInplace(lowered, fusion, 0, number(op.getX()));
+  combinePartialResults(fusion, moduleBuilder, name, traits, partials, plan->combined, lowered);
+  for (const TileEpiloguePlan::Element &result : plan->elements)
+    if (result.value == op->getResult(0))
+      addInplace(lowered, fusion, result.output, number(op.getX()));
   return lowered;
 }
 

@@ -1,0 +1,68 @@
+//===- AttentionEpilogue.cpp - What follows from attention ----------------===//
+
+#include "passes/kernels/AttentionEpilogue.h"
+
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::kernels;
+
+AttentionEpilogue::AttentionEpilogue(graph::FusionOp fusion, const TileEpiloguePlan &plan, Value base, const AttentionTiling &tiling,
+                                     LoweredFusion &lowered)
+    : fusion(fusion), plan(plan), base(base), tiling(tiling) {
+  ArrayRef<int64_t> shape = shapeOf(base);
+  int64_t blocks = llvm::divideCeilSigned(shape[1], tiling.rows);
+  for (const Measure &measure : plan.measures) {
+    if (measure.base != base)
+      continue;
+    int64_t parts = measure.extent == Extent::Row ? shape[2] : shape[0] * blocks * (measure.extent == Extent::All ? shape[2] : 1);
+    partials.push_back(addPartialResult(lowered, measure.reduce, parts));
+  }
+}
+
+Value AttentionEpilogue::hide(TileBuilder &builder, kernel::ReduceKind kind, Value tile, int64_t dim, Value first, int64_t size) const {
+  ArrayRef<int64_t> shape = getTileShape(tile);
+  std::optional<int64_t> start = getConstantIntValue(first);
+  if (start ? *start + shape[dim] <= size : size % shape[dim] == 0)
+    return tile;
+  Value positions = builder.iota(first, dim, shape);
+  Value inside = builder.compare(graph::Predicate::LT, positions, builder.constant(positions.getType(), size));
+  return builder.select(inside, tile, builder.neutral(kind, tile.getType()));
+}
+
+void AttentionEpilogue::write(TileBuilder &builder, Value batch, Value row, Value head, ArrayRef<Value> tiles) const {
+  ArrayRef<int64_t> shape = shapeOf(base);
+  int64_t blocks = llvm::divideCeilSigned(shape[1], tiling.rows);
+  bool wholeRows = shape[1] % tiling.rows == 0;
+  Value block = builder.divIndex(row, tiling.rows), zero = builder.index(0);
+  TileEpilogue epilogue(builder, fusion, plan, base);
+  SmallVector<Value> ofRows(partials.size());
+  for (auto [headTile, tile] : llvm::zip_equal(tiling.headTiles, tiles)) {
+    auto [first, width] = headTile;
+    Value column = builder.index(first);
+    bool wholeColumns = first + width <= shape[3];
+    epilogue.store({SmallVector<int64_t>(shape), {batch, row, head, column}, {1, 3}, {tiling.rows, width}, wholeRows && wholeColumns}, tile);
+    for (auto [index, measure] : llvm::enumerate(epilogue.getMeasures())) {
+      kernel::ReduceKind kind = getKind(measure.reduce);
+      Value measured = epilogue.getMeasured(measure);
+      if (measure.extent == Extent::Column) {
+        Value memref = partials[index].getView(builder, {shape[0], blocks, shape[2], shape[3]});
+        measured = hide(builder, kind, measured, 0, row, shape[1]);
+        builder.store(builder.reduce(kind, measured, 0), memref, {batch, block, head, column}, {1, 3}, wholeColumns);
+        continue;
+      }
+      Value part = builder.reduce(kind, hide(builder, kind, measured, 1, column, shape[3]), 1);
+      ofRows[index] = ofRows[index] ? builder.combine(kind, ofRows[index], part) : part;
+    }
+  }
+  for (auto [index, measure] : llvm::enumerate(epilogue.getMeasures())) {
+    kernel::ReduceKind kind = getKind(measure.reduce);
+    if (measure.extent == Extent::Row)
+      builder.store(ofRows[index], partials[index].getView(builder, {shape[2], shape[0], shape[1], 1}), {head, batch, row, zero}, {2, 3}, wholeRows);
+    if (measure.extent == Extent::All) {
+      Value all = builder.reduce(kind, hide(builder, kind, ofRows[index], 0, row, shape[1]), 0);
+      builder.store(all, partials[index].getView(builder, {shape[0], shape[2], blocks, 1}), {batch, head, block, zero}, {2, 3}, /*inbounds=*/true);
+    }
+  }
+}

@@ -1,0 +1,289 @@
+//===- TileEpilogue.cpp - What follows from a composite's results ---------===//
+
+#include "passes/kernels/TileEpilogue.h"
+
+using namespace mlir;
+using namespace primus;
+using namespace primus::kernels;
+
+/// The value outside of any fusion that `value` is the same bytes as.
+static Value getSource(Value value) {
+  while (true) {
+    if (auto reshape = value.getDefiningOp<graph::ReshapeOp>()) {
+      value = reshape.getOperand();
+      continue;
+    }
+    auto argument = dyn_cast<BlockArgument>(value);
+    auto fusion = argument ? dyn_cast_or_null<graph::FusionOp>(argument.getOwner()->getParentOp()) : graph::FusionOp();
+    if (!fusion)
+      return value;
+    value = fusion.getInputs()[argument.getArgNumber()];
+  }
+}
+
+/// Whether `value`, which is no result of the core, is the base's elements read from memory.
+static bool isReadAs(Value value, Value base) {
+  return numElements(value) == numElements(base) && getSource(value) == getSource(base);
+}
+
+//===----------------------------------------------------------------------===//
+// Plans
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+class Planner {
+public:
+  Planner(const Candidate &candidate, Operation *core, ArrayRef<Value> bases, std::string &reason)
+      : candidate(candidate), core(core), bases(bases), reason(reason), ops(candidate.ops.begin(), candidate.ops.end()) {}
+
+  bool run();
+  TileEpiloguePlan plan;
+
+private:
+  bool fail(const Twine &why) {
+    reason = why.str();
+    return false;
+  }
+  bool isInside(Value value) const { return value.getDefiningOp() && ops.contains(value.getDefiningOp()); }
+  bool followsFromReductions(Value value, SmallVectorImpl<graph::ReduceOp> &found, DenseSet<Value> &seen) const;
+  /// The base of which `value` has the elements, or null.
+  Value findBase(Value value);
+  bool checkElements(Value value, int64_t elements, Value &base, DenseSet<Value> &seen);
+  bool checkScalar(Value value);
+  bool addMeasure(graph::ReduceOp reduce);
+
+  const Candidate &candidate;
+  Operation *core;
+  ArrayRef<Value> bases;
+  std::string &reason;
+  SmallPtrSet<Operation *, 16> ops;
+};
+
+} // namespace
+
+bool Planner::followsFromReductions(Value value, SmallVectorImpl<graph::ReduceOp> &found, DenseSet<Value> &seen) const {
+  if (!isInside(value) || value.getDefiningOp() == core || !seen.insert(value).second)
+    return !found.empty();
+  if (auto reduce = value.getDefiningOp<graph::ReduceOp>()) {
+    found.push_back(reduce);
+    return true;
+  }
+  for (Value operand : value.getDefiningOp()->getOperands())
+    followsFromReductions(operand, found, seen);
+  return !found.empty();
+}
+
+bool Planner::checkScalar(Value value) {
+  if (!isInside(value))
+    return true;
+  Operation *op = value.getDefiningOp();
+  if (getSplat(op))
+    return true;
+  bool isScalarOp = op != core && (isElementwise(op) || isa<graph::ReshapeOp, graph::BroadcastOp>(op)) && numElements(op->getOperand(0)) == 1;
+  if (!isScalarOp)
+    return fail("a scalar is only known when all of a tensor is");
+  return llvm::all_of(op->getOperands(), [&](Value operand) { return checkScalar(operand); });
+}
+
+bool Planner::checkElements(Value value, int64_t elements, Value &base, DenseSet<Value> &seen) {
+  if (!seen.insert(value).second)
+    return true;
+  if (numElements(value) != elements)
+    return fail("a value has other elements than the tensor from which it follows");
+  Operation *op = value.getDefiningOp();
+  const Value *found = llvm::find_if(bases, [&](Value candidate) {
+    return value == candidate || (candidate.getDefiningOp() != core && !isInside(value) && isReadAs(value, candidate));
+  });
+  if (found != bases.end()) {
+    if (base && base != *found)
+      return fail("it follows from two tensors that are computed apart");
+    base = *found;
+    return true;
+  }
+  if (!isInside(value) || getSplat(op))
+    return true;
+  if (op == core)
+    return fail("it follows from what is not computed by the same tiles");
+  if (auto broadcast = dyn_cast<graph::BroadcastOp>(op); broadcast && numElements(broadcast.getOperand()) != elements)
+    return numElements(broadcast.getOperand()) == 1 ? checkScalar(broadcast.getOperand()) : fail("rows or columns are broadcast");
+  if (!isElementwise(op) && !isa<graph::ReshapeOp, graph::BroadcastOp>(op))
+    return fail(op->getName().getStringRef() + " is not elementwise");
+  return llvm::all_of(op->getOperands(), [&](Value operand) { return checkElements(operand, elements, base, seen); });
+}
+
+Value Planner::findBase(Value value) {
+  Value base;
+  DenseSet<Value> seen;
+  if (!checkElements(value, numElements(value), base, seen))
+    return {};
+  if (!base)
+    fail("it does not follow from what is computed here");
+  return base;
+}
+
+bool Planner::addMeasure(graph::ReduceOp reduce) {
+  if (llvm::any_of(plan.measures, [&](const Measure &known) { return known.reduce == reduce; }))
+    return true;
+  // Largest values of largest values are those of all.
+  Value measured = reduce.getOperand(), result = reduce.getResult();
+  bool isNested = false;
+  if (reduce.getKind() != graph::ReduceKind::Max)
+    return fail("a sum over several instances");
+  while (isInside(measured)) {
+    if (auto reshape = measured.getDefiningOp<graph::ReshapeOp>()) {
+      measured = reshape.getOperand();
+      continue;
+    }
+    auto inner = measured.getDefiningOp<graph::ReduceOp>();
+    if (!inner || inner.getKind() != graph::ReduceKind::Max)
+      break;
+    measured = inner.getOperand();
+    isNested = true;
+  }
+  Value base = findBase(measured);
+  if (!base)
+    return false;
+  ArrayRef<int64_t> whole = shapeOf(base), shape = shapeOf(reduce.getOperand());
+  int64_t columns = whole[whole.size() - 2] * whole.back(), rank = shape.size();
+  Extent extent = Extent::All;
+  if (numElements(result) != 1) {
+    bool hasRows = !isNested && shape.back() == columns;
+    if (hasRows && llvm::equal(reduce.getDims(), ArrayRef<int64_t>(rank - 1)))
+      extent = Extent::Row;
+    else if (hasRows && llvm::equal(reduce.getDims(), llvm::seq<int64_t>(0, rank - 1)))
+      extent = Extent::Column;
+    else
+      return fail("a maximum is not over rows, columns or all of the tensor");
+  }
+  plan.measures.push_back({reduce, measured, base, extent});
+  return true;
+}
+
+bool Planner::run() {
+  for (Value operand : core->getOperands())
+    if (isInside(operand))
+      return fail("an operand would have to be computed before all of it");
+  for (auto [index, output] : llvm::enumerate(candidate.outputs)) {
+    bool isOther = output.getDefiningOp() == core && !llvm::is_contained(bases, output);
+    if (isOther)
+      continue;
+    SmallVector<graph::ReduceOp> reductions;
+    DenseSet<Value> seen;
+    if (!followsFromReductions(output, reductions, seen)) {
+      Value base = findBase(output);
+      if (!base)
+        return false;
+      plan.elements.push_back({static_cast<unsigned>(index), output, base});
+      continue;
+    }
+    for (graph::ReduceOp reduce : reductions)
+      if (!addMeasure(reduce))
+        return false;
+    if (!followsFromTotals(output, reductions, candidate.ops, reason))
+      return false;
+    plan.combined.push_back({static_cast<unsigned>(index), output});
+  }
+  return true;
+}
+
+std::optional<TileEpiloguePlan> TileEpiloguePlan::get(const Candidate &candidate, Operation *core, ArrayRef<Value> bases, std::string &reason) {
+  Planner planner(candidate, core, bases, reason);
+  if (!planner.run())
+    return std::nullopt;
+  return std::move(planner.plan);
+}
+
+bool TileEpiloguePlan::uses(Value base) const {
+  return llvm::any_of(elements, [&](const Element &element) { return element.base == base; }) ||
+         llvm::any_of(measures, [&](const Measure &measure) { return measure.base == base; });
+}
+
+//===----------------------------------------------------------------------===//
+// Tiles
+//===----------------------------------------------------------------------===//
+
+TileEpilogue::TileEpilogue(TileBuilder &builder, graph::FusionOp fusion, const TileEpiloguePlan &plan, Value base)
+    : builder(builder), fusion(fusion), base(base) {
+  for (const TileEpiloguePlan::Element &element : plan.elements)
+    if (element.base == base) {
+      elements.push_back(element);
+      findScalars(element.value);
+    }
+  for (const Measure &measure : plan.measures)
+    if (measure.base == base) {
+      measures.push_back(measure);
+      findScalars(measure.measured);
+    }
+}
+
+void TileEpilogue::findScalars(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (!op || value == base)
+    return;
+  auto broadcast = dyn_cast<graph::BroadcastOp>(op);
+  if (broadcast && numElements(broadcast.getOperand()) == 1)
+    evaluateScalar(broadcast.getOperand());
+  else
+    llvm::for_each(op->getOperands(), [&](Value operand) { findScalars(operand); });
+}
+
+Value TileEpilogue::evaluateScalar(Value value) {
+  if (Value known = scalars.lookup(value))
+    return known;
+  Value result;
+  if (auto argument = dyn_cast<BlockArgument>(value)) {
+    result = builder.loadScalar(builder.input(argument.getArgNumber(), {1}), {builder.index(0)});
+  } else if (std::optional<double> splat = getSplat(value.getDefiningOp())) {
+    result = builder.constant(getElementTypeOrSelf(value.getType()), *splat);
+  } else {
+    SmallVector<Value> operands;
+    for (Value operand : value.getDefiningOp()->getOperands())
+      operands.push_back(evaluateScalar(operand));
+    bool isView = isa<graph::ReshapeOp, graph::BroadcastOp>(value.getDefiningOp());
+    result = isView ? operands.front() : emitElementwise(builder, value.getDefiningOp(), operands);
+  }
+  return scalars[value] = result;
+}
+
+Value TileEpilogue::evaluate(Value value) {
+  if (Value known = tiles.lookup(value))
+    return known;
+  Value result;
+  Operation *op = value.getDefiningOp();
+  if (auto argument = dyn_cast<BlockArgument>(value)) {
+    if (isReadAs(argument, base))
+      result = tiles.lookup(base);
+    else
+      result = builder.load(builder.input(argument.getArgNumber(), place.shape), place.indices, place.dims, place.tile, place.inbounds);
+  } else if (std::optional<double> splat = getSplat(op)) {
+    result = builder.constant(getTileType(place.tile, getElementTypeOrSelf(value.getType())), *splat);
+  } else if (auto broadcast = dyn_cast<graph::BroadcastOp>(op); broadcast && scalars.contains(broadcast.getOperand())) {
+    result = builder.broadcast(scalars.lookup(broadcast.getOperand()), place.tile);
+  } else {
+    SmallVector<Value> operands;
+    for (Value operand : op->getOperands())
+      operands.push_back(evaluate(operand));
+    result = isa<graph::ReshapeOp, graph::BroadcastOp>(op) ? operands.front() : emitElementwise(builder, op, operands);
+  }
+  return tiles[value] = result;
+}
+
+void TileEpilogue::store(const TilePlace &where, Value tile) {
+  place = where;
+  tiles.clear();
+  tiles[base] = tile;
+  // All loads come before the stores, so that outputs may lie over inputs.
+  SmallVector<Value> values;
+  for (const TileEpiloguePlan::Element &element : elements)
+    values.push_back(evaluate(element.value));
+  for (const Measure &measure : measures)
+    evaluate(measure.measured);
+  for (auto [element, value] : llvm::zip_equal(elements, values))
+    builder.store(value, builder.output(element.output, place.shape), place.indices, place.dims, place.inbounds);
+}
+
+Value TileEpilogue::getMeasured(const Measure &measure) {
+  Value tile = evaluate(measure.measured);
+  return builder.convert(tile, getAccumulatorType(getElementTypeOrSelf(tile)));
+}
