@@ -74,10 +74,15 @@ void FunctionLowering::findDestinations() {
 }
 
 bool FunctionLowering::isReadAfter(Value root, Operation *op) {
-  for (Value alias : aliases[root])
-    for (Operation *user : alias.getUsers())
-      if (!isa<graph::ReshapeOp, graph::SliceOp>(user) && order[user] > order[op])
+  // Also by way of views that are made later.
+  SmallVector<Value> worklist = aliases[root];
+  while (!worklist.empty())
+    for (Operation *user : worklist.pop_back_val().getUsers()) {
+      if (isa<graph::ReshapeOp, graph::SliceOp>(user))
+        worklist.push_back(user->getResult(0));
+      else if (order[user] > order[op])
         return true;
+    }
   return false;
 }
 
