@@ -12,6 +12,7 @@
 #include "ir/kernel/TargetTraits.h"
 
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/TypeUtilities.h"
 
 namespace primus::kernels {
 
@@ -21,6 +22,11 @@ inline llvm::ArrayRef<int64_t> shapeOf(mlir::Value value) {
 }
 inline int64_t numElements(mlir::Value value) {
   return mlir::cast<mlir::RankedTensorType>(value.getType()).getNumElements();
+}
+/// Whether a tensor's elements are floats of 8 bits.
+inline bool isFloat8(mlir::Value value) {
+  mlir::Type element = mlir::getElementTypeOrSelf(value.getType());
+  return mlir::isa<mlir::FloatType>(element) && element.getIntOrFloatBitWidth() == 8;
 }
 
 /// A launch's operand: an input or output of the fusion, or a temporary, under the shape that the kernel expects.
