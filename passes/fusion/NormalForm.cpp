@@ -5,6 +5,7 @@
 #include "ir/graph/GraphBuilder.h"
 #include "passes/fusion/Einsum.h"
 #include "passes/fusion/QuantisedProducts.h"
+#include "passes/kernels/BlockSpace.h"
 #include "passes/kernels/Elementwise.h"
 
 #include "mlir/IR/Dominance.h"
@@ -120,6 +121,8 @@ struct FlattenReduce : OpRewritePattern<ReduceOp> {
     };
     if (from.getNumElements() == to.getNumElements())
       return finish(op.getOperand());
+    if (kernels::isOverSquares(op))
+      return failure();
     if (to.getNumElements() == 1 && op.getKind() == ReduceKind::Max && flatten(from.getShape())[0] != 1) {
       // Rows first: with what computes them.
       Value rows = b.max(b.reshape(op.getOperand(), flatten(from.getShape())), {1});

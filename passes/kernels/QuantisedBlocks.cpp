@@ -1,271 +1,295 @@
-//===- QuantisedBlocks.cpp - Short rows with a scale each -----------------===//
+//===- QuantisedBlocks.cpp - Neighbours with a common scale ---------------===//
 //
-// The family "blocks": quantisation by blocks of neighbours. Values are [rows, block] or have one element a row, and what is stored is an 8-bit float
-// or belongs to one. An instance computes a tile of many rows, whose largest values, scales and rounded elements all come
-// from the same registers. The elements may be those of a transposed matrix: then tiles change their order on the way.
+// The family "blocks": quantisation by blocks of neighbours, along the lines of a matrix, along its columns (then what is stored is
+// transposed), or both; and by squares. What is stored is an 8-bit float or belongs to one. An instance computes a part of the matrix, which
+// has whole blocks in each order, by tiles of many blocks: these come from memory once, from the caches where the two orders want
+// different tiles.
 //
 //===----------------------------------------------------------------------===//
 
+#include "passes/kernels/BlockSpace.h"
 #include "passes/kernels/Elementwise.h"
 #include "passes/kernels/Families.h"
 #include "passes/kernels/RowPass.h"
+
+#include <map>
 
 using namespace mlir;
 using namespace primus;
 using namespace primus::kernels;
 
-/// Longer rows are for the family "rows".
-static constexpr int64_t kLongest = 128;
-
 namespace {
 
-/// How a value relates to the elements [rows, block].
-enum class Kind { Full, Row, Scalar };
-
-struct BlockSpace {
-  int64_t rows, block;
-  /// The rows are those of a matrix with so many rows, each of several blocks; `transposed` is where it has that order.
-  int64_t lines;
-  graph::TransposeOp transposed;
-
-  int64_t perLine() const { return rows / lines; }
+/// A part of the matrix, which is one tile.
+struct Area {
+  Value line, column;
+  int64_t lines, columns;
 };
 
-class BlockChecker {
-public:
-  BlockChecker(const Candidate &candidate, BlockSpace &space, std::string &reason)
-      : space(space), reason(reason), ops(candidate.ops.begin(), candidate.ops.end()) {}
-  bool check(Value value, Kind kind);
-
-private:
-  bool fail(const Twine &why) {
-    reason = why.str();
-    return false;
-  }
-  bool fits(Value value, Kind kind) const;
-  bool checkTranspose(graph::TransposeOp op);
-
-  BlockSpace &space;
-  std::string &reason;
-  SmallPtrSet<Operation *, 16> ops;
-  /// Elements are read where they lie.
-  bool isPlain = false;
-};
-
-/// Computes values for one tile.
+/// Computes values for areas. Blocks have values in areas as wide as they are.
 class BlockEvaluator {
 public:
-  BlockEvaluator(TileBuilder &builder, const BlockSpace &space, int64_t tileRows);
-  Value evaluate(Value value, Kind kind);
-  void store(Value value, unsigned output);
+  BlockEvaluator(TileBuilder &builder, const BlockSpace &space) : builder(builder), space(space) {}
+  Value evaluate(Value value, BlockKind kind, Order order, const Area &area);
+  void store(Value tile, unsigned output, BlockKind kind, Order order, const Area &area);
+  /// States a square's value in all areas.
+  void give(Value value, Value tile) { squares[value] = tile; }
 
 private:
-  Value load(BlockArgument argument, Kind kind);
-  Value loadTransposed(BlockArgument argument);
-  SmallVector<int64_t> getShape(Kind kind) const;
+  /// Where the values of a kind lie in memory, and where those of an area begin.
+  struct Place {
+    SmallVector<int64_t> shape, tile;
+    SmallVector<Value> begin;
+    bool inbounds;
+  };
+  Place getPlace(BlockKind kind, Order order, const Area &area);
+  Value compute(Value value, BlockKind kind, Order order, const Area &area);
+  Value load(BlockArgument argument, BlockKind kind, Order order, const Area &area);
 
   TileBuilder &builder;
   const BlockSpace &space;
-  int64_t tileRows;
-  bool inbounds;
-  /// First line, and the block in a line.
-  Value line, number;
-  DenseMap<std::pair<Value, unsigned>, Value> memo;
+  DenseMap<Value, Value> squares;
+  std::map<std::tuple<void *, BlockKind, Order, void *, void *, int64_t, int64_t>, Value> memo;
+};
+
+/// How a kernel goes over the matrix: an instance computes [lines, columns] of it. Tiles are `length` blocks at most.
+struct Tiling {
+  int64_t lines, columns, length, waves;
+  static Tiling of(const BlockSpace &space, const kernel::TargetTraits &traits);
+};
+
+/// Builds the kernel's body.
+class BlockKernel {
+public:
+  BlockKernel(TileBuilder &builder, const BlockSpace &space, const Tiling &tiling, ArrayRef<Value> outputs)
+      : builder(builder), space(space), tiling(tiling), outputs(outputs), whole(builder, space) {}
+  void build(ArrayRef<Operation *> ops);
+
+private:
+  /// Calls `body` for each tile of the instance's part that has blocks of `order`, with what has computed values of that tile.
+  void forEachTile(Order order, function_ref<void(BlockEvaluator &, const Area &)> body);
+  void forEachPart(Value begin, int64_t extent, int64_t part, int64_t size, function_ref<void(Value)> body);
+  void findSquare(graph::ReduceOp op);
+  void storeAll(Order order);
+
+  TileBuilder &builder;
+  const BlockSpace &space;
+  const Tiling tiling;
+  ArrayRef<Value> outputs;
+  /// The evaluator of the whole part, where that is one tile.
+  BlockEvaluator whole;
+  Value line, column;
+  /// The value of the square, and its maximum over tiles so far.
+  std::pair<Value, Value> square;
 };
 
 class BlocksFamily : public KernelFamily {
 public:
   StringRef getName() const override { return "blocks"; }
   bool accepts(const Candidate &candidate, std::string &reason) const override {
-    return getSpace(candidate, reason).has_value();
+    return BlockSpace::find(candidate, reason).has_value();
   }
   FailureOr<LoweredFusion> lower(graph::FusionOp fusion, OpBuilder &builder, StringRef name,
                                  const kernel::TargetTraits &traits) const override;
-
-private:
-  static std::optional<BlockSpace> getSpace(const Candidate &candidate, std::string &reason);
 };
 
 } // namespace
 
-/// For a broadcast to `Full`, the kind of its operand; nothing if neither rows nor all elements have one value.
-static std::optional<Kind> getSourceKind(graph::BroadcastOp op, Kind kind) {
-  ArrayRef<int64_t> from = shapeOf(op.getOperand()), to = shapeOf(op.getResult());
-  if (numElements(op.getOperand()) == numElements(op.getResult()))
-    return kind;
-  if (numElements(op.getOperand()) == 1)
-    return Kind::Scalar;
-  int64_t rows = numElements(op.getResult()) / to.back();
-  bool isOfRows = kind == Kind::Full && numElements(op.getOperand()) == rows &&
-                  (op.getDims().empty() || op.getDims().back() != static_cast<int64_t>(to.size()) - 1 || from.back() == 1);
-  return isOfRows ? std::optional(Kind::Row) : std::nullopt;
-}
-
 //===----------------------------------------------------------------------===//
-// Legality
+// Values
 //===----------------------------------------------------------------------===//
 
-bool BlockChecker::fits(Value value, Kind kind) const {
-  switch (kind) {
-  case Kind::Full:
-    return !shapeOf(value).empty() && numElements(value) == space.rows * space.block;
-  case Kind::Row:
-    return numElements(value) == space.rows;
-  case Kind::Scalar:
-    return numElements(value) == 1;
+BlockEvaluator::Place BlockEvaluator::getPlace(BlockKind kind, Order order, const Area &area) {
+  if (kind == BlockKind::Square)
+    return {{space.lines / space.inColumn, space.columns / space.inLine},
+            {1, 1},
+            {builder.divIndex(area.line, space.inColumn), builder.divIndex(area.column, space.inLine)},
+            true};
+  Place place = {{space.lines, space.columns}, {area.lines, area.columns}, {area.line, area.column}, true};
+  place.inbounds = space.lines % area.lines == 0 && space.columns % area.columns == 0;
+  if (order == Order::Turned)
+    for (auto *pair : {&place.shape, &place.tile})
+      std::swap(pair->front(), pair->back());
+  if (order == Order::Turned)
+    std::swap(place.begin.front(), place.begin.back());
+  if (kind == BlockKind::Block) {
+    place.shape.back() /= space.getBlock(order);
+    place.tile.back() = 1;
+    place.begin.back() = builder.divIndex(place.begin.back(), space.getBlock(order));
   }
-  llvm_unreachable("all kinds are handled");
+  return place;
 }
 
-/// The last dimensions go first: the transpose of a matrix.
-bool BlockChecker::checkTranspose(graph::TransposeOp op) {
-  ArrayRef<int64_t> perm = op.getPerm(), shape = shapeOf(op.getOperand());
-  int64_t rank = perm.size(), lines = 1;
-  for (auto [place, dim] : llvm::enumerate(perm)) {
-    if (dim != (static_cast<int64_t>(place) + perm.front()) % rank)
-      return fail("a transpose of more than two dimensions");
-    if (dim >= perm.front())
-      lines *= shape[dim];
-  }
-  if (space.rows % lines != 0)
-    return fail("blocks cross the rows of a transposed matrix");
-  if (space.transposed && space.transposed != op)
-    return fail("two tensors are transposed");
-  space.transposed = op;
-  space.lines = lines;
-  return !ops.contains(op.getOperand().getDefiningOp()) || fail("what is transposed has to be in memory");
+/// The first input that has the same elements under some shape: what both orders read comes from memory once.
+static BlockArgument findSource(BlockArgument argument) {
+  auto fusion = cast<graph::FusionOp>(argument.getOwner()->getParentOp());
+  auto skipReshapes = [&](unsigned input) {
+    Value value = fusion.getInputs()[input];
+    while (auto reshape = value.getDefiningOp<graph::ReshapeOp>())
+      value = reshape.getOperand();
+    return value;
+  };
+  Value source = skipReshapes(argument.getArgNumber());
+  for (BlockArgument other : fusion.getBody().getArguments())
+    if (skipReshapes(other.getArgNumber()) == source)
+      return other;
+  llvm_unreachable("an argument has its own elements");
 }
 
-bool BlockChecker::check(Value value, Kind kind) {
+Value BlockEvaluator::load(BlockArgument argument, BlockKind kind, Order order, const Area &area) {
+  unsigned input = argument.getArgNumber();
+  if (kind == BlockKind::Scalar)
+    return builder.loadScalar(builder.input(input, {1}), {builder.index(0)});
+  Place place = getPlace(kind, order, area);
+  return builder.load(builder.input(input, place.shape), place.begin, {0, 1}, place.tile, place.inbounds);
+}
+
+void BlockEvaluator::store(Value tile, unsigned output, BlockKind kind, Order order, const Area &area) {
+  Place place = getPlace(kind, order, area);
+  builder.store(tile, builder.output(output, place.shape), place.begin, {0, 1}, place.inbounds);
+}
+
+Value BlockEvaluator::compute(Value value, BlockKind kind, Order order, const Area &area) {
   Operation *op = value.getDefiningOp();
-  if (!fits(value, kind))
-    return fail("a value does not have the blocks' rows");
-  if (!op || !ops.contains(op)) {
-    isPlain |= kind == Kind::Full;
-    return !(space.transposed && isPlain) || fail("only some elements are transposed");
+  if (!op) {
+    BlockArgument source = findSource(cast<BlockArgument>(value));
+    return source == value ? load(source, kind, order, area) : evaluate(source, kind, order, area);
   }
-  if (isElementwise(op))
-    return llvm::all_of(op->getOperands(), [&](Value operand) { return check(operand, kind); });
-  if (isa<graph::ConstantOp>(op))
-    return getSplat(op) || fail("a constant with different elements needs memory");
+  auto getShape = [&] { return kind == BlockKind::Scalar ? SmallVector<int64_t>() : getPlace(kind, order, area).tile; };
+  if (std::optional<double> splat = getSplat(op))
+    return builder.constant(getTileType(getShape(), getElementTypeOrSelf(value.getType())), *splat);
   if (auto reshape = dyn_cast<graph::ReshapeOp>(op))
-    return check(reshape.getOperand(), kind);
+    return evaluate(reshape.getOperand(), kind, order, area);
   if (auto broadcast = dyn_cast<graph::BroadcastOp>(op)) {
-    std::optional<Kind> source = getSourceKind(broadcast, kind);
-    return source ? check(broadcast.getOperand(), *source) : fail("neither rows nor all elements are broadcast");
+    BlockKind source = *space.getSourceKind(broadcast, kind, order);
+    Value tile = evaluate(broadcast.getOperand(), source, order, area);
+    return source == kind ? tile : builder.broadcast(tile, getShape());
   }
   if (auto reduce = dyn_cast<graph::ReduceOp>(op)) {
-    int64_t rank = shapeOf(reduce.getOperand()).size();
-    bool isOfRows = kind == Kind::Row && rank > 0 && reduce.getDims().size() == 1 && reduce.getDims().front() == rank - 1 &&
-                    shapeOf(reduce.getOperand()).back() == space.block;
-    return isOfRows ? check(reduce.getOperand(), Kind::Full) : fail("a reduction is not over a block");
+    Value tile = evaluate(reduce.getOperand(), BlockKind::Full, order, area);
+    Type element = getElementTypeOrSelf(tile.getType());
+    return builder.convert(builder.reduce(getKind(reduce), builder.convert(tile, getAccumulatorType(element)), 1), element);
   }
   if (auto transpose = dyn_cast<graph::TransposeOp>(op))
-    return kind == Kind::Full && checkTranspose(transpose) && (!isPlain || fail("only some elements are transposed"));
-  return fail(op->getName().getStringRef() + " is not computed by blocks");
+    return builder.transpose(evaluate(transpose.getOperand(), BlockKind::Full, Order::Plain, area));
+  SmallVector<Value> operands;
+  for (Value operand : op->getOperands())
+    operands.push_back(evaluate(operand, kind, order, area));
+  return emitElementwise(builder, op, operands);
 }
 
-static bool isByte(Value value) {
-  Type element = getElementTypeOrSelf(value.getType());
-  return isa<FloatType>(element) && element.getIntOrFloatBitWidth() == 8;
-}
-
-std::optional<BlockSpace> BlocksFamily::getSpace(const Candidate &candidate, std::string &reason) {
-  auto refuse = [&](const Twine &why) {
-    reason = why.str();
-    return std::nullopt;
-  };
-  // Reductions state the blocks.
-  BlockSpace space = {0, 0, 0, nullptr};
-  for (Operation *op : candidate.ops)
-    if (auto reduce = dyn_cast<graph::ReduceOp>(op); reduce && !shapeOf(reduce.getOperand()).empty()) {
-      space.block = shapeOf(reduce.getOperand()).back();
-      space.rows = numElements(reduce.getOperand()) / std::max<int64_t>(space.block, 1);
-    }
-  if (space.block < 2 || space.block > kLongest || !llvm::isPowerOf2_64(space.block))
-    return refuse("there are no blocks of neighbours with a common scale");
-  if (!llvm::any_of(candidate.outputs, isByte))
-    return refuse("nothing becomes an 8-bit float");
-  space.lines = space.rows;
-  BlockChecker checker(candidate, space, reason);
-  for (Value output : candidate.outputs)
-    if (!checker.check(output, numElements(output) == space.rows ? Kind::Row : Kind::Full))
-      return std::nullopt;
-  return space;
+Value BlockEvaluator::evaluate(Value value, BlockKind kind, Order order, const Area &area) {
+  if (Value square = squares.lookup(value))
+    return square;
+  std::tuple key(value.getAsOpaquePointer(), kind, order, area.line.getAsOpaquePointer(), area.column.getAsOpaquePointer(), area.lines, area.columns);
+  if (auto found = memo.find(key); found != memo.end())
+    return found->second;
+  Value tile = compute(value, kind, order, area);
+  memo[key] = tile;
+  return tile;
 }
 
 //===----------------------------------------------------------------------===//
 // The kernel
 //===----------------------------------------------------------------------===//
 
-BlockEvaluator::BlockEvaluator(TileBuilder &builder, const BlockSpace &space, int64_t tileRows)
-    : builder(builder), space(space), tileRows(tileRows), inbounds(space.lines % tileRows == 0),
-      line(builder.mulIndex(builder.programId(0), tileRows)), number(builder.programId(1)) {}
-
-SmallVector<int64_t> BlockEvaluator::getShape(Kind kind) const {
-  switch (kind) {
-  case Kind::Full:
-    return {tileRows, space.block};
-  case Kind::Row:
-    return {tileRows, 1};
-  case Kind::Scalar:
-    return {};
-  }
-  llvm_unreachable("all kinds are handled");
+Tiling Tiling::of(const BlockSpace &space, const kernel::TargetTraits &traits) {
+  // As many elements as a workgroup's lanes, or a processor's cache of the first level, have room for. Both orders want the same
+  // part of the matrix, in which either has as many blocks as memory moves bytes at a time.
+  constexpr int64_t fewWaves = 4, manyWaves = 8, perLane = 32, side = 128;
+  int64_t longest = std::max(space.inLine, space.inColumn), length = traits.lanes;
+  bool hasBoth = space.inLine != 0 && space.inColumn != 0;
+  if (traits.isGpu())
+    length = hasBoth ? side : std::min(fewWaves * traits.lanes * perLane / longest, side);
+  int64_t waves = hasBoth && longest * length > fewWaves * traits.lanes * perLane ? manyWaves : fewWaves;
+  if (space.hasSquares)
+    return {space.inColumn, space.inLine, std::min(length, space.inColumn), waves};
+  if (hasBoth)
+    return {side, side, length, waves};
+  return {space.inColumn == 0 ? length : space.inColumn, space.inLine == 0 ? length : space.inLine, length, waves};
 }
 
-Value BlockEvaluator::load(BlockArgument argument, Kind kind) {
-  unsigned input = argument.getArgNumber();
-  if (kind == Kind::Scalar)
-    return builder.loadScalar(builder.input(input, {1}), {builder.index(0)});
-  int64_t width = kind == Kind::Full ? space.block : 1;
-  return builder.load(builder.input(input, {space.lines, space.perLine() * width}), {line, builder.mulIndex(number, width)}, {0, 1},
-                      {tileRows, width}, inbounds);
+void BlockKernel::forEachPart(Value begin, int64_t extent, int64_t part, int64_t size, function_ref<void(Value)> body) {
+  if (part >= extent)
+    return body(begin);
+  Value end = builder.addIndex(begin, builder.index(extent));
+  if (size % extent != 0)
+    end = builder.minIndex(end, builder.index(size));
+  builder.loop(begin, end, part, {}, [&](Value index, ValueRange) {
+    body(index);
+    return SmallVector<Value>();
+  });
 }
 
-Value BlockEvaluator::loadTransposed(BlockArgument argument) {
-  Value matrix = builder.input(argument.getArgNumber(), {space.perLine() * space.block, space.lines});
-  return builder.transpose(
-      builder.load(matrix, {builder.mulIndex(number, space.block), line}, {0, 1}, {space.block, tileRows}, inbounds));
+void BlockKernel::forEachTile(Order order, function_ref<void(BlockEvaluator &, const Area &)> body) {
+  bool isPlain = order == Order::Plain;
+  int64_t lines = isPlain ? tiling.length : space.inColumn, columns = isPlain ? space.inLine : tiling.length;
+  bool isOne = lines >= tiling.lines && columns >= tiling.columns;
+  forEachPart(line, tiling.lines, lines, space.lines, [&](Value firstLine) {
+    forEachPart(column, tiling.columns, columns, space.columns, [&](Value firstColumn) {
+      // What a loop computes is not known outside of it.
+      BlockEvaluator inner(builder, space);
+      if (square.first)
+        inner.give(square.first, square.second);
+      body(isOne ? whole : inner, {firstLine, firstColumn, lines, columns});
+    });
+  });
 }
 
-Value BlockEvaluator::evaluate(Value value, Kind kind) {
-  if (Value known = memo.lookup({value, unsigned(kind)}))
-    return known;
-  Value result;
-  Operation *op = value.getDefiningOp();
-  if (!op) {
-    result = load(cast<BlockArgument>(value), kind);
-  } else if (std::optional<double> splat = getSplat(op)) {
-    result = builder.constant(getTileType(getShape(kind), getElementTypeOrSelf(value.getType())), *splat);
-  } else if (auto reshape = dyn_cast<graph::ReshapeOp>(op)) {
-    result = evaluate(reshape.getOperand(), kind);
-  } else if (auto broadcast = dyn_cast<graph::BroadcastOp>(op)) {
-    Kind source = *getSourceKind(broadcast, kind);
-    result = evaluate(broadcast.getOperand(), source);
-    if (source != kind)
-      result = builder.broadcast(result, getShape(kind));
-  } else if (auto reduce = dyn_cast<graph::ReduceOp>(op)) {
-    Value tile = evaluate(reduce.getOperand(), Kind::Full);
-    Type element = getElementTypeOrSelf(tile.getType());
-    result = builder.reduce(getKind(reduce), builder.convert(tile, getAccumulatorType(element)), 1);
-    result = builder.convert(result, element);
-  } else if (auto transpose = dyn_cast<graph::TransposeOp>(op)) {
-    result = loadTransposed(cast<BlockArgument>(transpose.getOperand()));
+void BlockKernel::findSquare(graph::ReduceOp op) {
+  Type element = getElementTypeOrSelf(op.getType());
+  auto reduceTile = [&](BlockEvaluator &evaluator, Value firstLine) {
+    Value tile = evaluator.evaluate(op.getOperand(), BlockKind::Full, Order::Plain, {firstLine, column, tiling.length, space.inLine});
+    tile = builder.convert(tile, getAccumulatorType(element));
+    return builder.reduce(getKind(op), builder.reduce(getKind(op), tile, 1), 0);
+  };
+  Value largest;
+  if (tiling.length >= tiling.lines) {
+    largest = reduceTile(whole, line);
   } else {
-    SmallVector<Value> operands;
-    for (Value operand : op->getOperands())
-      operands.push_back(evaluate(operand, kind));
-    result = emitElementwise(builder, op, operands);
+    Value neutral = builder.neutral(getKind(op), getTileType({1, 1}, getAccumulatorType(element)));
+    Value end = builder.addIndex(line, builder.index(tiling.lines));
+    largest = builder.loop(line, end, tiling.length, neutral, [&](Value firstLine, ValueRange carried) {
+      BlockEvaluator inner(builder, space);
+      return SmallVector<Value>{builder.combine(getKind(op), carried.front(), reduceTile(inner, firstLine))};
+    }).front();
   }
-  memo[{value, unsigned(kind)}] = result;
-  return result;
+  square = {op.getResult(), builder.convert(largest, element)};
+  whole.give(square.first, square.second);
 }
 
-void BlockEvaluator::store(Value tile, unsigned output) {
-  int64_t width = getTileShape(tile).back();
-  builder.store(tile, builder.output(output, {space.lines, space.perLine() * width}), {line, builder.mulIndex(number, width)}, {0, 1},
-                inbounds);
+void BlockKernel::storeAll(Order order) {
+  // In the tiles of the other order where this one has no blocks.
+  auto isHere = [&](Value value) {
+    Order own = space.getOrder(value);
+    return space.getKind(value) != BlockKind::Square && (own == order || space.getBlock(own) == 0);
+  };
+  if (space.getBlock(order) == 0 || llvm::none_of(outputs, isHere))
+    return;
+  forEachTile(order, [&](BlockEvaluator &evaluator, const Area &area) {
+    SmallVector<std::pair<unsigned, Value>> tiles;
+    for (auto [index, value] : llvm::enumerate(outputs))
+      if (isHere(value))
+        tiles.push_back({index, evaluator.evaluate(value, space.getKind(value), space.getOrder(value), area)});
+    for (auto [index, tile] : tiles)
+      evaluator.store(tile, index, space.getKind(outputs[index]), space.getOrder(outputs[index]), area);
+  });
+}
+
+void BlockKernel::build(ArrayRef<Operation *> ops) {
+  line = builder.mulIndex(builder.programId(0), tiling.lines);
+  column = builder.mulIndex(builder.programId(1), tiling.columns);
+  if (space.hasSquares)
+    for (Operation *op : ops)
+      if (auto reduce = dyn_cast<graph::ReduceOp>(op))
+        findSquare(reduce);
+  storeAll(Order::Plain);
+  if (!space.hasSquares)
+    return storeAll(Order::Turned);
+  Area area = {line, column, tiling.lines, tiling.columns};
+  for (auto [index, value] : llvm::enumerate(outputs))
+    if (space.getKind(value) == BlockKind::Square)
+      whole.store(whole.evaluate(value, BlockKind::Square, Order::Plain, area), index, BlockKind::Square, Order::Plain, area);
 }
 
 FailureOr<LoweredFusion> BlocksFamily::lower(graph::FusionOp fusion, OpBuilder &moduleBuilder, StringRef name,
@@ -273,24 +297,15 @@ FailureOr<LoweredFusion> BlocksFamily::lower(graph::FusionOp fusion, OpBuilder &
   SmallVector<Operation *> ops = getBodyOps(fusion);
   SmallVector<Value> outputs = getBodyOutputs(fusion);
   std::string reason;
-  std::optional<BlockSpace> space = getSpace({ops, outputs}, reason);
+  std::optional<BlockSpace> space = BlockSpace::find({ops, outputs}, reason);
   if (!space)
     return fusion.emitOpError("cannot be computed by blocks: ") << reason;
-
-  // As many elements as a workgroup's lanes, or a processor's cache of the first level, have room for.
-  constexpr int64_t waves = 4, perLane = 32, mostRows = 128;
-  int64_t tileRows = traits.lanes;
+  Tiling tiling = Tiling::of(*space, traits);
+  TileBuilder builder(moduleBuilder, fusion, name,
+                      {llvm::divideCeilSigned(space->lines, tiling.lines), llvm::divideCeilSigned(space->columns, tiling.columns)});
   if (traits.isGpu())
-    tileRows = std::min(waves * traits.lanes * perLane / space->block, mostRows);
-  TileBuilder builder(moduleBuilder, fusion, name, {llvm::divideCeilSigned(space->lines, tileRows), space->perLine()});
-  if (traits.isGpu())
-    builder.setWaves(waves, 1);
-  BlockEvaluator evaluator(builder, *space, tileRows);
-  SmallVector<Value> tiles;
-  for (Value output : outputs)
-    tiles.push_back(evaluator.evaluate(output, numElements(output) == space->rows ? Kind::Row : Kind::Full));
-  for (auto [index, tile] : llvm::enumerate(tiles))
-    evaluator.store(tile, index);
+    builder.setWaves(tiling.waves, 1);
+  BlockKernel(builder, *space, tiling, outputs).build(ops);
   LoweredFusion lowered;
   lowered.launches.push_back(builder.finish());
   return lowered;

@@ -70,6 +70,34 @@ func.func @transposed(%x: tensor<2x64x40xbf16>) -> (tensor<40x2x64xf8E4M3FN>, te
   return %q, %f : tensor<40x2x64xf8E4M3FN>, tensor<40x2x2xf8E8M0FNU>
 }
 
+// So is a tensor in both orders, which is read once.
+// CHECK-LABEL: func.func @bothOrders
+// CHECK:         graph.fusion "blocks"
+// CHECK-SAME:      -> (tensor<256xf32>, tensor<256x128xf8E4M3FN>, tensor<512xf32>, tensor<512x64xf8E4M3FN>)
+// CHECK-NOT:     graph.fusion
+func.func @bothOrders(%x: tensor<2x64x256xbf16>) -> (tensor<2x64x256xf8E4M3FN>, tensor<2x64x2xf32>, tensor<256x2x64xf8E4M3FN>, tensor<256x2x1xf32>)
+    attributes {graph.layer = {}} {
+  %a = graph.amax %x : tensor<2x64x256xbf16> -> tensor<2x64x2xf32>
+  %q = graph.quantize %x, %a : tensor<2x64x256xbf16>, tensor<2x64x2xf32> -> tensor<2x64x256xf8E4M3FN>
+  %t = graph.transpose %x perm [2, 0, 1] : tensor<2x64x256xbf16> -> tensor<256x2x64xbf16>
+  %b = graph.amax %t : tensor<256x2x64xbf16> -> tensor<256x2x1xf32>
+  %r = graph.quantize %t, %b : tensor<256x2x64xbf16>, tensor<256x2x1xf32> -> tensor<256x2x64xf8E4M3FN>
+  return %q, %a, %r, %b : tensor<2x64x256xf8E4M3FN>, tensor<2x64x2xf32>, tensor<256x2x64xf8E4M3FN>, tensor<256x2x1xf32>
+}
+
+// A weight in squares, from the type of the optimizer; what is between is not in memory.
+// CHECK-LABEL: func.func @squares
+// CHECK:         graph.fusion "blocks"
+// CHECK-SAME:      (tensor<256x512xf32>) -> (tensor<2x4xf32>, tensor<1024x128xf8E4M3FN>)
+// CHECK-NOT:     graph.fusion
+func.func @squares(%w: tensor<256x512xf32>) -> (tensor<256x512xf8E4M3FN>, tensor<2x4xf32>) attributes {graph.layer = {}} {
+  %x = graph.convert %w : tensor<256x512xf32> -> tensor<256x512xbf16>
+  %a = graph.amax %x : tensor<256x512xbf16> -> tensor<2x4xf32>
+  %s = graph.exp %a : tensor<2x4xf32>
+  %q = graph.quantize %x, %s : tensor<256x512xbf16>, tensor<2x4xf32> -> tensor<256x512xf8E4M3FN>
+  return %q, %a : tensor<256x512xf8E4M3FN>, tensor<2x4xf32>
+}
+
 // Parts that a rank has all of, and whose largest values nobody else needs, are measured with what computes their rows.
 // CHECK-LABEL: func.func @parts
 // CHECK:         graph.fusion "rows"

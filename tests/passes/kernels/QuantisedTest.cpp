@@ -100,6 +100,46 @@ TEST(QuantisedTest, QuantisesTransposed) {
   }
 }
 
+/// Along rows and, transposed, along columns, of what is read once: a bf16 activation, or a weight that is rounded first.
+TEST(QuantisedTest, QuantisesInBothOrders) {
+  // Dimensions: sequences, tokens, features; the elements of a block of features and of a block of tokens. Parts of the matrix that
+  // an instance computes are whole, or end early.
+  for (auto [sequences, tokens, features, inRow, inColumn, isWeight] :
+       {std::tuple{2, 96, 160, 32, 32, false}, {1, 128, 256, 128, 128, true}, {1, 128, 40, 8, 128, false}}) {
+    std::string shape = format("{}x{}x{}", sequences, tokens, features), turned = format("{}x{}x{}", features, sequences, tokens),
+                counts = format("{}x{}x{}", sequences, tokens, features / inRow), turnedCounts = format("{}x{}x{}", features, sequences, tokens / inColumn);
+    std::string body = isWeight ? format("%x = graph.convert %w : tensor<{0}xf32> -> tensor<{0}xbf16>\n", shape) : "";
+    body += format("%a = graph.amax %x : tensor<{0}xbf16> -> tensor<{2}xf32>\n"
+                   "%s = graph.convert %a : tensor<{2}xf32> -> tensor<{2}xf8E8M0FNU>\n"
+                   "%q = graph.quantize %x, %s : tensor<{0}xbf16>, tensor<{2}xf8E8M0FNU> -> tensor<{0}xf8E4M3FN>\n"
+                   "%t = graph.transpose %x perm [2, 0, 1] : tensor<{0}xbf16> -> tensor<{1}xbf16>\n"
+                   "%ta = graph.amax %t : tensor<{1}xbf16> -> tensor<{3}xf32>\n"
+                   "%ts = graph.convert %ta : tensor<{3}xf32> -> tensor<{3}xf8E8M0FNU>\n"
+                   "%tq = graph.quantize %t, %ts : tensor<{1}xbf16>, tensor<{3}xf8E8M0FNU> -> tensor<{1}xf8E5M2>\n"
+                   "return %q, %s, %tq, %ts : tensor<{0}xf8E4M3FN>, tensor<{2}xf8E8M0FNU>, tensor<{1}xf8E5M2>, tensor<{3}xf8E8M0FNU>",
+                   shape, turned, counts, turnedCounts);
+    checkFunction(makeFunction(isWeight ? format("%w: tensor<{}xf32>", shape) : format("%x: tensor<{}xbf16>", shape),
+                               format("tensor<{}xf8E4M3FN>, tensor<{}xf8E8M0FNU>, tensor<{}xf8E5M2>, tensor<{}xf8E8M0FNU>", shape, counts, turned, turnedCounts),
+                               body),
+                  asRounded(0));
+  }
+}
+
+/// One scale for each square of a weight.
+TEST(QuantisedTest, QuantisesSquares) {
+  for (auto [rows, columns, side, width] : {std::array{128, 256, 128, 128}, {24, 16, 8, 16}}) {
+    std::string shape = format("{}x{}", rows, columns), counts = format("{}x{}", rows / side, columns / width);
+    std::string body = format("%x = graph.convert %w : tensor<{0}xf32> -> tensor<{0}xbf16>\n"
+                              "%a = graph.amax %x : tensor<{0}xbf16> -> tensor<{1}xf32>\n"
+                              "%c = graph.constant dense<448.0> : tensor<{1}xf32>\n"
+                              "%s = graph.div %c, %a : tensor<{1}xf32>\n"
+                              "%q = graph.quantize %x, %s : tensor<{0}xbf16>, tensor<{1}xf32> -> tensor<{0}xf8E4M3FN>\n"
+                              "return %q, %a : tensor<{0}xf8E4M3FN>, tensor<{1}xf32>",
+                              shape, counts);
+    checkFunction(makeFunction(format("%w: tensor<{}xf32>", shape), format("tensor<{}xf8E4M3FN>, tensor<{}xf32>", shape, counts), body), asRounded(0.08));
+  }
+}
+
 /// A product of quantised operands, and what is added to it.
 struct Product {
   std::string spec, left, leftFactors, right, rightFactors, result;
