@@ -141,7 +141,7 @@ void LayerQuantizer::run() {
   }
   if (backward)
     narrowResiduals(forward, backward, isQuantisation);
-  fp8::hoistWeights(forward, backward, isQuantisation);
+  fp8::hoistWeights(forward, backward, delayed.getMeasure(), isQuantisation);
 }
 
 void QuantizeMatmuls::runOnOperation() {

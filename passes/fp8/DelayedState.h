@@ -28,6 +28,8 @@ public:
   Quantised quantize(mlir::OpBuilder &builder, mlir::func::FuncOp function, const Operand &operand);
   /// Completes functions and calls; declares the variables of each instance.
   void finish();
+  /// The part that measures the layer's weights; null if none does.
+  mlir::func::FuncOp getMeasure() const { return measure; }
 
 private:
   /// One function of the pair: its arguments, and what it measures, by tensor.

@@ -3,13 +3,13 @@
 #include "passes/fp8/HoistWeights.h"
 
 #include "passes/LayerFunction.h"
+#include "passes/fp8/UnshardCalls.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Dominance.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/CSE.h"
-#include "llvm/ADT/BitVector.h"
 #include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
@@ -34,7 +34,7 @@ public:
   WeightHoister(func::FuncOp forward, func::FuncOp backward, llvm::function_ref<bool(Operation *)> isMovable)
       : module(forward->getParentOfType<ModuleOp>()), symbols(module), forward(forward), backward(backward), isMovable(isMovable) {}
 
-  void run();
+  void run(func::FuncOp measure);
 
 private:
   bool isReader(Operation *op);
@@ -51,9 +51,6 @@ private:
   unsigned addResult(Value value, Value original, ArrayAttr dims);
   void hoist(MutableArrayRef<Reader> readers, unsigned source);
   void replace(Reader &reader);
-  /// Calls that need a part of the results only get a function that computes no others.
-  void specialise();
-  void keepResults(func::FuncOp function, ArrayRef<graph::CallOp> calls, const llvm::BitVector &kept);
 
   ModuleOp module;
   SymbolTable symbols;
@@ -313,59 +310,7 @@ void WeightHoister::replace(Reader &reader) {
   }
 }
 
-//===----------------------------------------------------------------------===//
-// One function for each kind of call
-//===----------------------------------------------------------------------===//
-
-void WeightHoister::keepResults(func::FuncOp function, ArrayRef<graph::CallOp> calls, const llvm::BitVector &kept) {
-  llvm::BitVector erased(kept);
-  erased.flip();
-  function.getBody().front().getTerminator()->eraseOperands(erased);
-  (void)function.eraseResults(erased);
-  eraseDeadOps(function);
-  for (graph::CallOp call : calls) {
-    OpBuilder builder(call);
-    auto updated = graph::CallOp::create(builder, call.getLoc(), function.getResultTypes(), function.getName(),
-                                         call.getOperands(), call.getInstance());
-    for (auto [index, result] : llvm::enumerate(kept.set_bits()))
-      call.getResult(result).replaceAllUsesWith(updated.getResult(index));
-    call.erase();
-  }
-}
-
-void WeightHoister::specialise() {
-  struct Kind {
-    llvm::BitVector used;
-    bool isForward = false;
-    SmallVector<graph::CallOp> calls = {};
-  };
-  SmallVector<Kind> kinds;
-  for (graph::CallOp call : findCalls(unshard)) {
-    llvm::BitVector used(call.getNumResults());
-    for (OpResult result : call.getResults())
-      used[result.getResultNumber()] = !result.use_empty();
-    auto *kind = llvm::find_if(kinds, [&](const Kind &other) { return other.used == used; });
-    if (kind == kinds.end())
-      kind = &kinds.emplace_back(Kind{used});
-    kind->calls.push_back(call);
-    kind->isForward |= llvm::any_of(call->getUsers(), [&](Operation *user) { return cast<graph::CallOp>(user).getCallee() == forward.getName(); });
-  }
-  // The function itself goes to those that need most, the first among equals.
-  llvm::stable_sort(kinds, [](const Kind &a, const Kind &b) { return a.used.count() > b.used.count(); });
-  for (auto [index, kind] : llvm::enumerate(llvm::reverse(kinds))) {
-    if (kind.used.all())
-      continue;
-    func::FuncOp own = unshard;
-    if (index + 1 < kinds.size()) {
-      own = unshard.clone();
-      own.setName((unshard.getName() + (kind.isForward ? ".forward" : ".backward")).str());
-      symbols.insert(own, std::next(Block::iterator(unshard)));
-    }
-    keepResults(own, kind.calls, kind.used);
-  }
-}
-
-void WeightHoister::run() {
+void WeightHoister::run(func::FuncOp measure) {
   unshard = findUnshard();
   if (!unshard)
     return;
@@ -386,12 +331,15 @@ void WeightHoister::run() {
   }
   if (!changed)
     return;
+  if (measure)
+    measureInUnshard(measure, unshard);
   IRRewriter rewriter(module.getContext());
   DominanceInfo dominance(unshard);
   eliminateCommonSubExpressions(rewriter, dominance, unshard);
-  specialise();
+  specialiseUnshard(unshard, forward);
 }
 
-void fp8::hoistWeights(func::FuncOp forward, func::FuncOp backward, llvm::function_ref<bool(Operation *)> isMovable) {
-  WeightHoister(forward, backward, isMovable).run();
+void fp8::hoistWeights(func::FuncOp forward, func::FuncOp backward, func::FuncOp measure,
+                       llvm::function_ref<bool(Operation *)> isMovable) {
+  WeightHoister(forward, backward, isMovable).run(measure);
 }
