@@ -160,15 +160,37 @@ Value RowEvaluator::compute(Value value, Position position) {
   }
   if (std::optional<double> splat = getSplat(op)) {
     Type element = getElementTypeOrSelf(value.getType());
-    return builder.constant(position.column ? getTileType({position.width}, element) : element, *splat);
+    return builder.constant(position.column ? getTileType(getTile(position), element) : element, *splat);
   }
   return TypeSwitch<Operation *, Value>(op)
       .Case([&](graph::ReshapeOp reshape) { return evaluate(reshape.getOperand(), position); })
       .Case([&](graph::BroadcastOp op) { return broadcast(op, position); })
+      .Case([&](graph::ReduceOp op) {
+        // Over blocks: those over rows are known.
+        position.blocks = Position::Elements;
+        Value tile = evaluate(op.getOperand(), position);
+        Type element = getElementTypeOrSelf(tile.getType());
+        kernel::ReduceKind kind = op.getKind() == graph::ReduceKind::Sum ? kernel::ReduceKind::Sum : kernel::ReduceKind::Max;
+        bool isNarrow = isa<FloatType>(element) && element.getIntOrFloatBitWidth() < 32;
+        return builder.convert(builder.reduce(kind, isNarrow ? builder.convert(tile, builder.getF32Type()) : tile, 1), element);
+      })
       .Case([&](graph::GatherOp op) { return gather(op, position); })
       .Case([&](graph::SliceOp op) { return slice(op, position); })
       .Case([&](graph::TransposeOp op) { return transpose(op, position); })
       .Case([&](graph::IotaOp op) { return iota(op, position); });
+}
+
+SmallVector<int64_t> RowEvaluator::getTile(const Position &position) const {
+  if (position.blocks == Position::None)
+    return {position.width};
+  return {position.width / blockSize, position.blocks == Position::Elements ? blockSize : 1};
+}
+
+RowEvaluator::Place RowEvaluator::getPlace(const Position &position, int64_t elements, int64_t columns) {
+  if (position.blocks == Position::None)
+    return {{elements / columns, columns}, {position.row, position.column}, {1}};
+  int64_t blocks = rowLength / blockSize, size = position.blocks == Position::Elements ? blockSize : 1;
+  return {{elements / (blocks * size), blocks, size}, {position.row, builder.divIndex(position.column, blockSize), builder.index(0)}, {1, 2}};
 }
 
 Value RowEvaluator::load(BlockArgument argument, Position position) {
@@ -183,10 +205,9 @@ Value RowEvaluator::load(BlockArgument argument, Position position) {
   }
   if (position.flat)
     return builder.load(builder.input(number, {elements}), position.column, {0}, {position.width}, position.inbounds);
-  use.elsewhere |= !position.atRow;
-  int64_t columns = shapeOf(argument).back();
-  return builder.load(builder.input(number, {elements / columns, columns}), {position.row, position.column}, {1}, {position.width},
-                      position.inbounds);
+  use.elsewhere |= !position.atRow || position.blocks == Position::Blocks;
+  Place place = getPlace(position, elements, shapeOf(argument).back());
+  return builder.load(builder.input(number, place.shape), place.indices, place.dims, getTile(position), position.inbounds);
 }
 
 Value RowEvaluator::broadcast(graph::BroadcastOp op, Position position) {
@@ -197,6 +218,8 @@ Value RowEvaluator::broadcast(graph::BroadcastOp op, Position position) {
       return evaluate(operand, position);
     return builder.broadcast(evaluate(operand, {builder.index(0)}), {position.width});
   }
+  if (position.column && position.blocks != Position::None && from.back() != rowLength)
+    return broadcastBlocks(op, position);
 
   SmallVector<int64_t> map = getBroadcastMap(op);
   bool tile = position.column != nullptr, keeps = tile && keepsColumns(op);
@@ -212,7 +235,18 @@ Value RowEvaluator::broadcast(graph::BroadcastOp op, Position position) {
   if (keeps || !tile)
     return evaluate(operand, source);
   source.column = {};
-  return builder.broadcast(evaluate(operand, source), {position.width});
+  return builder.broadcast(evaluate(operand, source), getTile(position));
+}
+
+Value RowEvaluator::broadcastBlocks(graph::BroadcastOp op, Position position) {
+  Value operand = op.getOperand();
+  if (numElements(operand) == numElements(op.getResult()))
+    return evaluate(operand, position);
+  if (numElements(operand) == 1)
+    return builder.broadcast(evaluate(operand, {builder.index(0)}), getTile(position));
+  Position source = position;
+  source.blocks = Position::Blocks;
+  return builder.broadcast(evaluate(operand, source), getTile(position));
 }
 
 Value RowEvaluator::mapRow(Value row, ArrayRef<int64_t> from, ArrayRef<int64_t> to, ArrayRef<int64_t> map, ArrayRef<int64_t> offset) {

@@ -26,6 +26,8 @@ struct Position {
   bool flat = false;
   /// The tile lies within the row.
   bool inbounds = false;
+  /// The tile's columns are those of whole blocks: it is [blocks, block], or [blocks, 1] of values with an element for each block of the row.
+  enum { None, Elements, Blocks } blocks = None;
 };
 
 /// How a kernel reads an input, to know what may share its buffer.
@@ -63,6 +65,21 @@ public:
 
   Value evaluate(Value value, Position position);
 
+  /// States how rows are cut into blocks, before tiles of blocks are asked for.
+  void setBlocks(int64_t columns, int64_t size) {
+    rowLength = columns;
+    blockSize = size;
+  }
+  /// The shape of a tile at a position with a column.
+  llvm::SmallVector<int64_t> getTile(const Position &position) const;
+  /// A buffer of so many elements, seen under the shape in which a position with a column and without `flat` indexes it, and the place there.
+  struct Place {
+    llvm::SmallVector<int64_t> shape;
+    llvm::SmallVector<Value> indices;
+    llvm::SmallVector<int64_t> dims;
+  };
+  Place getPlace(const Position &position, int64_t elements, int64_t columns);
+
   /// States the value of a reduction at the present row.
   void setRowValue(Value value, Value scalar) { rowValues[value] = scalar; }
   /// States a value's tile at a position.
@@ -79,6 +96,8 @@ private:
   Value compute(Value value, Position position);
   Value load(mlir::BlockArgument argument, Position position);
   Value broadcast(graph::BroadcastOp op, Position position);
+  /// Of values with an element for each block, or to a tile of blocks.
+  Value broadcastBlocks(graph::BroadcastOp op, Position position);
   Value gather(graph::GatherOp op, Position position);
   Value slice(graph::SliceOp op, Position position);
   Value transpose(graph::TransposeOp op, Position position);
@@ -94,6 +113,7 @@ private:
   llvm::DenseMap<unsigned, InputUse> uses;
   mlir::Operation *rowScope = nullptr;
   unsigned pass = 0;
+  int64_t rowLength = 0, blockSize = 0;
 };
 
 /// Linear index over dimensions `to` of the element whose linear index over dimensions `from` is `linear`, where dimension d of `from` is

@@ -98,6 +98,12 @@ void PassBuilder::combine(const RowPass &pass, ValueRange accumulators, SmallVec
   }
 }
 
+Position PassBuilder::getOutputPosition(Value value, Position position) const {
+  if (position.blocks != Position::None && numElements(value) != space.rows * space.columns)
+    position.blocks = Position::Blocks;
+  return position;
+}
+
 SmallVector<Value> PassBuilder::buildTile(const RowPass &pass, const Position &position, ValueRange accumulators) {
   SmallVector<Value> next, outputs;
   for (auto [reduce, accumulator] : llvm::zip_equal(pass.reductions, accumulators)) {
@@ -114,13 +120,14 @@ SmallVector<Value> PassBuilder::buildTile(const RowPass &pass, const Position &p
   }
   // All loads come before the stores, so that outputs may lie over inputs.
   for (auto [index, value] : pass.outputs)
-    outputs.push_back(evaluator.evaluate(value, position));
+    outputs.push_back(evaluator.evaluate(value, getOutputPosition(value, position)));
   for (auto [output, tile] : llvm::zip_equal(pass.outputs, outputs)) {
-    if (space.flat)
+    if (space.flat) {
       builder.store(tile, builder.output(output.first, {space.columns}), {position.column}, {0}, position.inbounds);
-    else
-      builder.store(tile, builder.output(output.first, {space.rows, space.columns}), {position.row, position.column}, {1},
-                    position.inbounds);
+      continue;
+    }
+    RowEvaluator::Place place = evaluator.getPlace(getOutputPosition(output.second, position), numElements(output.second), space.columns);
+    builder.store(tile, builder.output(output.first, place.shape), place.indices, place.dims, position.inbounds);
   }
   return next;
 }
@@ -128,7 +135,10 @@ SmallVector<Value> PassBuilder::buildTile(const RowPass &pass, const Position &p
 SmallVector<Value> PassBuilder::buildCut(const RowPass &pass, Value row, const Cut &cut) {
   SmallVector<Value> scalars;
   auto tile = [&](Value column, int64_t width, bool inbounds, ValueRange carried) {
-    return buildTile(pass, {row, column, width, true, space.flat, inbounds}, carried);
+    Position position{row, column, width, true, space.flat, inbounds};
+    if (pass.isOfBlocks)
+      position.blocks = Position::Elements;
+    return buildTile(pass, position, carried);
   };
   if (cut.chunks == 1) {
     combine(pass, tile(builder.index(0), cut.width, true, getNeutral(pass, cut.width)), scalars);
@@ -151,7 +161,7 @@ SmallVector<Value> PassBuilder::buildCut(const RowPass &pass, Value row, const C
 }
 
 SmallVector<Value> PassBuilder::buildRow(const RowPass &pass, Value row) {
-  return buildCut(pass, row, tiling.cutRow(space.columns));
+  return buildCut(pass, row, pass.isOfBlocks ? tiling.cutBlocks(space.columns, space.block) : tiling.cutRow(space.columns));
 }
 
 SmallVector<Value> PassBuilder::buildBlock(const RowPass &pass, const Blocks &blocks) {

@@ -11,6 +11,8 @@ struct RowPass {
   llvm::SmallVector<graph::ReduceOp> reductions;
   /// Number among the fusion's results, and value in its body.
   llvm::SmallVector<std::pair<unsigned, Value>> outputs;
+  /// Outputs are computed by blocks of the row, of which they may have one element each.
+  bool isOfBlocks = false;
 };
 
 /// The iteration space of a fusion.
@@ -18,6 +20,8 @@ struct Space {
   /// All values are one sequence of `columns` elements.
   bool flat;
   int64_t rows, columns;
+  /// Size of the blocks of a row of which reductions are taken; 0 if there are none.
+  int64_t block = 0;
 };
 
 /// How a row is cut into tiles.
@@ -38,6 +42,8 @@ struct RowTiling {
   }
   /// The tiles of a whole row.
   Cut cutRow(int64_t columns) const { return cut(columns, columns <= longest ? longest : width); }
+  /// Tiles of whole blocks.
+  Cut cutBlocks(int64_t columns, int64_t block) const { return Cut::exact(columns, std::max(width / block, int64_t(1)) * block); }
   /// Whether a tile of a row leaves waves without elements of their own, which then hold copies.
   bool leavesWaves(int64_t columns) const;
 };
@@ -68,6 +74,8 @@ private:
   /// One tile: returns the reductions' next accumulators.
   llvm::SmallVector<Value> buildTile(const RowPass &pass, const Position &position, mlir::ValueRange accumulators);
   llvm::SmallVector<Value> getNeutral(const RowPass &pass, int64_t width);
+  /// Where an output is computed in the tile at `position`.
+  Position getOutputPosition(Value value, Position position) const;
   /// Reduces accumulators to scalars, and combines them with those of other tiles.
   void combine(const RowPass &pass, mlir::ValueRange accumulators, llvm::SmallVectorImpl<Value> &scalars);
 

@@ -2,12 +2,13 @@
 //
 // The family "rows": elementwise ops, broadcasts and reductions over the last dimension. An instance computes one row. Each chain of reductions
 // is a number of passes over the row, which stays in the cache (in registers, where it is short). Without anything that
-// distinguishes rows, the elements are one long row that is cut into blocks.
+// distinguishes rows, the elements are one long row that is cut into blocks. What has been computed for a row may be quantised by blocks of it
+// (see RowBlocks.h).
 //
 //===----------------------------------------------------------------------===//
 
 #include "passes/kernels/Families.h"
-#include "passes/kernels/RowPass.h"
+#include "passes/kernels/RowBlocks.h"
 
 using namespace mlir;
 using namespace primus;
@@ -59,26 +60,41 @@ std::optional<Space> RowsFamily::getSpace(ArrayRef<Operation *> ops, ArrayRef<Va
       return Space{true, 1, elements};
   }
 
-  // Reductions state the row length, else the largest output does.
+  // Reductions state the row length, the longest where others are over blocks of a row; else the largest output does.
   Value whole = largest;
+  int64_t longest = -1;
   for (Operation *op : ops)
-    if (auto reduce = dyn_cast<graph::ReduceOp>(op))
+    if (auto reduce = dyn_cast<graph::ReduceOp>(op); reduce && !shapeOf(reduce.getOperand()).empty() && shapeOf(reduce.getOperand()).back() > longest) {
       whole = reduce.getOperand();
+      longest = shapeOf(whole).back();
+    }
   if (shapeOf(whole).empty()) {
     reason = "scalars and tensors are computed together";
     return std::nullopt;
   }
   int64_t columns = shapeOf(whole).back(), rows = numElements(whole) / std::max<int64_t>(columns, 1);
+  Space space{false, rows, columns};
   for (Operation *op : ops)
-    if (auto reduce = dyn_cast<graph::ReduceOp>(op))
-      if (shapeOf(reduce.getOperand()).empty() || shapeOf(reduce.getOperand()).back() != columns ||
-          numElements(reduce.getOperand()) != rows * columns) {
+    if (auto reduce = dyn_cast<graph::ReduceOp>(op)) {
+      int64_t size = shapeOf(reduce.getOperand()).empty() ? 0 : shapeOf(reduce.getOperand()).back();
+      bool isOfBlock = isOverBlocks(reduce, columns) && (space.block == 0 || space.block == size);
+      if ((size != columns && !isOfBlock) || numElements(reduce.getOperand()) != rows * columns) {
         reason = "reductions over rows of different lengths";
         return std::nullopt;
       }
+      if (size != columns)
+        space.block = size;
+    }
 
   RowChecker checker(set, rows, reason);
+  RowBlockChecker blockChecker(set, space, checker, reason);
+  DenseSet<Value> ofBlocks = findValuesOfBlocks(ops, columns);
   for (Value output : outputs) {
+    if (ofBlocks.contains(output)) {
+      if (!blockChecker.check(output))
+        return std::nullopt;
+      continue;
+    }
     bool tile = numElements(output) == rows * columns;
     if (tile && (shapeOf(output).empty() || shapeOf(output).back() != columns)) {
       reason = "outputs have rows of different lengths";
@@ -91,7 +107,7 @@ std::optional<Space> RowsFamily::getSpace(ArrayRef<Operation *> ops, ArrayRef<Va
     if (!checker.check(output, tile, true, false))
       return std::nullopt;
   }
-  return Space{false, rows, columns};
+  return space;
 }
 
 Passes::Passes(ArrayRef<Operation *> ops, ArrayRef<Value> outputs, const Space &space) {
@@ -101,17 +117,35 @@ Passes::Passes(ArrayRef<Operation *> ops, ArrayRef<Value> outputs, const Space &
     unsigned depth = 0;
     for (Value operand : op->getOperands())
       depth = std::max(depth, depths.lookup(operand));
-    if (auto reduce = dyn_cast<graph::ReduceOp>(op))
+    if (auto reduce = dyn_cast<graph::ReduceOp>(op); reduce && !isOverBlocks(reduce, space.columns))
       at(depth++).reductions.push_back(reduce);
     for (Value result : op->getResults())
       depths[result] = depth;
   }
+  DenseSet<Value> valuesOfBlocks = findValuesOfBlocks(ops, space.columns);
+  RowPass ofBlocks;
+  ofBlocks.isOfBlocks = true;
   for (auto [index, output] : llvm::enumerate(outputs)) {
-    if (numElements(output) == space.rows * space.columns)
+    if (valuesOfBlocks.contains(output))
+      ofBlocks.outputs.push_back({static_cast<unsigned>(index), output});
+    else if (numElements(output) == space.rows * space.columns)
       at(depths.lookup(output)).outputs.push_back({static_cast<unsigned>(index), output});
     else
       rowOutputs.push_back({static_cast<unsigned>(index), output});
   }
+  if (ofBlocks.outputs.empty())
+    return;
+  // With them all that the last pass would compute otherwise, if tiles of blocks can.
+  SmallPtrSet<Operation *, 16> set(ops.begin(), ops.end());
+  std::string ignored;
+  RowChecker rows(set, space.rows, ignored);
+  RowBlockChecker checker(set, space, rows, ignored);
+  if (!passes.empty() && passes.back().reductions.empty() &&
+      llvm::all_of(passes.back().outputs, [&](auto output) { return checker.check(output.second); })) {
+    llvm::append_range(ofBlocks.outputs, passes.back().outputs);
+    passes.pop_back();
+  }
+  passes.push_back(std::move(ofBlocks));
 }
 
 FailureOr<LoweredFusion> RowsFamily::lower(graph::FusionOp fusion, OpBuilder &moduleBuilder, StringRef name,
@@ -127,8 +161,13 @@ FailureOr<LoweredFusion> RowsFamily::lower(graph::FusionOp fusion, OpBuilder &mo
   RowTiling tiling = RowTiling::of(space->columns, ops, traits);
   Blocks blocks = Blocks::of(space->columns, tiling, /*reduces=*/false);
   TileBuilder builder(moduleBuilder, fusion, name, {space->flat ? blocks.count : space->rows});
-  builder.setWaves(1, tiling.waves);
+  // Blocks lie one below the other.
+  if (space->block)
+    builder.setWaves(tiling.waves, 1);
+  else
+    builder.setWaves(1, tiling.waves);
   RowEvaluator evaluator(builder);
+  evaluator.setBlocks(space->columns, space->block);
   PassBuilder passBuilder(builder, evaluator, *space, tiling);
 
   auto storeScalars = [&](ArrayRef<std::pair<unsigned, Value>> outputs, Value row, int64_t rows) {
@@ -149,6 +188,8 @@ FailureOr<LoweredFusion> RowsFamily::lower(graph::FusionOp fusion, OpBuilder &mo
       if (pass.reductions.empty() && pass.outputs.empty())
         continue;
       evaluator.startPass(number);
+      if (pass.isOfBlocks)
+        evaluator.startTiles();
       SmallVector<Value> sums = passBuilder.buildRow(pass, row);
       for (auto [reduce, sum] : llvm::zip_equal(pass.reductions, sums)) {
         Value result = graph::ReduceOp(reduce).getResult();
@@ -161,7 +202,7 @@ FailureOr<LoweredFusion> RowsFamily::lower(graph::FusionOp fusion, OpBuilder &mo
   // An output may lie over what is read at the same element, no later than it is written. Of waves that hold copies one may be ahead, and
   // the sums of others would be of what it has written.
   LoweredFusion lowered;
-  bool mayShare = space->flat || !tiling.leavesWaves(space->columns);
+  bool mayShare = space->flat || tiling.waves == 1 || !(space->block || tiling.leavesWaves(space->columns));
   for (auto [number, pass] : llvm::enumerate(passes.passes))
     for (auto [output, value] : pass.outputs)
       for (unsigned input = 0; input < fusion.getInputs().size(); ++input) {
