@@ -94,8 +94,8 @@ private:
 
   // LowerMemory.cpp
   LogicalResult lowerLoad(kernel::LoadOp op);
-  /// Tiles of one shape into different buffers, part by part.
-  void lowerStores(llvm::ArrayRef<kernel::StoreOp> ops);
+  /// Tiles of one shape into different buffers and reductions of such tiles, part by part.
+  LogicalResult lowerStores(llvm::ArrayRef<kernel::StoreOp> ops, llvm::ArrayRef<kernel::ReduceOp> reductions);
   Parts load(const TileAccess &access, const LaneLayout &layout);
   struct TileStore;
   void storePart(llvm::ArrayRef<std::unique_ptr<TileStore>> stores, size_t number);
@@ -104,7 +104,21 @@ private:
   class Addresses;
 
   // LowerShape.cpp
-  LogicalResult lowerReduce(kernel::ReduceOp op);
+  /// A reduction while parts of its operand are combined.
+  struct OpenReduction {
+    kernel::ReduceOp op;
+    unsigned coordinate;
+    LaneLayout source, target;
+    Parts operand;
+    /// Of the parts up to now: one per part of the target's layout, null before the first.
+    Parts sums;
+  };
+  mlir::FailureOr<OpenReduction> startReduce(kernel::ReduceOp op);
+  void reducePart(OpenReduction &reduction, size_t number);
+  /// A sum's elements that fall on each other, combined.
+  Value collapse(const OpenReduction &reduction, Value sum);
+  Value combineHeld(kernel::ReduceOp op, Value x, Value y);
+  void finishReduce(OpenReduction &reduction);
   LogicalResult lowerBroadcast(kernel::BroadcastOp op);
   /// The layout in which all users of a row or column broadcast it, if there is one: it is loaded in that layout.
   std::optional<LaneLayout> findBroadcastLayout(Value tile);
@@ -221,6 +235,8 @@ private:
   /// Right operands of dots that lie in LDS.
   llvm::DenseMap<mlir::Operation *, const StagedLoad *> staged;
   llvm::DenseMap<Value, LaneLayout> layouts;
+  /// Where a part ends in a reduction: what comes before it in the block may move to it, but it stays.
+  llvm::SmallPtrSet<mlir::Operation *, 16> anchors;
   IndexRanges ranges;
   /// The pointers of arguments. Their resources are the arguments' parts.
   llvm::DenseMap<Value, Value> pointers;

@@ -83,18 +83,27 @@ void KernelLowering::startFunction() {
   }
 }
 
-/// Moves what the end of a kernel computes, after its last loop or barrier, to its first use: an epilogue on many sums is
-/// then done part by part, from loads to stores, and needs few registers beside them.
-static void sinkToUsers(Block &block) {
-  auto canMove = [](Operation &op) {
-    if (auto call = dyn_cast<LLVM::CallIntrinsicOp>(op))
-      return call.getNumResults() != 0 && !call.getIntrin().contains("mfma");
+/// Moves what the end of a kernel computes, after its last loop, multiplication or barrier before one, to its first use: an epilogue on many
+/// sums is then done part by part, from loads to stores and to reductions, which `anchors` are, and needs few registers beside them.
+static void sinkToUsers(Block &block, const SmallPtrSetImpl<Operation *> &anchors) {
+  auto isMultiplication = [](Operation &op) {
+    auto call = dyn_cast<LLVM::CallIntrinsicOp>(op);
+    return call && call.getIntrin().contains("mfma");
+  };
+  auto canMove = [&](Operation &op) {
+    if (anchors.contains(&op) || isMultiplication(op))
+      return false;
+    if (isa<LLVM::CallIntrinsicOp>(op))
+      return op.getNumResults() != 0;
     // An output may share its buffer with an input whose same elements were read for it.
     return isMemoryEffectFree(&op) || isa<ROCDL::RawPtrBufferLoadOp>(op);
   };
   auto isStore = [](Operation *op) { return isa_and_nonnull<ROCDL::RawPtrBufferStoreOp>(op); };
+  // The waves of a reduction meet behind the last multiplication.
+  bool isEpilogue = true;
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
-    if (op.getNumRegions() != 0 || isa<ROCDL::SBarrierOp>(op))
+    isEpilogue &= !isMultiplication(op);
+    if (op.getNumRegions() != 0 || (isa<ROCDL::SBarrierOp>(op) && !isEpilogue))
       return;
     if (!canMove(op))
       continue;
@@ -135,7 +144,7 @@ LogicalResult KernelLowering::lower() {
   startFunction();
   if (succeeded(lowerBlock(kernel.getBody().front())) && succeeded(finishLds())) {
     if (shape.hasDots) {
-      sinkToUsers(function.getBody().front());
+      sinkToUsers(function.getBody().front(), anchors);
       keepRolled(function);
     }
     return success();
@@ -162,12 +171,33 @@ static SmallVector<kernel::StoreOp> getStores(Block::iterator first, Block::iter
   return stores;
 }
 
+/// Reductions from `first` on of tiles of one shape: the one that is stored by `stores`, if there are any.
+static SmallVector<kernel::ReduceOp> getReductions(MutableArrayRef<kernel::StoreOp> stores, Block::iterator first, Block::iterator end) {
+  SmallVector<kernel::ReduceOp> reductions;
+  Type shape = stores.empty() ? Type() : stores.front().getValue().getType();
+  for (auto op = first; op != end; ++op) {
+    auto reduce = dyn_cast<kernel::ReduceOp>(*op);
+    if (!reduce || llvm::is_contained(reductions, reduce.getOperand().getDefiningOp()))
+      break;
+    auto type = cast<ShapedType>(reduce.getOperand().getType()), other = dyn_cast_or_null<ShapedType>(shape);
+    if (shape && (!other || type.getShape() != other.getShape()))
+      break;
+    shape = type;
+    reductions.push_back(reduce);
+  }
+  return reductions;
+}
+
 LogicalResult KernelLowering::lowerBlock(Block &block) {
   for (auto op = block.begin(); op != block.end();) {
     b.setLoc(op->getLoc());
-    if (SmallVector<kernel::StoreOp> stores = getStores(op, block.end()); !stores.empty()) {
-      lowerStores(stores);
-      op = std::next(stores.back()->getIterator());
+    SmallVector<kernel::StoreOp> stores = getStores(op, block.end());
+    auto behind = std::next(op, stores.size());
+    SmallVector<kernel::ReduceOp> reductions = getReductions(stores, behind, block.end());
+    if (!stores.empty() || !reductions.empty()) {
+      op = std::next(behind, reductions.size());
+      if (failed(lowerStores(stores, reductions)))
+        return failure();
       continue;
     }
     // What a dot reads is no tile in registers.
@@ -183,7 +213,6 @@ LogicalResult KernelLowering::lowerOp(Operation &op) {
       .Case([&](kernel::ProgramIdOp op) { return lowerProgramId(op); })
       .Case([&](kernel::LoadOp op) { return lowerLoad(op); })
       .Case([&](kernel::DotOp op) { return lowerDot(op); })
-      .Case([&](kernel::ReduceOp op) { return lowerReduce(op); })
       .Case([&](kernel::BroadcastOp op) { return lowerBroadcast(op); })
       .Case([&](kernel::IotaOp op) { return lowerIota(op); })
       .Case([&](kernel::TransposeOp op) { return lowerTranspose(op); })

@@ -365,10 +365,31 @@ void KernelLowering::storePart(ArrayRef<std::unique_ptr<TileStore>> stores, size
                                        ArrayAttr(), ArrayAttr(), ArrayAttr());
 }
 
-void KernelLowering::lowerStores(ArrayRef<kernel::StoreOp> ops) {
+LogicalResult KernelLowering::lowerStores(ArrayRef<kernel::StoreOp> ops, ArrayRef<kernel::ReduceOp> reductions) {
   SmallVector<std::unique_ptr<TileStore>> stores;
   for (kernel::StoreOp op : ops)
     stores.push_back(std::make_unique<TileStore>(*this, op));
-  for (size_t number = 0; number < stores.front()->parts.size(); ++number)
+  SmallVector<OpenReduction, 0> open;
+  for (kernel::ReduceOp op : reductions) {
+    FailureOr<OpenReduction> reduction = startReduce(op);
+    if (failed(reduction))
+      return failure();
+    open.push_back(std::move(*reduction));
+  }
+  const LaneLayout &layout = stores.empty() ? open.front().source : stores.front()->layout;
+  SmallVector<int64_t> order = llvm::to_vector(llvm::seq<int64_t>(0, layout.getParts()));
+  // Parts of the same columns have the same masks there, too many to be kept beside those of reductions.
+  if (!open.empty())
+    llvm::sort(order, [&](int64_t a, int64_t b) {
+      return std::pair(layout.registers[a * layout.partSize][1], a) < std::pair(layout.registers[b * layout.partSize][1], b);
+    });
+  for (int64_t number : order) {
+    // First, since a store may overwrite what its part is read from.
+    for (OpenReduction &reduction : open)
+      reducePart(reduction, number);
     storePart(stores, number);
+  }
+  for (OpenReduction &reduction : open)
+    finishReduce(reduction);
+  return success();
 }

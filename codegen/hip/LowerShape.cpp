@@ -205,57 +205,80 @@ Parts KernelLowering::neutralisePadding(kernel::ReduceOp op, const LaneLayout &l
   return makeParts(elements, layout);
 }
 
-LogicalResult KernelLowering::lowerReduce(kernel::ReduceOp op) {
+FailureOr<KernelLowering::OpenReduction> KernelLowering::startReduce(kernel::ReduceOp op) {
   auto type = cast<RankedTensorType>(op.getOperand().getType());
   unsigned bits = type.getElementTypeBitWidth();
   if (bits < 8 || type.getElementType().isBF16())
     return op.emitOpError() << "of " << type.getElementType()
                             << " has no lowering for AMD GPUs; convert the tile to f32 or i32 first";
-  kernel::ReduceKind kind = op.getKind();
-  LaneLayout source = getLayout(type);
-  unsigned coordinate = getCoordinate(type.getRank(), op.getDim());
-  LaneLayout target = source.project(coordinate);
-  Parts operand = neutralisePadding(op, source, Parts(getParts(op.getOperand())));
+  OpenReduction reduction{op, getCoordinate(type.getRank(), op.getDim()), getLayout(type), {}, {}, {}};
+  reduction.target = reduction.source.project(reduction.coordinate);
+  reduction.operand = neutralisePadding(op, reduction.source, Parts(getParts(op.getOperand())));
+  reduction.sums.resize(reduction.target.getParts());
+  return reduction;
+}
 
-  // What a lane holds itself: parts that fall on each other, then the elements of a part that falls into one.
-  auto combineHeld = [&](Value x, Value y) { return op.getNonan() ? combineNumbers(b, x, y) : combine(kind, x, y); };
+Value KernelLowering::combineHeld(kernel::ReduceOp op, Value x, Value y) {
+  return op.getNonan() ? combineNumbers(b, x, y) : combine(op.getKind(), x, y);
+}
+
+Value KernelLowering::collapse(const OpenReduction &reduction, Value sum) {
+  if (reduction.source.partSize == reduction.target.partSize)
+    return sum;
+  SmallVector<Value> elements;
+  for (int64_t number = 0; number < reduction.source.partSize; ++number)
+    elements.push_back(extract(sum, number));
+  while (elements.size() > static_cast<size_t>(reduction.target.partSize)) {
+    size_t half = elements.size() / 2;
+    for (size_t number = 0; number < half; ++number)
+      elements[number] = combineHeld(reduction.op, elements[number], elements[number + half]);
+    elements.truncate(half);
+  }
+  return fromElements(elements);
+}
+
+/// Whether elements of a part are combined before parts: few registers hold the result. It makes no difference to a maximum.
+static bool collapsesParts(kernel::ReduceOp op) { return op.getKind() == kernel::ReduceKind::Max && !op.getNonan(); }
+
+void KernelLowering::reducePart(OpenReduction &reduction, size_t number) {
+  TilePosition position = reduction.source.registers[number * reduction.source.partSize];
+  position[reduction.coordinate] = 0;
+  auto place = llvm::find(reduction.target.registers, position) - reduction.target.registers.begin();
+  Value held = reduction.operand[number];
+  if (collapsesParts(reduction.op))
+    held = collapse(reduction, held);
+  Value &sum = reduction.sums[place / reduction.target.partSize];
+  sum = sum ? combineHeld(reduction.op, sum, held) : held;
+  if (Operation *op = sum.getDefiningOp())
+    anchors.insert(op);
+}
+
+void KernelLowering::finishReduce(OpenReduction &reduction) {
+  kernel::ReduceOp op = reduction.op;
+  // What a lane holds itself.
   SmallVector<Value> results;
-  for (int64_t part = 0; part < target.getParts(); ++part) {
-    Value sum;
-    for (auto [number, held] : llvm::enumerate(operand)) {
-      TilePosition position = source.registers[number * source.partSize];
-      position[coordinate] = 0;
-      if (position == target.registers[part * target.partSize])
-        sum = sum ? combineHeld(sum, held) : held;
-    }
-    SmallVector<Value> elements;
-    for (int64_t number = 0; number < source.partSize; ++number)
-      elements.push_back(extract(sum, number));
-    while (elements.size() > static_cast<size_t>(target.partSize)) {
-      size_t half = elements.size() / 2;
-      for (size_t number = 0; number < half; ++number)
-        elements[number] = combineHeld(elements[number], elements[number + half]);
-      elements.truncate(half);
-    }
-    llvm::append_range(results, elements);
+  for (Value sum : reduction.sums) {
+    if (!collapsesParts(op))
+      sum = collapse(reduction, sum);
+    for (int64_t number = 0; number < reduction.target.partSize; ++number)
+      results.push_back(extract(sum, number));
   }
 
   // What other lanes hold, then other waves.
   int64_t threads = 0;
-  for (auto [bit, added] : llvm::enumerate(source.threads))
-    threads |= int64_t(added[coordinate] != 0) << bit;
+  for (auto [bit, added] : llvm::enumerate(reduction.source.threads))
+    threads |= int64_t(added[reduction.coordinate] != 0) << bit;
   int64_t lanes = threads & (kWaveLanes - 1), waves = threads >> kWaveBits;
   for (Value &result : results)
-    result = combineLanes(kind, result, lanes);
+    result = combineLanes(op.getKind(), result, lanes);
   if (waves != 0)
-    results = combineWaves(kind, results, waves, /*uniform=*/lanes == kWaveLanes - 1);
-  if (type.getRank() == 1) {
+    results = combineWaves(op.getKind(), results, waves, /*uniform=*/lanes == kWaveLanes - 1);
+  if (!isa<RankedTensorType>(op.getType())) {
     bool isUniform = lanes == kWaveLanes - 1;
     define(op, {isUniform ? results.front() : makeUniform(results.front())});
-    return success();
+    return;
   }
-  define(op, convertLayout(makeParts(results, target), target, getLayout(op.getType())));
-  return success();
+  define(op, convertLayout(makeParts(results, reduction.target), reduction.target, getLayout(op.getType())));
 }
 
 //===----------------------------------------------------------------------===//

@@ -15,8 +15,10 @@ static constexpr size_t kMostNodes = 64;
 /// Two kernels of which each moves more than `kLargeBytes` gain nothing from a launch less, and from what both touch only if it is one part
 /// in `kLeastShare`: pieces of a loss, say, that have their labels in common. Apart they need less memory and fewer registers at a time.
 static constexpr int64_t kLargeBytes = 1 << 20, kLeastShare = 64;
-/// Inputs and outputs of a kernel that grew: each takes four of the hundred scalar registers of an AMD GPU, and its share of the caches.
-static constexpr size_t kMostBuffers = 12;
+/// Inputs and outputs of a kernel that grew: each takes up to four of the hundred scalar registers of an AMD GPU, and each that is more than one
+/// part in `kLeastShare` of the largest its share of the caches.
+static constexpr size_t kMostBuffers = 20;
+static constexpr int64_t kMostLargeBuffers = 12;
 
 int64_t fusion::getBytes(Value value) {
   auto type = cast<RankedTensorType>(value.getType());
@@ -286,7 +288,13 @@ bool Grouping::reaches(unsigned from, unsigned to) const {
   return false;
 }
 
-static bool hasTooManyBuffers(const Kernel &kernel) { return kernel.inputs.size() + kernel.outputs.size() > kMostBuffers; }
+static bool hasTooManyBuffers(const Kernel &kernel) {
+  SmallVector<int64_t> sizes;
+  for (Value buffer : llvm::concat<const Value>(kernel.inputs, kernel.outputs))
+    sizes.push_back(getBytes(buffer));
+  int64_t least = *llvm::max_element(sizes) / kLeastShare;
+  return sizes.size() > kMostBuffers || llvm::count_if(sizes, [&](int64_t size) { return size > least; }) > kMostLargeBuffers;
+}
 
 bool Grouping::makesCycle(unsigned a, unsigned b) const { return reaches(a, b) || reaches(b, a); }
 

@@ -16,7 +16,7 @@ const KernelFamily *getRowsFamily();
 const KernelFamily *getBlocksFamily();
 /// Reductions over all dimensions but the last.
 const KernelFamily *getColumnsFamily();
-/// Products with an elementwise epilogue.
+/// Products with an epilogue: elementwise ops, and reductions of what they give.
 const KernelFamily *getMatmulFamily();
 /// Reductions to a scalar.
 const KernelFamily *getTotalFamily();

@@ -1,9 +1,9 @@
 //===- Matmul.cpp - Products with an epilogue -----------------------------===//
 //
-// The family "matmul": one product in the normal form of MatmulProblem.h, and any elementwise computation on its result
-// (bias, activation, residual, accumulation into a gradient, rounding), applied to the block of accumulators. An
-// instance computes one block; neighbours share the panel of the packed operand. Where operands have factors that change
-// along k, the sums of each block of k are multiplied by them.
+// The family "matmul": one product in the normal form of MatmulProblem.h, any elementwise computation on its result
+// (bias, activation, residual, accumulation into a gradient, rounding), applied to the block of accumulators, and the
+// largest of what that gives (see MatmulEpilogue.h). An instance computes one block; neighbours share the panel of the
+// packed operand. Where operands have factors that change along k, the sums of each block of k are multiplied by them.
 //
 //===----------------------------------------------------------------------===//
 
@@ -41,30 +41,32 @@ static std::optional<MatmulProblem> matchProduct(Operation *op) {
 
 static bool isProduct(Operation *op) { return isa<graph::MatmulOp, graph::ScaledMatmulOp>(op); }
 
-bool MatmulFamily::accepts(const Candidate &candidate, std::string &reason) const {
+/// The candidate's only product.
+static std::optional<MatmulProblem> findProblem(const Candidate &candidate, std::string &reason) {
+  auto refuse = [&](StringRef why) {
+    reason = why.str();
+    return std::nullopt;
+  };
   std::optional<MatmulProblem> problem;
   for (Operation *op : candidate.ops)
     if (isProduct(op)) {
-      if (problem) {
-        reason = "two products";
-        return false;
-      }
+      if (problem)
+        return refuse("two products");
       problem = matchProduct(op);
-      if (!problem) {
-        reason = "a product that is not in normal form";
-        return false;
-      }
+      if (!problem)
+        return refuse("a product that is not in normal form");
     }
-  if (!problem) {
-    reason = "no product";
-    return false;
-  }
+  if (!problem)
+    return refuse("no product");
   for (Value operand : {problem->left, problem->right, problem->leftFactor, problem->rightFactor})
-    if (operand && llvm::is_contained(candidate.ops, operand.getDefiningOp())) {
-      reason = "an operand of the product would have to be computed before all of it";
-      return false;
-    }
-  return isEpilogue(candidate, *problem, reason);
+    if (operand && llvm::is_contained(candidate.ops, operand.getDefiningOp()))
+      return refuse("an operand of the product would have to be computed before all of it");
+  return problem;
+}
+
+bool MatmulFamily::accepts(const Candidate &candidate, std::string &reason) const {
+  std::optional<MatmulProblem> problem = findProblem(candidate, reason);
+  return problem && EpiloguePlan::of(candidate, *problem, reason);
 }
 
 //===----------------------------------------------------------------------===//
@@ -150,9 +152,11 @@ FailureOr<LoweredFusion> MatmulFamily::lower(graph::FusionOp fusion, OpBuilder &
   SmallVector<Operation *> ops = getBodyOps(fusion);
   SmallVector<Value> outputs = getBodyOutputs(fusion);
   std::string reason;
-  if (!accepts({ops, outputs}, reason))
+  std::optional<MatmulProblem> found = findProblem({ops, outputs}, reason);
+  std::optional<EpiloguePlan> plan = found ? EpiloguePlan::of({ops, outputs}, *found, reason) : std::nullopt;
+  if (!plan)
     return fusion.emitOpError("cannot be computed as a product with an epilogue: ") << reason;
-  MatmulProblem problem = *matchProduct(*llvm::find_if(ops, isProduct));
+  const MatmulProblem &problem = *found;
   auto left = dyn_cast<BlockArgument>(problem.left), right = dyn_cast<BlockArgument>(problem.right);
   bool packed = problem.group != 0;
   if (packed != traits.packs || !left || !right)
@@ -182,8 +186,8 @@ FailureOr<LoweredFusion> MatmulFamily::lower(graph::FusionOp fusion, OpBuilder &
     builder.setWaves(tile->waves[0], tile->waves[1]);
     builder.setPrediction(prediction->seconds, prediction->bound);
   }
-  Value batch = builder.programId(0), panel = builder.programId(1);
-  Value row = builder.mulIndex(builder.programId(2), rows), column = builder.mulIndex(panel, columns);
+  Value batch = builder.programId(0), panel = builder.programId(1), block = builder.programId(2);
+  Value row = builder.mulIndex(block, rows), column = builder.mulIndex(panel, columns);
 
   // The contracted dimension in full; a target's dot goes along it.
   Value product;
@@ -196,20 +200,21 @@ FailureOr<LoweredFusion> MatmulFamily::lower(graph::FusionOp fusion, OpBuilder &
     product = builder.dot(a, b, acc, packed ? problem.group : 1);
   }
 
-  Epilogue epilogue(builder, problem, rows, columns);
-  epilogue.setBlock(batch, row, column, builder.convert(product, getElementTypeOrSelf(problem.result.getType())));
-  epilogue.store(outputs);
-
   LoweredFusion lowered;
+  Epilogue epilogue(builder, problem, *plan, rows, columns);
+  epilogue.setBlock({batch, panel, block, row, column}, builder.convert(product, getElementTypeOrSelf(problem.result.getType())));
+  epilogue.store(lowered);
+  lowered.launches.push_back(builder.finish());
+  epilogue.addTotals(fusion, moduleBuilder, name, traits, lowered);
+
   auto isFactor = [&](unsigned input) {
     Value argument = fusion.getBody().getArgument(input);
     return argument == problem.leftFactor || argument == problem.rightFactor;
   };
-  for (unsigned output = 0; output < outputs.size(); ++output)
+  for (auto [output, value] : plan->outputs)
     for (unsigned input = 0; input < fusion.getInputs().size(); ++input)
       if (input != left.getArgNumber() && input != right.getArgNumber() && !isFactor(input) && epilogue.isReadInPlace(input))
         addInplace(lowered, fusion, output, input);
-  lowered.launches.push_back(builder.finish());
   return lowered;
 }
 

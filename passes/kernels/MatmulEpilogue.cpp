@@ -4,6 +4,10 @@
 
 #include "passes/kernels/Elementwise.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+#include <numeric>
+
 using namespace mlir;
 using namespace primus;
 using namespace primus::kernels;
@@ -44,9 +48,20 @@ public:
   EpilogueChecker(const Candidate &candidate, const MatmulProblem &problem, std::string &reason)
       : problem(problem), reason(reason), ops(candidate.ops.begin(), candidate.ops.end()) {}
 
-  bool check(Value value, EpilogueKind kind);
+  /// Adds an output to the plan.
+  bool add(EpiloguePlan &plan, EpiloguePlan::Output output);
 
 private:
+  bool check(Value value, EpilogueKind kind);
+  /// A reduction's kind, and what it reduces, of kind Full.
+  struct Reduced {
+    EpilogueKind kind;
+    Value operand;
+  };
+  std::optional<Reduced> match(graph::ReduceOp op);
+  /// Reductions from which a value follows directly.
+  void findReductions(Value value, llvm::SetVector<Operation *> &found, DenseSet<Value> &seen) const;
+  bool addTotal(EpiloguePlan &plan, EpiloguePlan::Output output, ArrayRef<Operation *> reductions);
   bool fail(const Twine &why) {
     reason = why.str();
     return false;
@@ -70,6 +85,7 @@ private:
   const MatmulProblem &problem;
   std::string &reason;
   SmallPtrSet<Operation *, 16> ops;
+  DenseSet<std::pair<Value, unsigned>> known;
 };
 
 } // namespace
@@ -80,7 +96,7 @@ bool EpilogueChecker::check(Value value, EpilogueKind kind) {
   if (value == problem.result)
     return kind == EpilogueKind::Full || fail("the product is broadcast");
   Operation *op = value.getDefiningOp();
-  if (!op || !ops.contains(op))
+  if (!op || !ops.contains(op) || !known.insert({value, unsigned(kind)}).second)
     return true;
   if (llvm::is_contained(problem.ops, op))
     return fail("part of the product is used elsewhere");
@@ -97,9 +113,95 @@ bool EpilogueChecker::check(Value value, EpilogueKind kind) {
   return fail(op->getName().getStringRef() + " is not elementwise");
 }
 
-bool kernels::isEpilogue(const Candidate &candidate, const MatmulProblem &problem, std::string &reason) {
+std::optional<EpilogueChecker::Reduced> EpilogueChecker::match(graph::ReduceOp op) {
+  auto refuse = [&](const Twine &why) {
+    fail(why);
+    return std::nullopt;
+  };
+  // Sums over tiles would be rounded otherwise than sums over rows.
+  if (op.getKind() != graph::ReduceKind::Max)
+    return refuse("a product's values are not summed with it");
+  Value operand = op.getOperand();
+  while (auto reshape = operand.getDefiningOp<graph::ReshapeOp>()) {
+    if (!ops.contains(reshape))
+      break;
+    operand = reshape.getOperand();
+  }
+  // The largest of largest values.
+  if (auto inner = operand.getDefiningOp<graph::ReduceOp>(); inner && ops.contains(inner)) {
+    if (numElements(op.getResult()) != 1)
+      return refuse("some of the largest values are reduced");
+    std::optional<Reduced> reduced = match(inner);
+    return reduced ? std::optional(Reduced{EpilogueKind::Scalar, reduced->operand}) : std::nullopt;
+  }
+  operand = op.getOperand();
+  if (!check(operand, EpilogueKind::Full))
+    return std::nullopt;
+  ArrayRef<int64_t> dims = op.getDims();
+  auto rank = static_cast<int64_t>(shapeOf(operand).size());
+  if (llvm::equal(dims, llvm::seq<int64_t>(0, rank)))
+    return Reduced{EpilogueKind::Scalar, operand};
+  if (dims.size() == 1 && dims.front() == rank - 1)
+    return Reduced{EpilogueKind::Row, operand};
+  if (llvm::equal(dims, llvm::seq<int64_t>(0, rank - 1)))
+    return Reduced{EpilogueKind::Column, operand};
+  return refuse("a reduction is neither over rows nor over columns");
+}
+
+void EpilogueChecker::findReductions(Value value, llvm::SetVector<Operation *> &found, DenseSet<Value> &seen) const {
+  Operation *op = value.getDefiningOp();
+  if (!op || !ops.contains(op) || value == problem.result || !seen.insert(value).second)
+    return;
+  if (isa<graph::ReduceOp>(op)) {
+    found.insert(op);
+    return;
+  }
+  for (Value operand : op->getOperands())
+    findReductions(operand, found, seen);
+}
+
+bool EpilogueChecker::addTotal(EpiloguePlan &plan, EpiloguePlan::Output output, ArrayRef<Operation *> reductions) {
+  EpiloguePlan::Totals *totals = nullptr;
+  RowChecker checker(ops, /*rows=*/1, reason);
+  for (Operation *op : reductions) {
+    auto reduce = cast<graph::ReduceOp>(op);
+    std::optional<Reduced> reduced = match(reduce);
+    if (!reduced)
+      return false;
+    EpiloguePlan::Totals *own = llvm::find_if(plan.totals, [&](auto &totals) { return totals.kind == reduced->kind; });
+    if (totals && totals != own)
+      return fail("an output follows from reductions of different kinds");
+    totals = own;
+    checker.give(reduce.getResult());
+    if (llvm::is_contained(totals->reductions, reduce))
+      continue;
+    totals->reductions.push_back(reduce);
+    totals->operands.push_back(reduced->operand);
+  }
+  totals->outputs.push_back(output);
+  bool isScalar = totals->kind == EpilogueKind::Scalar;
+  if (!fits(output.second, totals->kind))
+    return fail("an output does not have the elements of the reductions that it follows from");
+  return checker.check(output.second, /*tile=*/!isScalar, /*atRow=*/true, /*flat=*/!isScalar);
+}
+
+bool EpilogueChecker::add(EpiloguePlan &plan, EpiloguePlan::Output output) {
+  llvm::SetVector<Operation *> reductions;
+  DenseSet<Value> seen;
+  findReductions(output.second, reductions, seen);
+  if (!reductions.empty())
+    return addTotal(plan, output, reductions.getArrayRef());
+  plan.outputs.push_back(output);
+  return check(output.second, EpilogueKind::Full);
+}
+
+std::optional<EpiloguePlan> EpiloguePlan::of(const Candidate &candidate, const MatmulProblem &problem, std::string &reason) {
   EpilogueChecker checker(candidate, problem, reason);
-  return llvm::all_of(candidate.outputs, [&](Value output) { return checker.check(output, EpilogueKind::Full); });
+  EpiloguePlan plan;
+  for (auto [index, value] : llvm::enumerate(candidate.outputs))
+    if (!checker.add(plan, {static_cast<unsigned>(index), value}))
+      return std::nullopt;
+  return plan;
 }
 
 //===----------------------------------------------------------------------===//
@@ -127,14 +229,14 @@ Value Epilogue::load(BlockArgument argument, EpilogueKind kind) {
   bool wholeRows = problem.m % rows == 0, wholeColumns = problem.n % columns == 0;
   switch (kind) {
   case EpilogueKind::Full:
-    return builder.load(builder.input(input, {problem.batch, problem.m, problem.n}), {batch, row, column}, {1, 2},
+    return builder.load(builder.input(input, {problem.batch, problem.m, problem.n}), {at.batch, at.row, at.column}, {1, 2},
                         {rows, columns},
                         wholeRows && wholeColumns);
   case EpilogueKind::Row:
-    return builder.load(builder.input(input, {problem.batch, problem.m, 1}), {batch, row, zero}, {1, 2}, {rows, 1},
+    return builder.load(builder.input(input, {problem.batch, problem.m, 1}), {at.batch, at.row, zero}, {1, 2}, {rows, 1},
                         wholeRows);
   case EpilogueKind::Column:
-    return builder.load(builder.input(input, {1, problem.n}), {zero, column}, {0, 1}, {1, columns}, wholeColumns);
+    return builder.load(builder.input(input, {1, problem.n}), {zero, at.column}, {0, 1}, {1, columns}, wholeColumns);
   case EpilogueKind::Scalar:
     return builder.loadScalar(builder.input(input, {1}), {zero});
   }
@@ -164,12 +266,123 @@ Value Epilogue::evaluate(Value value, EpilogueKind kind) {
   return result;
 }
 
-void Epilogue::store(ArrayRef<Value> outputs) {
+Value Epilogue::neutraliseOutside(Value tile, kernel::ReduceKind reduce, EpilogueKind kind) {
+  auto neutralise = [&](Value first, int64_t dim, int64_t extent) {
+    // Neighbours that are inside or outside together have one mask: of many masks, scalar registers would be full.
+    int64_t together = std::gcd(extent, int64_t(4));
+    Value places = builder.iota(first, dim, {rows, columns});
+    places = arith::ShRUIOp::create(builder, places, builder.constant(places.getType(), llvm::Log2_64(together)));
+    Value inside = builder.compare(graph::Predicate::LT, places, builder.constant(places.getType(), extent / together));
+    tile = builder.select(inside, tile, builder.neutral(reduce, tile.getType()));
+  };
+  // What belongs to no row or column is not stored.
+  if (kind != EpilogueKind::Row && !hasWholeRows())
+    neutralise(at.row, 0, problem.m);
+  if (kind != EpilogueKind::Column && !hasWholeColumns())
+    neutralise(at.column, 1, problem.n);
+  return tile;
+}
+
+/// What `value` is the magnitude of, or null.
+static Value getSigned(Value value) {
+  auto maximum = value.getDefiningOp<graph::MaximumOp>();
+  if (!maximum)
+    return {};
+  for (auto [number, other] : {std::pair(maximum.getLhs(), maximum.getRhs()), std::pair(maximum.getRhs(), maximum.getLhs())})
+    if (auto negated = other.getDefiningOp<graph::NegOp>(); negated && negated.getOperand() == number)
+      return number;
+  return {};
+}
+
+Value Epilogue::evaluateReduced(Value operand) {
+  Value value = getSigned(operand);
+  Value tile = evaluate(value ? value : operand, EpilogueKind::Full);
+  tile = builder.convert(tile, getAccumulatorType(getElementTypeOrSelf(tile.getType())));
+  if (!value || !getElementTypeOrSelf(tile.getType()).isF32())
+    return tile;
+  // Bits of magnitudes are ordered as they are, and what is no number comes last: targets have no cheaper maximum that keeps it.
+  Type bits = withElement(tile.getType(), builder.getI32Type());
+  return arith::AndIOp::create(builder, arith::BitcastOp::create(builder, bits, tile),
+                               builder.constant(bits, std::numeric_limits<int32_t>::max()));
+}
+
+void Epilogue::store(LoweredFusion &lowered) {
   // All loads come before the stores, so that outputs may lie over inputs.
-  SmallVector<Value> tiles;
-  for (Value output : outputs)
+  SmallVector<Value> tiles, reduced;
+  for (auto [index, output] : plan.outputs)
     tiles.push_back(evaluate(output, EpilogueKind::Full));
-  bool inbounds = problem.m % rows == 0 && problem.n % columns == 0;
-  for (auto [index, tile] : llvm::enumerate(tiles))
-    builder.store(tile, builder.output(index, {problem.batch, problem.m, problem.n}), {batch, row, column}, {1, 2}, inbounds);
+  for (const EpiloguePlan::Totals &totals : plan.totals)
+    for (auto [reduction, operand] : llvm::zip_equal(totals.reductions, totals.operands))
+      reduced.push_back(neutraliseOutside(evaluateReduced(operand), getKind(reduction), totals.kind));
+  for (auto [output, tile] : llvm::zip_equal(plan.outputs, tiles))
+    builder.store(tile, builder.output(output.first, {problem.batch, problem.m, problem.n}), {at.batch, at.row, at.column}, {1, 2},
+                  hasWholeRows() && hasWholeColumns());
+
+  // Right behind the stores: targets take what is stored and what is reduced part by part.
+  auto next = reduced.begin();
+  for (const EpiloguePlan::Totals &totals : plan.totals)
+    for (graph::ReduceOp reduction : totals.reductions) {
+      *next = builder.reduce(getKind(reduction), *next, totals.kind == EpilogueKind::Column ? 0 : 1);
+      ++next;
+    }
+  next = reduced.begin();
+  for (auto [totals, partials] : llvm::zip_equal(plan.totals, partials))
+    for (graph::ReduceOp reduction : totals.reductions)
+      partials.push_back(storePart(*next++, reduction, totals.kind, lowered));
+}
+
+PartialResult Epilogue::storePart(Value tile, graph::ReduceOp reduction, EpilogueKind kind, LoweredFusion &lowered) {
+  ArrayRef<int64_t> grid = builder.getKernel().getGrid();
+  int64_t batches = grid[0], panels = grid[1], blocks = grid[2];
+  Type element = getElementTypeOrSelf(tile.getType());
+  PartialResult partial{reduction, static_cast<unsigned>(lowered.temporaries.size()), {}};
+  auto store = [&](ArrayRef<int64_t> shape, ValueRange place, ArrayRef<int64_t> dims, bool inbounds) {
+    builder.store(tile, builder.temporary(partial.temporary, MemRefType::get(shape, element)), place, dims, inbounds);
+  };
+  switch (kind) {
+  case EpilogueKind::Row:
+    partial.type = MemRefType::get({panels, batches * problem.m}, element);
+    store({panels, batches, problem.m}, {at.panel, at.batch, at.row}, {2, 0}, hasWholeRows());
+    break;
+  case EpilogueKind::Column:
+    partial.type = MemRefType::get({batches * blocks, problem.n}, element);
+    store({batches, blocks, problem.n}, {at.batch, at.block, at.column}, {1, 2}, hasWholeColumns());
+    break;
+  default:
+    tile = builder.reduce(getKind(reduction), tile, 0);
+    partial.type = MemRefType::get({batches * panels * blocks}, element);
+    store({batches, panels, blocks}, {at.batch, at.panel, at.block}, {1, 2}, /*inbounds=*/true);
+  }
+  lowered.temporaries.push_back(partial.type);
+  return partial;
+}
+
+void Epilogue::addTotals(graph::FusionOp fusion, OpBuilder &moduleBuilder, StringRef name, const kernel::TargetTraits &traits,
+                         LoweredFusion &lowered) {
+  for (auto [totals, partials] : llvm::zip_equal(plan.totals, partials)) {
+    if (partials.empty())
+      continue;
+    bool isScalar = totals.kind == EpilogueKind::Scalar;
+    int64_t elements = isScalar ? 1 : partials.front().type.getDimSize(1);
+    TotalTiles tiles = TotalTiles::of(elements, getBodyOps(fusion), traits);
+    TileBuilder combine(moduleBuilder, fusion, kernelName(name, lowered.launches.size()), {isScalar ? 1 : tiles.getCount()});
+    RowEvaluator evaluator(combine);
+    Position position{combine.index(0), {}, 0, true};
+    SmallVector<Value> values;
+    if (isScalar) {
+      values = combineScalars(combine, partials, traits);
+    } else {
+      Value first = combine.mulIndex(combine.programId(0), tiles.width);
+      position = {combine.index(0), first, tiles.width, true, /*flat=*/true, tiles.isInbounds()};
+      values = combineColumns(combine, partials, first, tiles, traits);
+    }
+    for (Value &value : values)
+      if (getElementTypeOrSelf(value.getType()).isInteger())
+        value = arith::BitcastOp::create(combine, withElement(value.getType(), combine.getF32Type()), value);
+    storeFromTotals(combine, evaluator, totals.reductions, values, totals.outputs, position, elements);
+    for (unsigned input = 0; input < fusion.getInputs().size(); ++input)
+      if (evaluator.getUse(input).isRead)
+        kinds[input] |= 1u << unsigned(totals.kind);
+    lowered.launches.push_back(combine.finish());
+  }
 }
