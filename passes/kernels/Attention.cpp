@@ -149,7 +149,7 @@ static AttentionSize getSize(const AttentionProblem &problem, Type element) {
 std::optional<TileEpiloguePlan> AttentionFamily::getPlan(const Candidate &candidate, std::string &reason) {
   auto op = getOnlyOp<graph::AttentionOp>(candidate.ops);
   if (op)
-    return TileEpiloguePlan::get(candidate, op, Value(op.getOut()), reason);
+    return TileEpiloguePlan::get(candidate, op, Value(op.getOut()), /*hasHeads=*/true, reason);
   reason = "it is not computed with one attention";
   return std::nullopt;
 }

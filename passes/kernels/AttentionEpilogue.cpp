@@ -37,12 +37,30 @@ void AttentionEpilogue::write(TileBuilder &builder, Value batch, Value row, Valu
   bool wholeRows = shape[1] % tiling.rows == 0;
   Value block = builder.divIndex(row, tiling.rows), zero = builder.index(0);
   TileEpilogue epilogue(builder, fusion, plan, base);
+  auto start = [&](std::pair<int64_t, int64_t> headTile, Value tile) {
+    auto [first, width] = headTile;
+    bool inbounds = wholeRows && first + width <= shape[3];
+    epilogue.start({SmallVector<int64_t>(shape), {batch, row, head, builder.index(first)}, {1, 3}, {tiling.rows, width}, inbounds}, tile);
+  };
+  for (graph::ReduceOp reduce : epilogue.getOfHeads()) {
+    kernel::ReduceKind kind = getKind(reduce);
+    Value largest;
+    for (auto [headTile, tile] : llvm::zip_equal(tiling.headTiles, tiles)) {
+      start(headTile, tile);
+      Value part = builder.reduce(kind, hide(builder, kind, epilogue.getOperand(reduce), 1, builder.index(headTile.first), shape[3]), 1);
+      largest = largest ? builder.combine(kind, largest, part) : part;
+    }
+    epilogue.setHead(reduce, builder.convert(largest, getElementTypeOrSelf(reduce.getType())));
+  }
   SmallVector<Value> ofRows(partials.size());
   for (auto [headTile, tile] : llvm::zip_equal(tiling.headTiles, tiles)) {
     auto [first, width] = headTile;
     Value column = builder.index(first);
     bool wholeColumns = first + width <= shape[3];
-    epilogue.store({SmallVector<int64_t>(shape), {batch, row, head, column}, {1, 3}, {tiling.rows, width}, wholeRows && wholeColumns}, tile);
+    start(headTile, tile);
+    epilogue.store();
+    if (first == 0)
+      epilogue.storeHeads();
     for (auto [index, measure] : llvm::enumerate(epilogue.getMeasures())) {
       kernel::ReduceKind kind = getKind(measure.reduce);
       Value measured = epilogue.getMeasured(measure);

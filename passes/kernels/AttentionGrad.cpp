@@ -283,7 +283,7 @@ std::optional<TileEpiloguePlan> AttentionGradFamily::getPlan(const Candidate &ca
   auto op = getOnlyOp<graph::AttentionGradOp>(candidate.ops);
   if (op) {
     Value bases[] = {op.getDq(), op.getDk(), op.getDv(), op.getOut()};
-    return TileEpiloguePlan::get(candidate, op, bases, reason);
+    return TileEpiloguePlan::get(candidate, op, bases, /*hasHeads=*/true, reason);
   }
   reason = "it is not computed with the gradients of one attention";
   return std::nullopt;

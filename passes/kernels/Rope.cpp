@@ -39,7 +39,7 @@ std::optional<TileEpiloguePlan> RopeFamily::getPlan(const Candidate &candidate, 
   reason = "it is not computed with one rotation";
   if (!op)
     return std::nullopt;
-  std::optional<TileEpiloguePlan> plan = TileEpiloguePlan::get(candidate, op, op->getResult(0), reason);
+  std::optional<TileEpiloguePlan> plan = TileEpiloguePlan::get(candidate, op, op->getResult(0), /*hasHeads=*/false, reason);
   if (plan && llvm::any_of(plan->measures, [](const Measure &measure) { return measure.extent == Extent::Column; })) {
     reason = "a maximum over tokens, each of which is rotated by another instance";
     return std::nullopt;
@@ -106,7 +106,8 @@ FailureOr<LoweredFusion> RopeFamily::lower(graph::FusionOp fusion, OpBuilder &mo
   SmallVector<Value> largest(measures.size());
   // Stores what follows from a tile, and returns the largest values of it and of those before.
   auto finish = [&](Value tile, SmallVector<int64_t> under, SmallVector<Value> at, ValueRange before) {
-    epilogue.store({under, at, dims, SmallVector<int64_t>(getTileShape(tile)), true}, tile);
+    epilogue.start({under, at, dims, SmallVector<int64_t>(getTileShape(tile)), true}, tile);
+    epilogue.store();
     SmallVector<Value> next;
     for (auto [measure, value] : llvm::zip_equal(measures, before))
       next.push_back(builder.combine(getKind(measure.reduce), value, epilogue.getMeasured(measure)));

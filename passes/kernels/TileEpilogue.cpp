@@ -34,8 +34,8 @@ namespace {
 
 class Planner {
 public:
-  Planner(const Candidate &candidate, Operation *core, ArrayRef<Value> bases, std::string &reason)
-      : candidate(candidate), core(core), bases(bases), reason(reason), ops(candidate.ops.begin(), candidate.ops.end()) {}
+  Planner(const Candidate &candidate, Operation *core, ArrayRef<Value> bases, bool hasHeads, std::string &reason)
+      : candidate(candidate), core(core), bases(bases), hasHeads(hasHeads), reason(reason), ops(candidate.ops.begin(), candidate.ops.end()) {}
 
   bool run();
   TileEpiloguePlan plan;
@@ -50,12 +50,16 @@ private:
   /// The base of which `value` has the elements, or null.
   Value findBase(Value value);
   bool checkElements(Value value, int64_t elements, Value &base, DenseSet<Value> &seen);
+  bool checkHeads(Value value, int64_t elements, Value &base, DenseSet<Value> &seen);
   bool checkScalar(Value value);
+  /// The base, if the maximum is over the columns of a head, which the instance has; or null.
+  Value findBaseOfHeads(graph::ReduceOp reduce);
   bool addMeasure(graph::ReduceOp reduce);
 
   const Candidate &candidate;
   Operation *core;
   ArrayRef<Value> bases;
+  bool hasHeads;
   std::string &reason;
   SmallPtrSet<Operation *, 16> ops;
 };
@@ -105,11 +109,50 @@ bool Planner::checkElements(Value value, int64_t elements, Value &base, DenseSet
     return true;
   if (op == core)
     return fail("it follows from what is not computed by the same tiles");
-  if (auto broadcast = dyn_cast<graph::BroadcastOp>(op); broadcast && numElements(broadcast.getOperand()) != elements)
-    return numElements(broadcast.getOperand()) == 1 ? checkScalar(broadcast.getOperand()) : fail("rows or columns are broadcast");
+  if (auto broadcast = dyn_cast<graph::BroadcastOp>(op); broadcast && numElements(broadcast.getOperand()) != elements) {
+    Value operand = broadcast.getOperand();
+    if (numElements(operand) == 1)
+      return checkScalar(operand);
+    ArrayRef<int64_t> dims = broadcast.getDims(), shape = shapeOf(value);
+    bool isOfHead = numElements(operand) * shape.back() == elements &&
+                    (dims.empty() || dims.back() != static_cast<int64_t>(shape.size()) - 1 || shapeOf(operand).back() == 1);
+    return isOfHead ? checkHeads(operand, elements, base, seen) : fail("rows or columns are broadcast");
+  }
   if (!isElementwise(op) && !isa<graph::ReshapeOp, graph::BroadcastOp>(op))
     return fail(op->getName().getStringRef() + " is not elementwise");
   return llvm::all_of(op->getOperands(), [&](Value operand) { return checkElements(operand, elements, base, seen); });
+}
+
+bool Planner::checkHeads(Value value, int64_t elements, Value &base, DenseSet<Value> &seen) {
+  if (!seen.insert(value).second)
+    return true;
+  Operation *op = value.getDefiningOp();
+  if (isInside(value) && getSplat(op))
+    return true;
+  if (auto reduce = isInside(value) ? dyn_cast<graph::ReduceOp>(op) : graph::ReduceOp()) {
+    Value found = findBaseOfHeads(reduce);
+    if (!found || numElements(found) != elements || (base && base != found))
+      return fail("a maximum is not over the columns of a head");
+    base = found;
+    return true;
+  }
+  if (!isInside(value) || op == core)
+    return fail("heads have a value that is not computed from their columns");
+  if (auto broadcast = dyn_cast<graph::BroadcastOp>(op); broadcast && numElements(broadcast.getOperand()) == 1)
+    return checkScalar(broadcast.getOperand());
+  bool keepsElements = isElementwise(op) || (isa<graph::ReshapeOp, graph::BroadcastOp>(op) && numElements(op->getOperand(0)) == numElements(value));
+  if (!keepsElements)
+    return fail(op->getName().getStringRef() + " is not elementwise");
+  return llvm::all_of(op->getOperands(), [&](Value operand) { return checkHeads(operand, elements, base, seen); });
+}
+
+Value Planner::findBaseOfHeads(graph::ReduceOp reduce) {
+  ArrayRef<int64_t> shape = shapeOf(reduce.getOperand());
+  if (!hasHeads || reduce.getKind() != graph::ReduceKind::Max || shape.size() < 2 || shape.back() == 1 ||
+      !llvm::equal(reduce.getDims(), ArrayRef<int64_t>(shape.size() - 1)))
+    return {};
+  Value base = findBase(reduce.getOperand());
+  return base && shapeOf(base).back() == shape.back() ? base : Value();
 }
 
 Value Planner::findBase(Value value) {
@@ -170,8 +213,15 @@ bool Planner::run() {
       continue;
     SmallVector<graph::ReduceOp> reductions;
     DenseSet<Value> seen;
-    if (!followsFromReductions(output, reductions, seen)) {
-      Value base = findBase(output);
+    bool hasReductions = followsFromReductions(output, reductions, seen);
+    if (!hasReductions || llvm::all_of(reductions, [&](graph::ReduceOp reduce) { return findBaseOfHeads(reduce) != nullptr; })) {
+      int64_t elements = hasReductions ? numElements(reductions.front().getOperand()) : numElements(output);
+      Value base;
+      DenseSet<Value> checked;
+      if (numElements(output) == elements)
+        base = findBase(output);
+      else if (!checkHeads(output, elements, base, checked))
+        return false;
       if (!base)
         return false;
       plan.elements.push_back({static_cast<unsigned>(index), output, base});
@@ -184,11 +234,25 @@ bool Planner::run() {
       return false;
     plan.combined.push_back({static_cast<unsigned>(index), output});
   }
+  // The maxima over heads on which elements depend.
+  DenseSet<Value> needed;
+  SmallVector<Value> worklist;
+  for (const TileEpiloguePlan::Element &element : plan.elements)
+    worklist.push_back(element.value);
+  while (!worklist.empty()) {
+    Value value = worklist.pop_back_val();
+    if (isInside(value) && value.getDefiningOp() != core && needed.insert(value).second)
+      llvm::append_range(worklist, value.getDefiningOp()->getOperands());
+  }
+  for (Operation *op : candidate.ops)
+    if (auto reduce = dyn_cast<graph::ReduceOp>(op); reduce && needed.contains(reduce.getResult()))
+      plan.ofHeads.push_back({reduce, findBaseOfHeads(reduce)});
   return true;
 }
 
-std::optional<TileEpiloguePlan> TileEpiloguePlan::get(const Candidate &candidate, Operation *core, ArrayRef<Value> bases, std::string &reason) {
-  Planner planner(candidate, core, bases, reason);
+std::optional<TileEpiloguePlan> TileEpiloguePlan::get(const Candidate &candidate, Operation *core, ArrayRef<Value> bases, bool hasHeads,
+                                                      std::string &reason) {
+  Planner planner(candidate, core, bases, hasHeads, reason);
   if (!planner.run())
     return std::nullopt;
   return std::move(planner.plan);
@@ -215,6 +279,20 @@ TileEpilogue::TileEpilogue(TileBuilder &builder, graph::FusionOp fusion, const T
       measures.push_back(measure);
       findScalars(measure.measured);
     }
+  for (auto [reduce, of] : plan.ofHeads)
+    if (of == base)
+      ofHeads.push_back(reduce);
+}
+
+bool TileEpilogue::isOfHead(Value value) const { return numElements(value) != numElements(base); }
+
+TilePlace TileEpilogue::getPlace(Value value) const {
+  TilePlace result = place;
+  if (isOfHead(value)) {
+    result.shape.back() = result.tile.back() = 1;
+    result.indices.back() = builder.index(0);
+  }
+  return result;
 }
 
 void TileEpilogue::findScalars(Value value) {
@@ -257,9 +335,12 @@ Value TileEpilogue::evaluate(Value value) {
     else
       result = builder.load(builder.input(argument.getArgNumber(), place.shape), place.indices, place.dims, place.tile, place.inbounds);
   } else if (std::optional<double> splat = getSplat(op)) {
-    result = builder.constant(getTileType(place.tile, getElementTypeOrSelf(value.getType())), *splat);
-  } else if (auto broadcast = dyn_cast<graph::BroadcastOp>(op); broadcast && scalars.contains(broadcast.getOperand())) {
-    result = builder.broadcast(scalars.lookup(broadcast.getOperand()), place.tile);
+    result = builder.constant(getTileType(getPlace(value).tile, getElementTypeOrSelf(value.getType())), *splat);
+  } else if (auto broadcast = dyn_cast<graph::BroadcastOp>(op); broadcast && numElements(broadcast.getOperand()) != numElements(value)) {
+    Value operand = broadcast.getOperand();
+    result = builder.broadcast(scalars.contains(operand) ? scalars.lookup(operand) : evaluate(operand), getPlace(value).tile);
+  } else if (isa<graph::ReduceOp>(op)) {
+    result = heads.lookup(value);
   } else {
     SmallVector<Value> operands;
     for (Value operand : op->getOperands())
@@ -269,18 +350,35 @@ Value TileEpilogue::evaluate(Value value) {
   return tiles[value] = result;
 }
 
-void TileEpilogue::store(const TilePlace &where, Value tile) {
+void TileEpilogue::start(const TilePlace &where, Value tile) {
   place = where;
   tiles.clear();
   tiles[base] = tile;
+}
+
+Value TileEpilogue::getOperand(graph::ReduceOp ofHead) {
+  Value tile = evaluate(ofHead.getOperand());
+  return builder.convert(tile, getAccumulatorType(getElementTypeOrSelf(tile)));
+}
+
+void TileEpilogue::store() {
   // All loads come before the stores, so that outputs may lie over inputs.
-  SmallVector<Value> values;
   for (const TileEpiloguePlan::Element &element : elements)
-    values.push_back(evaluate(element.value));
+    if (!element.isOfHead())
+      evaluate(element.value);
   for (const Measure &measure : measures)
     evaluate(measure.measured);
-  for (auto [element, value] : llvm::zip_equal(elements, values))
-    builder.store(value, builder.output(element.output, place.shape), place.indices, place.dims, place.inbounds);
+  for (const TileEpiloguePlan::Element &element : elements)
+    if (!element.isOfHead())
+      builder.store(evaluate(element.value), builder.output(element.output, place.shape), place.indices, place.dims, place.inbounds);
+}
+
+void TileEpilogue::storeHeads() {
+  for (const TileEpiloguePlan::Element &element : elements)
+    if (element.isOfHead()) {
+      TilePlace at = getPlace(element.value);
+      builder.store(evaluate(element.value), builder.output(element.output, at.shape), at.indices, at.dims, at.inbounds);
+    }
 }
 
 Value TileEpilogue::getMeasured(const Measure &measure) {

@@ -2,7 +2,8 @@
 //
 // Kernels of composites (attention, rotations) compute tensors tile by tile. An epilogue is what else is made of such a tile: values with the
 // same elements (quantisation by a scale that is known), and largest values of what is computed so, over rows, columns or all of the tensor
-// (the choice of scales), of which an instance finds a part (see PartialResults.h).
+// (the choice of scales), of which an instance finds a part (see PartialResults.h). Where an instance has all columns of a head, it knows their
+// largest value, and quantises by it.
 //
 //===----------------------------------------------------------------------===//
 
@@ -30,15 +31,20 @@ struct TileEpiloguePlan {
   struct Element {
     unsigned output;
     Value value, base;
+    /// The value has one element for each head of a row.
+    bool isOfHead() const { return numElements(value) != numElements(base); }
   };
   llvm::SmallVector<Element> elements;
   llvm::SmallVector<Measure> measures;
+  /// Largest values of the columns of a head, on which elements depend, in program order.
+  llvm::SmallVector<std::pair<graph::ReduceOp, Value>> ofHeads;
   /// Outputs that follow from the measures.
   llvm::SmallVector<std::pair<unsigned, Value>> combined;
 
   /// A plan for the outputs that are none of the core's other results. `bases` are [..., heads, head size]: their last two dimensions are the
-  /// columns. If there is none, `reason` says why.
-  static std::optional<TileEpiloguePlan> get(const Candidate &candidate, mlir::Operation *core, llvm::ArrayRef<Value> bases, std::string &reason);
+  /// columns. `hasHeads` says whether an instance has all columns of a head. If there is no plan, `reason` says why.
+  static std::optional<TileEpiloguePlan> get(const Candidate &candidate, mlir::Operation *core, llvm::ArrayRef<Value> bases, bool hasHeads,
+                                             std::string &reason);
 
   /// Whether anything follows from the base.
   bool uses(Value base) const;
@@ -58,8 +64,17 @@ public:
   /// Scalars are loaded and computed at the builder's present place.
   TileEpilogue(TileBuilder &builder, graph::FusionOp fusion, const TileEpiloguePlan &plan, Value base);
 
-  /// Starts with a tile of the base and stores the outputs there.
-  void store(const TilePlace &place, Value tile);
+  /// Starts with a tile of the base.
+  void start(const TilePlace &place, Value tile);
+  /// What a maximum over a head is of, at the present tile, and its result for the tile's rows, [rows, 1], which has to be known before what
+  /// depends on it is asked for.
+  Value getOperand(graph::ReduceOp ofHead);
+  void setHead(graph::ReduceOp ofHead, Value largest) { heads[ofHead.getResult()] = largest; }
+  llvm::ArrayRef<graph::ReduceOp> getOfHeads() const { return ofHeads; }
+  /// Stores the outputs at the present tile, but for those that have one element for each head.
+  void store();
+  /// Stores those, at the rows of the present tile.
+  void storeHeads();
   /// What is measured at the present tile, in the type in which maxima are found.
   Value getMeasured(const Measure &measure);
 
@@ -67,6 +82,9 @@ public:
 
 private:
   Value evaluate(Value value);
+  bool isOfHead(Value value) const;
+  /// Where a value lies, which may have one element for each head.
+  TilePlace getPlace(Value value) const;
   Value evaluateScalar(Value value);
   void findScalars(Value value);
 
@@ -74,9 +92,10 @@ private:
   graph::FusionOp fusion;
   llvm::SmallVector<TileEpiloguePlan::Element> elements;
   llvm::SmallVector<Measure> measures;
+  llvm::SmallVector<graph::ReduceOp> ofHeads;
   Value base;
   TilePlace place;
-  llvm::DenseMap<Value, Value> tiles, scalars;
+  llvm::DenseMap<Value, Value> tiles, heads, scalars;
 };
 
 } // namespace primus::kernels

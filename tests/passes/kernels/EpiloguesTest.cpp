@@ -109,6 +109,28 @@ TEST(EpiloguesTest, GradientsOfAttentionAreQuantisedAndMeasured) {
   }
 }
 
+/// By blocks of the columns of a head, of which kernels have all.
+TEST(EpiloguesTest, AttentionIsQuantisedByHeads) {
+  for (const Sizes &c : {Sizes{1, 67, 4, 2, 32, "bf16"}, Sizes{1, 40, 2, 2, 128, "bf16"}, Sizes{2, 37, 3, 1, 40, "bf16"}}) {
+    Types t(c);
+    std::string a = format("tensor<{}x{}xf32>", c.batch * c.tokens, c.heads), s = format("tensor<{}x{}xf8E8M0FNU>", c.batch * c.tokens, c.heads);
+    std::string attention = format("%o, %lse = graph.attention %q, %k, %v scale 0.21 {{causal}} : {0}, {1} -> {2}\n%m = graph.reshape %o : {0} -> {3}\n"
+                                   "%a = graph.amax %m : {3} -> {4}\n",
+                                   t.q, t.k, t.lse, t.m, a);
+    checkFunction(makeFunction(format("%q: {0}, %k: {1}, %v: {1}", t.q, t.k), format("{}, {}, {}", t.eight, a, t.q),
+                               attention + format("%most = graph.constant dense<448.0> : {0}\n%s = graph.div %most, %a : {0}\n"
+                                                  "%y = graph.quantize %m, %s : {1}, {0} -> {2}\nreturn %y, %s, %o : {2}, {0}, {3}",
+                                                  a, t.m, t.eight, t.q)),
+                  asRounded(kOfEightBits));
+    // A power of two may be the next one, and values half as large.
+    checkFunction(makeFunction(format("%q: {0}, %k: {1}, %v: {1}", t.q, t.k), t.m,
+                               attention + format("%s = graph.convert %a : {0} -> {1}\n%y = graph.quantize %m, %s : {2}, {1} -> {3}\n"
+                                                  "%z = graph.dequantize %y, %s : {3}, {1} -> {2}\nreturn %z : {2}",
+                                                  a, s, t.m, t.eight)),
+                  asRounded(kOfEightBits));
+  }
+}
+
 TEST(EpiloguesTest, RotationsAreQuantisedAndMeasured) {
   for (std::string style : {"half", "interleaved"})
     for (auto [heads, size, half] : {std::tuple(3, 24, 12), std::tuple(2, 128, 64), std::tuple(3, 20, 5), std::tuple(70, 128, 64)}) {
