@@ -24,9 +24,6 @@ public:
   llvm::ArrayRef<PartialResult> getPartials() const { return partials; }
 
 private:
-  /// Replaces what lies beyond the tensor along a dimension of the tile, whose first position there is `first`.
-  Value hide(TileBuilder &builder, kernel::ReduceKind kind, Value tile, int64_t dim, Value first, int64_t size) const;
-
   graph::FusionOp fusion;
   const TileEpiloguePlan &plan;
   Value base;

@@ -50,10 +50,10 @@ private:
   /// The base of which `value` has the elements, or null.
   Value findBase(Value value);
   bool checkElements(Value value, int64_t elements, Value &base, DenseSet<Value> &seen);
-  bool checkHeads(Value value, int64_t elements, Value &base, DenseSet<Value> &seen);
+  bool checkBlocks(Value value, int64_t elements, Value &base, DenseSet<Value> &seen);
   bool checkScalar(Value value);
-  /// The base, if the maximum is over the columns of a head, which the instance has; or null.
-  Value findBaseOfHeads(graph::ReduceOp reduce);
+  /// The base, if the maximum is over blocks of a head's columns, which the instance has; or null.
+  Value findBaseOfBlocks(graph::ReduceOp reduce);
   bool addMeasure(graph::ReduceOp reduce);
 
   const Candidate &candidate;
@@ -114,45 +114,48 @@ bool Planner::checkElements(Value value, int64_t elements, Value &base, DenseSet
     if (numElements(operand) == 1)
       return checkScalar(operand);
     ArrayRef<int64_t> dims = broadcast.getDims(), shape = shapeOf(value);
-    bool isOfHead = numElements(operand) * shape.back() == elements &&
+    bool isOfBlock = numElements(operand) * shape.back() == elements &&
                     (dims.empty() || dims.back() != static_cast<int64_t>(shape.size()) - 1 || shapeOf(operand).back() == 1);
-    return isOfHead ? checkHeads(operand, elements, base, seen) : fail("rows or columns are broadcast");
+    return isOfBlock ? checkBlocks(operand, elements, base, seen) : fail("rows or columns are broadcast");
   }
   if (!isElementwise(op) && !isa<graph::ReshapeOp, graph::BroadcastOp>(op))
     return fail(op->getName().getStringRef() + " is not elementwise");
   return llvm::all_of(op->getOperands(), [&](Value operand) { return checkElements(operand, elements, base, seen); });
 }
 
-bool Planner::checkHeads(Value value, int64_t elements, Value &base, DenseSet<Value> &seen) {
+bool Planner::checkBlocks(Value value, int64_t elements, Value &base, DenseSet<Value> &seen) {
   if (!seen.insert(value).second)
     return true;
   Operation *op = value.getDefiningOp();
   if (isInside(value) && getSplat(op))
     return true;
   if (auto reduce = isInside(value) ? dyn_cast<graph::ReduceOp>(op) : graph::ReduceOp()) {
-    Value found = findBaseOfHeads(reduce);
+    Value found = findBaseOfBlocks(reduce);
     if (!found || numElements(found) != elements || (base && base != found))
-      return fail("a maximum is not over the columns of a head");
+      return fail("a maximum is not over columns of a head");
     base = found;
     return true;
   }
   if (!isInside(value) || op == core)
-    return fail("heads have a value that is not computed from their columns");
+    return fail("blocks have a value that is not computed from their columns");
   if (auto broadcast = dyn_cast<graph::BroadcastOp>(op); broadcast && numElements(broadcast.getOperand()) == 1)
     return checkScalar(broadcast.getOperand());
   bool keepsElements = isElementwise(op) || (isa<graph::ReshapeOp, graph::BroadcastOp>(op) && numElements(op->getOperand(0)) == numElements(value));
   if (!keepsElements)
     return fail(op->getName().getStringRef() + " is not elementwise");
-  return llvm::all_of(op->getOperands(), [&](Value operand) { return checkHeads(operand, elements, base, seen); });
+  return llvm::all_of(op->getOperands(), [&](Value operand) { return checkBlocks(operand, elements, base, seen); });
 }
 
-Value Planner::findBaseOfHeads(graph::ReduceOp reduce) {
+Value Planner::findBaseOfBlocks(graph::ReduceOp reduce) {
   ArrayRef<int64_t> shape = shapeOf(reduce.getOperand());
   if (!hasHeads || reduce.getKind() != graph::ReduceKind::Max || shape.size() < 2 || shape.back() == 1 ||
       !llvm::equal(reduce.getDims(), ArrayRef<int64_t>(shape.size() - 1)))
     return {};
   Value base = findBase(reduce.getOperand());
-  return base && shapeOf(base).back() == shape.back() ? base : Value();
+  // Of few blocks each can have its values in registers.
+  constexpr int64_t mostBlocks = 8;
+  int64_t headSize = base ? shapeOf(base).back() : 0;
+  return base && headSize % shape.back() == 0 && headSize / shape.back() <= mostBlocks ? base : Value();
 }
 
 Value Planner::findBase(Value value) {
@@ -214,13 +217,13 @@ bool Planner::run() {
     SmallVector<graph::ReduceOp> reductions;
     DenseSet<Value> seen;
     bool hasReductions = followsFromReductions(output, reductions, seen);
-    if (!hasReductions || llvm::all_of(reductions, [&](graph::ReduceOp reduce) { return findBaseOfHeads(reduce) != nullptr; })) {
+    if (!hasReductions || llvm::all_of(reductions, [&](graph::ReduceOp reduce) { return findBaseOfBlocks(reduce) != nullptr; })) {
       int64_t elements = hasReductions ? numElements(reductions.front().getOperand()) : numElements(output);
       Value base;
       DenseSet<Value> checked;
       if (numElements(output) == elements)
         base = findBase(output);
-      else if (!checkHeads(output, elements, base, checked))
+      else if (!checkBlocks(output, elements, base, checked))
         return false;
       if (!base)
         return false;
@@ -234,7 +237,7 @@ bool Planner::run() {
       return false;
     plan.combined.push_back({static_cast<unsigned>(index), output});
   }
-  // The maxima over heads on which elements depend.
+  // The maxima over blocks on which elements depend.
   DenseSet<Value> needed;
   SmallVector<Value> worklist;
   for (const TileEpiloguePlan::Element &element : plan.elements)
@@ -246,7 +249,7 @@ bool Planner::run() {
   }
   for (Operation *op : candidate.ops)
     if (auto reduce = dyn_cast<graph::ReduceOp>(op); reduce && needed.contains(reduce.getResult()))
-      plan.ofHeads.push_back({reduce, findBaseOfHeads(reduce)});
+      plan.ofBlocks.push_back({reduce, findBaseOfBlocks(reduce)});
   return true;
 }
 
@@ -279,20 +282,9 @@ TileEpilogue::TileEpilogue(TileBuilder &builder, graph::FusionOp fusion, const T
       measures.push_back(measure);
       findScalars(measure.measured);
     }
-  for (auto [reduce, of] : plan.ofHeads)
+  for (auto [reduce, of] : plan.ofBlocks)
     if (of == base)
-      ofHeads.push_back(reduce);
-}
-
-bool TileEpilogue::isOfHead(Value value) const { return numElements(value) != numElements(base); }
-
-TilePlace TileEpilogue::getPlace(Value value) const {
-  TilePlace result = place;
-  if (isOfHead(value)) {
-    result.shape.back() = result.tile.back() = 1;
-    result.indices.back() = builder.index(0);
-  }
-  return result;
+      ofBlocks.push_back(reduce);
 }
 
 void TileEpilogue::findScalars(Value value) {
@@ -335,12 +327,10 @@ Value TileEpilogue::evaluate(Value value) {
     else
       result = builder.load(builder.input(argument.getArgNumber(), place.shape), place.indices, place.dims, place.tile, place.inbounds);
   } else if (std::optional<double> splat = getSplat(op)) {
-    result = builder.constant(getTileType(getPlace(value).tile, getElementTypeOrSelf(value.getType())), *splat);
+    result = builder.constant(getTileType(place.tile, getElementTypeOrSelf(value.getType())), *splat);
   } else if (auto broadcast = dyn_cast<graph::BroadcastOp>(op); broadcast && numElements(broadcast.getOperand()) != numElements(value)) {
     Value operand = broadcast.getOperand();
-    result = builder.broadcast(scalars.contains(operand) ? scalars.lookup(operand) : evaluate(operand), getPlace(value).tile);
-  } else if (isa<graph::ReduceOp>(op)) {
-    result = heads.lookup(value);
+    result = scalars.contains(operand) ? builder.broadcast(scalars.lookup(operand), place.tile) : repeat(operand);
   } else {
     SmallVector<Value> operands;
     for (Value operand : op->getOperands())
@@ -350,35 +340,74 @@ Value TileEpilogue::evaluate(Value value) {
   return tiles[value] = result;
 }
 
+Value TileEpilogue::evaluateBlock(Value value, int64_t block) {
+  // Also what reductions gave.
+  if (Value known = ofBlock.lookup({value, block}))
+    return known;
+  Value result;
+  Operation *op = value.getDefiningOp();
+  SmallVector<int64_t> shape{place.tile.front(), 1};
+  if (std::optional<double> splat = getSplat(op)) {
+    result = builder.constant(getTileType(shape, getElementTypeOrSelf(value.getType())), *splat);
+  } else if (auto broadcast = dyn_cast<graph::BroadcastOp>(op); broadcast && scalars.contains(broadcast.getOperand())) {
+    result = builder.broadcast(scalars.lookup(broadcast.getOperand()), shape);
+  } else {
+    SmallVector<Value> operands;
+    for (Value operand : op->getOperands())
+      operands.push_back(evaluateBlock(operand, block));
+    result = isa<graph::ReshapeOp, graph::BroadcastOp>(op) ? operands.front() : emitElementwise(builder, op, operands);
+  }
+  return ofBlock[{value, block}] = result;
+}
+
+Value TileEpilogue::repeat(Value value) {
+  int64_t size = shapeOf(base).back() / countBlocks(value), first = *getConstantIntValue(place.indices.back());
+  int64_t last = std::min(first + place.tile.back(), shapeOf(base).back()) - 1;
+  Value result = builder.broadcast(evaluateBlock(value, first / size), place.tile);
+  for (int64_t block = first / size + 1; block <= last / size; ++block) {
+    Value columns = builder.iota(place.indices.back(), 1, place.tile);
+    Value isBefore = builder.compare(graph::Predicate::LT, columns, builder.constant(columns.getType(), block * size));
+    result = builder.select(isBefore, result, builder.broadcast(evaluateBlock(value, block), place.tile));
+  }
+  return result;
+}
+
 void TileEpilogue::start(const TilePlace &where, Value tile) {
   place = where;
   tiles.clear();
   tiles[base] = tile;
 }
 
-Value TileEpilogue::getOperand(graph::ReduceOp ofHead) {
-  Value tile = evaluate(ofHead.getOperand());
+Value TileEpilogue::getOperand(graph::ReduceOp reduce) {
+  Value tile = evaluate(reduce.getOperand());
   return builder.convert(tile, getAccumulatorType(getElementTypeOrSelf(tile)));
 }
 
 void TileEpilogue::store() {
   // All loads come before the stores, so that outputs may lie over inputs.
   for (const TileEpiloguePlan::Element &element : elements)
-    if (!element.isOfHead())
+    if (!element.isOfBlocks())
       evaluate(element.value);
   for (const Measure &measure : measures)
     evaluate(measure.measured);
   for (const TileEpiloguePlan::Element &element : elements)
-    if (!element.isOfHead())
+    if (!element.isOfBlocks())
       builder.store(evaluate(element.value), builder.output(element.output, place.shape), place.indices, place.dims, place.inbounds);
 }
 
-void TileEpilogue::storeHeads() {
-  for (const TileEpiloguePlan::Element &element : elements)
-    if (element.isOfHead()) {
-      TilePlace at = getPlace(element.value);
-      builder.store(evaluate(element.value), builder.output(element.output, at.shape), at.indices, at.dims, at.inbounds);
+void TileEpilogue::storeBlocks() {
+  for (const TileEpiloguePlan::Element &element : elements) {
+    if (!element.isOfBlocks())
+      continue;
+    TilePlace at = place;
+    at.shape.back() = countBlocks(element.value);
+    at.tile.back() = 1;
+    Value memref = builder.output(element.output, at.shape);
+    for (int64_t block = 0; block < at.shape.back(); ++block) {
+      at.indices.back() = builder.index(block);
+      builder.store(evaluateBlock(element.value, block), memref, at.indices, at.dims, at.inbounds);
     }
+  }
 }
 
 Value TileEpilogue::getMeasured(const Measure &measure) {

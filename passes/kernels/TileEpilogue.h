@@ -2,8 +2,8 @@
 //
 // Kernels of composites (attention, rotations) compute tensors tile by tile. An epilogue is what else is made of such a tile: values with the
 // same elements (quantisation by a scale that is known), and largest values of what is computed so, over rows, columns or all of the tensor
-// (the choice of scales), of which an instance finds a part (see PartialResults.h). Where an instance has all columns of a head, it knows their
-// largest value, and quantises by it.
+// (the choice of scales), of which an instance finds a part (see PartialResults.h). Where an instance has all columns of a head, it knows the
+// largest values of blocks of them, and quantises by those.
 //
 //===----------------------------------------------------------------------===//
 
@@ -31,13 +31,13 @@ struct TileEpiloguePlan {
   struct Element {
     unsigned output;
     Value value, base;
-    /// The value has one element for each head of a row.
-    bool isOfHead() const { return numElements(value) != numElements(base); }
+    /// The value has one element for each block of a head's columns.
+    bool isOfBlocks() const { return numElements(value) != numElements(base); }
   };
   llvm::SmallVector<Element> elements;
   llvm::SmallVector<Measure> measures;
-  /// Largest values of the columns of a head, on which elements depend, in program order.
-  llvm::SmallVector<std::pair<graph::ReduceOp, Value>> ofHeads;
+  /// Largest values of blocks of a head's columns, on which elements of a base depend, in program order.
+  llvm::SmallVector<std::pair<graph::ReduceOp, Value>> ofBlocks;
   /// Outputs that follow from the measures.
   llvm::SmallVector<std::pair<unsigned, Value>> combined;
 
@@ -66,15 +66,15 @@ public:
 
   /// Starts with a tile of the base.
   void start(const TilePlace &place, Value tile);
-  /// What a maximum over a head is of, at the present tile, and its result for the tile's rows, [rows, 1], which has to be known before what
-  /// depends on it is asked for.
-  Value getOperand(graph::ReduceOp ofHead);
-  void setHead(graph::ReduceOp ofHead, Value largest) { heads[ofHead.getResult()] = largest; }
-  llvm::ArrayRef<graph::ReduceOp> getOfHeads() const { return ofHeads; }
-  /// Stores the outputs at the present tile, but for those that have one element for each head.
+  /// What a maximum over blocks is of, at the present tile, and its result for a block of the tile's rows, [rows, 1], which has to be known before
+  /// what depends on it is asked for.
+  Value getOperand(graph::ReduceOp reduce);
+  void setLargest(graph::ReduceOp reduce, int64_t block, Value largest) { ofBlock[{reduce.getResult(), block}] = largest; }
+  llvm::ArrayRef<graph::ReduceOp> getOfBlocks() const { return ofBlocks; }
+  /// Stores the outputs at the present tile, but for those that have one element for each block.
   void store();
   /// Stores those, at the rows of the present tile.
-  void storeHeads();
+  void storeBlocks();
   /// What is measured at the present tile, in the type in which maxima are found.
   Value getMeasured(const Measure &measure);
 
@@ -82,9 +82,12 @@ public:
 
 private:
   Value evaluate(Value value);
-  bool isOfHead(Value value) const;
-  /// Where a value lies, which may have one element for each head.
-  TilePlace getPlace(Value value) const;
+  /// A value with one element for each block, at a block of the tile's rows.
+  Value evaluateBlock(Value value, int64_t block);
+  /// Such a value, repeated in the columns of its blocks.
+  Value repeat(Value value);
+  /// Blocks of a head.
+  int64_t countBlocks(Value value) const { return numElements(value) * shapeOf(base).back() / numElements(base); }
   Value evaluateScalar(Value value);
   void findScalars(Value value);
 
@@ -92,10 +95,11 @@ private:
   graph::FusionOp fusion;
   llvm::SmallVector<TileEpiloguePlan::Element> elements;
   llvm::SmallVector<Measure> measures;
-  llvm::SmallVector<graph::ReduceOp> ofHeads;
+  llvm::SmallVector<graph::ReduceOp> ofBlocks;
   Value base;
   TilePlace place;
-  llvm::DenseMap<Value, Value> tiles, heads, scalars;
+  llvm::DenseMap<Value, Value> tiles, scalars;
+  llvm::DenseMap<std::pair<Value, int64_t>, Value> ofBlock;
 };
 
 } // namespace primus::kernels

@@ -26,24 +26,24 @@ func.func @attention(%q: tensor<1x64x4x24xbf16>, %k: tensor<1x64x2x24xbf16>, %v:
 
 // -----
 
-// Blocks that are heads.
-// CHECK-LABEL: func.func @heads
+// Blocks of heads.
+// CHECK-LABEL: func.func @blocks
 // CHECK:         graph.fusion "attention"
-// CHECK:           graph.reduce max {{.*}} : tensor<256x24xf32> -> tensor<256xf32>
-// CHECK:           graph.yield {{.*}} : tensor<256xf32>, tensor<256x24xf8E4M3FN>
+// CHECK:           graph.reduce max {{.*}} : tensor<1024x6xf32> -> tensor<1024xf32>
+// CHECK:           graph.yield {{.*}} : tensor<1024xf32>, tensor<1024x6xf8E4M3FN>
 // CHECK-NOT:     graph.fusion
-func.func @heads(%q: tensor<1x64x4x24xbf16>, %k: tensor<1x64x2x24xbf16>, %v: tensor<1x64x2x24xbf16>) -> (tensor<256xf32>, tensor<256x24xf8E4M3FN>)
-    attributes {graph.layer = {layer = "heads", part = "forward"}} {
+func.func @blocks(%q: tensor<1x64x4x24xbf16>, %k: tensor<1x64x2x24xbf16>, %v: tensor<1x64x2x24xbf16>) -> (tensor<1024xf32>, tensor<1024x6xf8E4M3FN>)
+    attributes {graph.layer = {layer = "blocks", part = "forward"}} {
   %o, %lse = graph.attention %q, %k, %v scale 0.21 {causal} : tensor<1x64x4x24xbf16>, tensor<1x64x2x24xbf16> -> tensor<1x4x64xf32>
-  %blocks = graph.reshape %o : tensor<1x64x4x24xbf16> -> tensor<256x24xbf16>
-  %x = graph.convert %blocks : tensor<256x24xbf16> -> tensor<256x24xf32>
-  %minus = graph.neg %x : tensor<256x24xf32>
-  %abs = graph.maximum %x, %minus : tensor<256x24xf32>
-  %largest = graph.reduce max %abs dims [1] : tensor<256x24xf32> -> tensor<256xf32>
-  %each = graph.broadcast %largest dims [0] : tensor<256xf32> -> tensor<256x24xf32>
-  %scaled = graph.div %x, %each : tensor<256x24xf32>
-  %fp8 = graph.convert %scaled : tensor<256x24xf32> -> tensor<256x24xf8E4M3FN>
-  return %largest, %fp8 : tensor<256xf32>, tensor<256x24xf8E4M3FN>
+  %blocks = graph.reshape %o : tensor<1x64x4x24xbf16> -> tensor<1024x6xbf16>
+  %x = graph.convert %blocks : tensor<1024x6xbf16> -> tensor<1024x6xf32>
+  %minus = graph.neg %x : tensor<1024x6xf32>
+  %abs = graph.maximum %x, %minus : tensor<1024x6xf32>
+  %largest = graph.reduce max %abs dims [1] : tensor<1024x6xf32> -> tensor<1024xf32>
+  %each = graph.broadcast %largest dims [0] : tensor<1024xf32> -> tensor<1024x6xf32>
+  %scaled = graph.div %x, %each : tensor<1024x6xf32>
+  %fp8 = graph.convert %scaled : tensor<1024x6xf32> -> tensor<1024x6xf8E4M3FN>
+  return %largest, %fp8 : tensor<1024xf32>, tensor<1024x6xf8E4M3FN>
 }
 
 // -----
