@@ -30,14 +30,19 @@ private:
     SmallVector<Operation *> ops;
     SmallVector<Value> results;
   };
+  /// Ops that both functions can compute from the residual.
+  SmallVector<Operation *> findOps(BlockArgument residual);
   Cone findCone(BlockArgument residual);
+  /// Few numbers about a residual that is read as it is, too: what backward need not find again.
+  Cone findNumbers(BlockArgument residual);
   /// The forward function's argument that an argument of the backward function is, too; null for other values.
   Value findForwardArgument(Value value);
   /// True for what both functions can compute alike from constants and the arguments that they share.
   bool isShared(Value value);
   /// The forward function's value for one of the cone, or a shared one, which is built where it is needed.
   Value getForwardValue(Value value, OpBuilder &builder, IRMapping &mapping);
-  void narrow(BlockArgument residual, const Cone &cone);
+  /// Hands over the cone's results, in the place of the residual or beside it.
+  void handOver(BlockArgument residual, const Cone &cone, bool replaces);
   void replaceCall(graph::CallOp &call, TypeRange types, ValueRange operands, llvm::function_ref<unsigned(unsigned)> where);
   void eraseResult(unsigned index);
 
@@ -77,8 +82,8 @@ Value Narrowing::getForwardValue(Value value, OpBuilder &builder, IRMapping &map
   return mapping.lookup(value);
 }
 
-Narrowing::Cone Narrowing::findCone(BlockArgument residual) {
-  Cone cone;
+SmallVector<Operation *> Narrowing::findOps(BlockArgument residual) {
+  SmallVector<Operation *> ops;
   llvm::SmallPtrSet<Operation *, 16> inside;
   auto isInside = [&](Value value) { return value == residual || inside.contains(value.getDefiningOp()); };
   for (Operation &op : backward.getBody().front().without_terminator()) {
@@ -86,15 +91,44 @@ Narrowing::Cone Narrowing::findCone(BlockArgument residual) {
         !llvm::all_of(op.getOperands(), [&](Value value) { return isInside(value) || isShared(value); }))
       continue;
     inside.insert(&op);
-    cone.ops.push_back(&op);
+    ops.push_back(&op);
   }
-  auto isOutside = [&](Operation *user) { return !inside.contains(user); };
+  return ops;
+}
+
+Narrowing::Cone Narrowing::findCone(BlockArgument residual) {
+  Cone cone{findOps(residual), {}};
+  auto isOutside = [&](Operation *user) { return !llvm::is_contained(cone.ops, user); };
   if (llvm::any_of(residual.getUsers(), isOutside))
     return {};
   for (Operation *op : cone.ops)
     for (Value result : op->getResults())
       if (llvm::any_of(result.getUsers(), isOutside))
         cone.results.push_back(result);
+  return cone;
+}
+
+Narrowing::Cone Narrowing::findNumbers(BlockArgument residual) {
+  constexpr int64_t leastShare = 1024;
+  auto isSmall = [&](Value value) { return getBytes(value.getType()) * leastShare <= getBytes(residual.getType()); };
+  Cone cone;
+  llvm::SetVector<Operation *> needed;
+  for (Operation *op : findOps(residual)) {
+    // The first of them, from which the others follow.
+    bool isFirst = op->getNumResults() == 1 && isSmall(op->getResult(0)) && llvm::none_of(op->getOperands(), [&](Value operand) {
+      return isSmall(operand) && !isShared(operand);
+    });
+    if (!isFirst)
+      continue;
+    cone.results.push_back(op->getResult(0));
+    needed.insert(op);
+  }
+  for (unsigned number = 0; number < needed.size(); ++number)
+    for (Value operand : needed[number]->getOperands())
+      if (operand != residual && !isShared(operand))
+        needed.insert(operand.getDefiningOp());
+  cone.ops = needed.takeVector();
+  llvm::sort(cone.ops, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
   return cone;
 }
 
@@ -128,7 +162,7 @@ void Narrowing::eraseResult(unsigned index) {
         backward.setArgAttr(argument, kOfAttr, b.getI64IntegerAttr(of - 1));
 }
 
-void Narrowing::narrow(BlockArgument residual, const Cone &cone) {
+void Narrowing::handOver(BlockArgument residual, const Cone &cone, bool replaces) {
   unsigned position = residual.getArgNumber(), of = *getArgOf(backward, position);
   Operation *terminator = forward.getBody().front().getTerminator();
   OpBuilder builder(terminator);
@@ -144,7 +178,7 @@ void Narrowing::narrow(BlockArgument residual, const Cone &cone) {
     Value value = result;
     std::string name = getValueName(value).str();
     remarkPassed(kResidualRemark, backward, value.getLoc(), getBytes(value.getType()), [&] {
-      return describe(value) + " is handed over by " + forward.getName().str() + " instead of what it is made of";
+      return describe(value) + " is handed over by " + forward.getName().str() + (replaces ? " instead of" : " beside") + " what it is made of";
     });
     DictionaryAttr attributes = builder.getDictionaryAttr(builder.getNamedAttr(kNameAttr, builder.getStringAttr(name)));
     (void)forward.insertResult(first + index, value.getType(), attributes);
@@ -159,19 +193,23 @@ void Narrowing::narrow(BlockArgument residual, const Cone &cone) {
   for (graph::CallOp &call : backwardCalls) {
     auto source = call.getOperand(position).getDefiningOp<graph::CallOp>();
     SmallVector<Value> operands(call.getOperands());
-    operands.erase(operands.begin() + position);
-    operands.insert(operands.begin() + position, source.getResults().begin() + first, source.getResults().end());
+    operands.insert(operands.begin() + position + 1, source.getResults().begin() + first, source.getResults().end());
+    if (replaces)
+      operands.erase(operands.begin() + position);
     replaceCall(call, call.getResultTypes(), operands, [](unsigned i) { return i; });
   }
-  for (Operation *op : llvm::reverse(cone.ops))
-    op->erase();
-  (void)backward.eraseArgument(position);
+  if (replaces) {
+    for (Operation *op : llvm::reverse(cone.ops))
+      op->erase();
+    (void)backward.eraseArgument(position);
+  }
   for (unsigned index = 0, end = backward.getNumResults(); index < end; ++index)
     if (auto inplace = backward.getResultAttrOfType<IntegerAttr>(index, graph::kInplaceAttr);
         inplace && inplace.getInt() > position)
       backward.setResultAttr(index, graph::kInplaceAttr,
-                             builder.getI64IntegerAttr(inplace.getInt() + int64_t(cone.results.size()) - 1));
-  eraseResult(of);
+                             builder.getI64IntegerAttr(inplace.getInt() + int64_t(cone.results.size()) - replaces));
+  if (replaces)
+    eraseResult(of);
 }
 
 void Narrowing::run() {
@@ -187,13 +225,18 @@ void Narrowing::run() {
     residuals.push_back(backward.getArgument(index));
   bool changed = false;
   for (BlockArgument residual : residuals) {
+    if (!fromForward(residual.getArgNumber()))
+      continue;
     Cone cone = findCone(residual);
     int64_t bytes = 0;
     for (Value result : cone.results)
       bytes += getBytes(result.getType());
-    if (cone.results.empty() || bytes >= getBytes(residual.getType()) || !fromForward(residual.getArgNumber()))
+    bool replaces = !cone.results.empty() && bytes < getBytes(residual.getType());
+    if (!replaces)
+      cone = findNumbers(residual);
+    if (cone.results.empty())
       continue;
-    narrow(residual, cone);
+    handOver(residual, cone, replaces);
     changed = true;
   }
   if (!changed)

@@ -34,7 +34,8 @@ llvm::SmallVector<mlir::Value> selectResiduals(ForwardCopy &copy,
 void addResiduals(ForwardCopy &copy, llvm::ArrayRef<mlir::Value> values);
 
 /// Where all that `backward` does with a residual begins with ops for which `isMovable` holds, and what comes out of
-/// them is smaller, `forward` computes them and hands over their results instead. Calls are updated in the whole module.
+/// them is smaller, `forward` computes them and hands over their results instead. Where few numbers come out of such ops
+/// (largest values), it hands these over as well. Calls are updated in the whole module.
 void narrowResiduals(mlir::func::FuncOp forward, mlir::func::FuncOp backward,
                      llvm::function_ref<bool(mlir::Operation *)> isMovable);
 
