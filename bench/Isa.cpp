@@ -112,6 +112,16 @@ static std::string makeProduct(const std::string &spec, int m, int n, int k, con
                      a, w, y, spec);
 }
 
+/// A product that quantises and measures what it gives, as delayed scaling has it.
+static std::string makeMeasuredProduct(int m, int n, int k, const std::string &element) {
+  auto type = [&](int rows, int columns, const std::string &element) { return fmt::format("tensor<{}x{}x{}>", rows, columns, element); };
+  std::string a = type(m, k, element), w = type(n, k, element), y = type(m, n, "bf16"), q = type(m, n, element);
+  return fmt::format("func.func @f(%a: {0}, %w: {1}, %s: tensor<f32>) -> ({3}, tensor<f32>) attributes {{graph.layer = {{}}}} {{\n"
+                     "  %y = graph.matmul \"mk,nk->mn\" %a, %w : ({0}, {1}) -> {2}\n  %q = graph.quantize %y, %s : {2}, tensor<f32> -> {3}\n"
+                     "  %m = graph.amax %y : {2} -> tensor<f32>\n  return %q, %m : {3}, tensor<f32>\n}}",
+                     a, w, y, q);
+}
+
 static std::string makeAttention(int tokens, int heads, int width) {
   std::string x = fmt::format("tensor<1x{}x{}x{}xbf16>", tokens, heads, width), l = fmt::format("tensor<1x{}x{}xf32>", heads, tokens);
   return fmt::format("func.func @f(%q: {0}, %k: {0}, %v: {0}) -> ({0}, {1}) attributes {{graph.layer = {{}}}} {{\n"
@@ -142,6 +152,7 @@ static const bool registered = [] {
         {"product_fp8", makeProduct("mk,nk", 4096, 4096, 4096, fp8, "bf16")},
         {"product_fp8_input_gradient", makeProduct("mk,kn", 4096, 4096, 4096, fp8, "bf16")},
         {"product_fp8_weight_gradient", makeProduct("km,kn", 4096, 4096, 4096, fp8, "bf16")},
+        {"product_fp8_measured", makeMeasuredProduct(4096, 4096, 4096, fp8)},
         // As in DeepSeek-V3
         {"product_fp8_blockwise", makeScaledProduct("mk,nk", 4096, 4096, 4096, fp8, 128, 128, "f32")},
         {"product_fp8_blockwise_input_gradient", makeScaledProduct("mk,kn", 4096, 4096, 4096, fp8, 128, 128, "f32")},

@@ -140,7 +140,7 @@ static MatmulSize getSize(graph::FusionOp fusion, const MatmulProblem &problem, 
   if (hasTwoSums)
     size.bytesOfSums = problem.block * size.element.getIntOrFloatBitWidth() / 8;
   size.hasLongEpilogue = hasTwoSums || llvm::any_of(fusion.getBody().getOps(), [](Operation &op) {
-    return isElementwise(&op) && !isa<graph::AddOp, graph::SubOp, graph::MulOp, graph::MaximumOp, graph::ConvertOp>(op);
+    return isElementwise(&op) && !isa<graph::NegOp, graph::AddOp, graph::SubOp, graph::MulOp, graph::MaximumOp, graph::ConvertOp>(op);
   });
   llvm::for_each(outputs, addFull);
   llvm::for_each(fusion.getBody().getArguments(), addFull);
