@@ -83,7 +83,7 @@ LogicalResult FusionBuilder::build(const fusion::Group &group) {
     return success();
   }
   std::string reason;
-  const kernels::KernelFamily *family = fusion::Grouping::findFamily(kernel, reason);
+  const kernels::KernelFamily *family = grouping.findFamily(kernel, reason);
   if (!family)
     return group.nodes.front()->emitOpError("has no kernel: ") << reason;
 

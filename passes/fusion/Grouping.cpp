@@ -68,7 +68,8 @@ static Value getRoot(Value value) {
 // Roles
 //===----------------------------------------------------------------------===//
 
-Grouping::Grouping(func::FuncOp function) : function(function) {
+Grouping::Grouping(func::FuncOp function)
+    : function(function), traits(kernel::TargetTraits::get(function->getParentOfType<ModuleOp>())) {
   for (auto [index, op] : llvm::enumerate(function.front()))
     order[&op] = index;
 }
@@ -161,12 +162,12 @@ Kernel Grouping::getKernel(const Group &group) const {
   return kernel;
 }
 
-const kernels::KernelFamily *Grouping::findFamily(const Kernel &kernel, std::string &reason) {
+const kernels::KernelFamily *Grouping::findFamily(const Kernel &kernel, std::string &reason) const {
   reason = "nothing reads its results";
   if (kernel.outputs.empty())
     return nullptr;
   for (const kernels::KernelFamily *family : kernels::getFamilies())
-    if (family->accepts({kernel.ops, kernel.outputs}, reason))
+    if (family->accepts({kernel.ops, kernel.outputs, &traits}, reason))
       return family;
   return nullptr;
 }
@@ -349,7 +350,7 @@ std::string Grouping::explainRefusal(const Merge &merge) {
   Kernel kernel = getKernel(united);
   for (const kernels::KernelFamily *family : families) {
     std::string reason;
-    if (!family || family->accepts({kernel.ops, kernel.outputs}, reason))
+    if (!family || family->accepts({kernel.ops, kernel.outputs, &traits}, reason))
       continue;
     text += (text.empty() ? "" : "; ") + family->getName().str() + ": " + reason;
   }

@@ -63,7 +63,7 @@ public:
   llvm::SmallVector<Group> getOrderedGroups() const;
   Kernel getKernel(const Group &group) const;
   /// The first family that accepts the kernel, or null; `reason` is then why the last one does not.
-  static const kernels::KernelFamily *findFamily(const Kernel &kernel, std::string &reason);
+  const kernels::KernelFamily *findFamily(const Kernel &kernel, std::string &reason) const;
   llvm::ArrayRef<MissedFusion> getMissed() const { return missed; }
 
 private:
@@ -97,6 +97,7 @@ private:
   void addConsumers(Value value, llvm::SetVector<Operation *> &consumers) const;
 
   mlir::func::FuncOp function;
+  const kernel::TargetTraits traits;
   llvm::DenseMap<Operation *, unsigned> order;
   llvm::SetVector<Operation *> nodes;
   llvm::DenseMap<Operation *, llvm::SetVector<Operation *>> consumers;

@@ -58,6 +58,8 @@ struct Candidate {
   llvm::ArrayRef<mlir::Operation *> ops;
   /// Results of the ops that are used outside of them.
   llvm::ArrayRef<mlir::Value> outputs;
+  /// What the kernel is for; null: any target, so that nothing is accepted which only some can compute.
+  const kernel::TargetTraits *traits = nullptr;
 };
 
 class KernelFamily {

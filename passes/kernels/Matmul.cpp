@@ -152,8 +152,9 @@ FailureOr<LoweredFusion> MatmulFamily::lower(graph::FusionOp fusion, OpBuilder &
   SmallVector<Operation *> ops = getBodyOps(fusion);
   SmallVector<Value> outputs = getBodyOutputs(fusion);
   std::string reason;
-  std::optional<MatmulProblem> found = findProblem({ops, outputs}, reason);
-  std::optional<EpiloguePlan> plan = found ? EpiloguePlan::of({ops, outputs}, *found, reason) : std::nullopt;
+  Candidate candidate{ops, outputs, &traits};
+  std::optional<MatmulProblem> found = findProblem(candidate, reason);
+  std::optional<EpiloguePlan> plan = found ? EpiloguePlan::of(candidate, *found, reason) : std::nullopt;
   if (!plan)
     return fusion.emitOpError("cannot be computed as a product with an epilogue: ") << reason;
   const MatmulProblem &problem = *found;
@@ -171,6 +172,7 @@ FailureOr<LoweredFusion> MatmulFamily::lower(graph::FusionOp fusion, OpBuilder &
     MatmulSize size = getSize(fusion, problem, outputs);
     // The columns of a tile have one factor, or one each.
     size.mostColumns = problem.factorColumns == 1 ? 0 : problem.factorColumns;
+    size.exactColumns = plan->block;
     tile = chooseMatmulTile(size, traits);
     prediction = predictMatmul(size, *tile, traits);
     if (!prediction)

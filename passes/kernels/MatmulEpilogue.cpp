@@ -13,7 +13,7 @@ using namespace primus;
 using namespace primus::kernels;
 
 /// The kind in which a broadcast's operand is needed for its result in `kind`, or std::nullopt.
-static std::optional<EpilogueKind> getSourceKind(graph::BroadcastOp op, EpilogueKind kind) {
+static std::optional<EpilogueKind> getSourceKind(graph::BroadcastOp op, EpilogueKind kind, const MatmulProblem &problem) {
   Value operand = op.getOperand(), result = op.getResult();
   if (kind != EpilogueKind::Full) {
     if (numElements(operand) == numElements(result))
@@ -32,9 +32,26 @@ static std::optional<EpilogueKind> getSourceKind(graph::BroadcastOp op, Epilogue
     }
   if (!all && !none)
     return std::nullopt;
+  // A view of the result's rows, or of their blocks.
+  bool isOfRows = to.back() == problem.n;
+  if (kept.back() && !all)
+    return isOfRows ? std::optional(EpilogueKind::Column) : std::nullopt;
   if (kept.back())
-    return all ? EpilogueKind::Full : EpilogueKind::Column;
-  return all && !none ? EpilogueKind::Row : EpilogueKind::Scalar;
+    return EpilogueKind::Full;
+  if (!all || none)
+    return EpilogueKind::Scalar;
+  return isOfRows ? EpilogueKind::Row : EpilogueKind::Block;
+}
+
+/// What `value` is the magnitude of, or null.
+static Value getSigned(Value value) {
+  auto maximum = value.getDefiningOp<graph::MaximumOp>();
+  if (!maximum)
+    return {};
+  for (auto [number, other] : {std::pair(maximum.getLhs(), maximum.getRhs()), std::pair(maximum.getRhs(), maximum.getLhs())})
+    if (auto negated = other.getDefiningOp<graph::NegOp>(); negated && negated.getOperand() == number)
+      return number;
+  return {};
 }
 
 //===----------------------------------------------------------------------===//
@@ -45,8 +62,11 @@ namespace {
 
 class EpilogueChecker {
 public:
-  EpilogueChecker(const Candidate &candidate, const MatmulProblem &problem, std::string &reason)
-      : problem(problem), reason(reason), ops(candidate.ops.begin(), candidate.ops.end()) {}
+  EpilogueChecker(const Candidate &candidate, const MatmulProblem &problem, std::string &reason);
+
+  int64_t getBlock() const { return block; }
+  /// Blocks are quantised from registers where that saves a pass: where nothing else reads what they are quantised from.
+  bool checkBlocks(const EpiloguePlan &plan);
 
   /// Adds an output to the plan.
   bool add(EpiloguePlan &plan, EpiloguePlan::Output output);
@@ -70,8 +90,10 @@ private:
   bool fits(Value value, EpilogueKind kind) {
     switch (kind) {
     case EpilogueKind::Full:
-      return !shapeOf(value).empty() && shapeOf(value).back() == problem.n &&
-             numElements(value) == problem.batch * problem.m * problem.n;
+      return !shapeOf(value).empty() && (shapeOf(value).back() == problem.n || (block != 0 && shapeOf(value).back() == block)) &&
+             numElements(value) == getElements();
+    case EpilogueKind::Block:
+      return block != 0 && numElements(value) == getElements() / block;
     case EpilogueKind::Row:
       return numElements(value) == problem.batch * problem.m;
     case EpilogueKind::Column:
@@ -82,13 +104,39 @@ private:
     llvm_unreachable("all kinds are handled");
   }
 
+  int64_t getElements() const { return problem.batch * problem.m * problem.n; }
+  /// Whether an op gives the largest values of blocks of so many columns of rows that are longer.
+  bool isOfBlocks(Operation *op, int64_t block) const;
+
   const MatmulProblem &problem;
   std::string &reason;
   SmallPtrSet<Operation *, 16> ops;
+  /// Columns of a block of the epilogue; 0: there are none.
+  int64_t block = 0;
   DenseSet<std::pair<Value, unsigned>> known;
 };
 
 } // namespace
+
+EpilogueChecker::EpilogueChecker(const Candidate &candidate, const MatmulProblem &problem, std::string &reason)
+    : problem(problem), reason(reason), ops(candidate.ops.begin(), candidate.ops.end()) {
+  // As many columns as a tile of a GPU has, which may be chosen. A CPU's are those of a panel, which are fewer.
+  if (!candidate.traits || !candidate.traits->isGpu())
+    return;
+  for (int64_t columns : {64, 128, 256})
+    if ((problem.factorColumns == 1 || problem.factorColumns % columns == 0) &&
+        llvm::any_of(candidate.ops, [&](Operation *op) { return isOfBlocks(op, columns); }))
+      block = columns;
+}
+
+bool EpilogueChecker::isOfBlocks(Operation *op, int64_t block) const {
+  auto reduce = dyn_cast<graph::ReduceOp>(op);
+  if (!reduce || reduce.getKind() != graph::ReduceKind::Max || shapeOf(reduce.getOperand()).empty())
+    return false;
+  ArrayRef<int64_t> shape = shapeOf(reduce.getOperand()), dims = reduce.getDims();
+  return shape.back() == block && problem.n % block == 0 && problem.n != block && numElements(reduce.getOperand()) == getElements() &&
+         dims.size() == 1 && dims.front() == static_cast<int64_t>(shape.size()) - 1;
+}
 
 bool EpilogueChecker::check(Value value, EpilogueKind kind) {
   if (!fits(value, kind))
@@ -107,9 +155,11 @@ bool EpilogueChecker::check(Value value, EpilogueKind kind) {
   if (auto reshape = dyn_cast<graph::ReshapeOp>(op))
     return check(reshape.getOperand(), kind);
   if (auto broadcast = dyn_cast<graph::BroadcastOp>(op)) {
-    std::optional<EpilogueKind> source = getSourceKind(broadcast, kind);
+    std::optional<EpilogueKind> source = getSourceKind(broadcast, kind, problem);
     return source ? check(broadcast.getOperand(), *source) : fail("some of the rows are broadcast");
   }
+  if (kind == EpilogueKind::Block && isOfBlocks(op, block))
+    return check(op->getOperand(0), EpilogueKind::Full);
   return fail(op->getName().getStringRef() + " is not elementwise");
 }
 
@@ -152,7 +202,7 @@ void EpilogueChecker::findReductions(Value value, llvm::SetVector<Operation *> &
   Operation *op = value.getDefiningOp();
   if (!op || !ops.contains(op) || value == problem.result || !seen.insert(value).second)
     return;
-  if (isa<graph::ReduceOp>(op)) {
+  if (isa<graph::ReduceOp>(op) && !isOfBlocks(op, block)) {
     found.insert(op);
     return;
   }
@@ -191,17 +241,33 @@ bool EpilogueChecker::add(EpiloguePlan &plan, EpiloguePlan::Output output) {
   findReductions(output.second, reductions, seen);
   if (!reductions.empty())
     return addTotal(plan, output, reductions.getArrayRef());
-  plan.outputs.push_back(output);
-  return check(output.second, EpilogueKind::Full);
+  bool isOfBlock = fits(output.second, EpilogueKind::Block);
+  (isOfBlock ? plan.blockOutputs : plan.outputs).push_back(output);
+  return check(output.second, isOfBlock ? EpilogueKind::Block : EpilogueKind::Full);
+}
+
+bool EpilogueChecker::checkBlocks(const EpiloguePlan &plan) {
+  for (Operation *op : ops) {
+    if (!isOfBlocks(op, block))
+      continue;
+    for (Value value = op->getOperand(0); value;) {
+      if (llvm::is_contained(llvm::make_second_range(plan.outputs), value))
+        return fail("what blocks are quantised from is read elsewhere, too, where it can be quantised without registers that are full here");
+      Operation *source = value.getDefiningOp();
+      value = isa_and_nonnull<graph::ConvertOp, graph::ReshapeOp>(source) ? source->getOperand(0) : getSigned(value);
+    }
+  }
+  return true;
 }
 
 std::optional<EpiloguePlan> EpiloguePlan::of(const Candidate &candidate, const MatmulProblem &problem, std::string &reason) {
   EpilogueChecker checker(candidate, problem, reason);
   EpiloguePlan plan;
+  plan.block = checker.getBlock();
   for (auto [index, value] : llvm::enumerate(candidate.outputs))
     if (!checker.add(plan, {static_cast<unsigned>(index), value}))
       return std::nullopt;
-  return plan;
+  return checker.checkBlocks(plan) ? std::optional(std::move(plan)) : std::nullopt;
 }
 
 //===----------------------------------------------------------------------===//
@@ -213,6 +279,7 @@ SmallVector<int64_t> Epilogue::getShape(EpilogueKind kind) const {
   case EpilogueKind::Full:
     return {rows, columns};
   case EpilogueKind::Row:
+  case EpilogueKind::Block:
     return {rows, 1};
   case EpilogueKind::Column:
     return {1, columns};
@@ -235,12 +302,22 @@ Value Epilogue::load(BlockArgument argument, EpilogueKind kind) {
   case EpilogueKind::Row:
     return builder.load(builder.input(input, {problem.batch, problem.m, 1}), {at.batch, at.row, zero}, {1, 2}, {rows, 1},
                         wholeRows);
+  case EpilogueKind::Block:
+    return builder.load(builder.input(input, {problem.batch, problem.m, problem.n / plan.block}), {at.batch, at.row, at.panel}, {1, 2},
+                        {rows, 1}, wholeRows);
   case EpilogueKind::Column:
     return builder.load(builder.input(input, {1, problem.n}), {zero, at.column}, {0, 1}, {1, columns}, wholeColumns);
   case EpilogueKind::Scalar:
     return builder.loadScalar(builder.input(input, {1}), {zero});
   }
   llvm_unreachable("all kinds are handled");
+}
+
+/// What evaluateReduced gives, after the reduction.
+static Value asNumber(TileBuilder &builder, Value tile) {
+  if (!getElementTypeOrSelf(tile.getType()).isInteger())
+    return tile;
+  return arith::BitcastOp::create(builder, withElement(tile.getType(), builder.getF32Type()), tile);
 }
 
 Value Epilogue::evaluate(Value value, EpilogueKind kind) {
@@ -255,7 +332,10 @@ Value Epilogue::evaluate(Value value, EpilogueKind kind) {
   } else if (auto reshape = dyn_cast<graph::ReshapeOp>(op)) {
     result = evaluate(reshape.getOperand(), kind);
   } else if (auto broadcast = dyn_cast<graph::BroadcastOp>(op)) {
-    result = builder.broadcast(evaluate(broadcast.getOperand(), *getSourceKind(broadcast, kind)), getShape(kind));
+    result = builder.broadcast(evaluate(broadcast.getOperand(), *getSourceKind(broadcast, kind, problem)), getShape(kind));
+  } else if (auto reduce = dyn_cast<graph::ReduceOp>(op)) {
+    Value largest = builder.reduce(getKind(reduce), evaluateReduced(reduce.getOperand()), 1);
+    result = builder.convert(asNumber(builder, largest), getElementTypeOrSelf(value.getType()));
   } else {
     SmallVector<Value> operands;
     for (Value operand : op->getOperands())
@@ -283,17 +363,6 @@ Value Epilogue::neutraliseOutside(Value tile, kernel::ReduceKind reduce, Epilogu
   return tile;
 }
 
-/// What `value` is the magnitude of, or null.
-static Value getSigned(Value value) {
-  auto maximum = value.getDefiningOp<graph::MaximumOp>();
-  if (!maximum)
-    return {};
-  for (auto [number, other] : {std::pair(maximum.getLhs(), maximum.getRhs()), std::pair(maximum.getRhs(), maximum.getLhs())})
-    if (auto negated = other.getDefiningOp<graph::NegOp>(); negated && negated.getOperand() == number)
-      return number;
-  return {};
-}
-
 Value Epilogue::evaluateReduced(Value operand) {
   Value value = getSigned(operand);
   Value tile = evaluate(value ? value : operand, EpilogueKind::Full);
@@ -308,9 +377,11 @@ Value Epilogue::evaluateReduced(Value operand) {
 
 void Epilogue::store(LoweredFusion &lowered) {
   // All loads come before the stores, so that outputs may lie over inputs.
-  SmallVector<Value> tiles, reduced;
+  SmallVector<Value> tiles, blockTiles, reduced;
   for (auto [index, output] : plan.outputs)
     tiles.push_back(evaluate(output, EpilogueKind::Full));
+  for (auto [index, output] : plan.blockOutputs)
+    blockTiles.push_back(evaluate(output, EpilogueKind::Block));
   for (const EpiloguePlan::Totals &totals : plan.totals)
     for (auto [reduction, operand] : llvm::zip_equal(totals.reductions, totals.operands))
       reduced.push_back(neutraliseOutside(evaluateReduced(operand), getKind(reduction), totals.kind));
@@ -325,6 +396,9 @@ void Epilogue::store(LoweredFusion &lowered) {
       *next = builder.reduce(getKind(reduction), *next, totals.kind == EpilogueKind::Column ? 0 : 1);
       ++next;
     }
+  for (auto [output, tile] : llvm::zip_equal(plan.blockOutputs, blockTiles))
+    builder.store(tile, builder.output(output.first, {problem.batch, problem.m, problem.n / plan.block}), {at.batch, at.row, at.panel}, {1, 2},
+                  hasWholeRows());
   next = reduced.begin();
   for (auto [totals, partials] : llvm::zip_equal(plan.totals, partials))
     for (graph::ReduceOp reduction : totals.reductions)
@@ -377,8 +451,7 @@ void Epilogue::addTotals(graph::FusionOp fusion, OpBuilder &moduleBuilder, Strin
       values = combineColumns(combine, partials, first, tiles, traits);
     }
     for (Value &value : values)
-      if (getElementTypeOrSelf(value.getType()).isInteger())
-        value = arith::BitcastOp::create(combine, withElement(value.getType(), combine.getF32Type()), value);
+      value = asNumber(combine, value);
     storeFromTotals(combine, evaluator, totals.reductions, values, totals.outputs, position, elements);
     for (unsigned input = 0; input < fusion.getInputs().size(); ++input)
       if (evaluator.getUse(input).isRead)

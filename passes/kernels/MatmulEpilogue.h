@@ -2,7 +2,7 @@
 //
 // Values with an element for each of the result's, computed in the registers that hold its tile, and the largest of such values in rows, in
 // columns or in all. Of these, each instance leaves what its tile has in a temporary, and further launches combine the tiles' and
-// compute what follows.
+// compute what follows. The largest of a row's block of columns, if the tile has just these, are there at once for what they scale.
 //
 //===----------------------------------------------------------------------===//
 
@@ -16,15 +16,17 @@
 namespace primus::kernels {
 
 /// How a value of the epilogue relates to the product's result [batch, m, n]: an element for each of its elements, its rows (of all batches),
-/// its columns, or one.
-enum class EpilogueKind { Full, Row, Column, Scalar };
+/// its columns, blocks of its rows, or one.
+enum class EpilogueKind { Full, Row, Column, Block, Scalar };
 
 /// What an epilogue computes.
 struct EpiloguePlan {
   /// Number among the fusion's results, and value in its body.
   using Output = std::pair<unsigned, Value>;
-  /// Of kind Full.
-  llvm::SmallVector<Output> outputs;
+  /// Of kind Full, and of kind Block.
+  llvm::SmallVector<Output> outputs, blockOutputs;
+  /// Columns of a block, which those of the tile have to be; 0: there are none.
+  int64_t block = 0;
   /// Reductions of values of kind Full, and what follows from them.
   struct Totals {
     EpilogueKind kind;

@@ -116,15 +116,16 @@ MatmulTile kernels::chooseMatmulTile(const MatmulSize &size, const kernel::Targe
   auto fits = [](int64_t stated, int64_t actual) { return stated == 0 || stated == actual; };
   for (const kernel::TileOverride &entry : traits.tiles)
     if (fits(entry.m, size.m) && fits(entry.n, size.n) && fits(entry.k, size.k) &&
-        fits(entry.bits, size.element.getIntOrFloatBitWidth()) && size.mostColumns % entry.tile[1] == 0)
+        fits(entry.bits, size.element.getIntOrFloatBitWidth()) && size.mostColumns % entry.tile[1] == 0 &&
+        fits(size.exactColumns, entry.tile[1]))
       return {entry.tile[0], entry.tile[1], entry.waves};
 
   // The smallest always fits. Of equal predictions the first stays: less is computed for nothing.
-  MatmulTile best{32, 32, {1, 1}};
+  MatmulTile best{32, size.exactColumns == 0 ? 32 : size.exactColumns, {1, 1}};
   double least = std::numeric_limits<double>::infinity();
   for (int64_t rows : {32, 64, 128, 256})
     for (int64_t columns : {32, 64, 128, 256}) {
-      if (size.mostColumns % columns != 0)
+      if (size.mostColumns % columns != 0 || !fits(size.exactColumns, columns))
         continue;
       for (int64_t along : {1, 2, 4})
         for (int64_t across : {1, 2, 4}) {

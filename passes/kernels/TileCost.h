@@ -30,6 +30,8 @@ struct MatmulSize {
   int64_t bytesOfSums = 0;
   /// Columns of a tile divide this; 0: any number.
   int64_t mostColumns = 0;
+  /// Columns of a tile; 0: any number.
+  int64_t exactColumns = 0;
 };
 
 struct MatmulTile {

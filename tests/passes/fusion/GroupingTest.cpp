@@ -37,7 +37,7 @@ TEST_F(GroupingTest, ChainsAreOneKernel) {
   ASSERT_EQ(kernel.outputs.size(), 1u);
   EXPECT_TRUE(kernel.outputs[0].getDefiningOp<graph::TanhOp>());
   std::string reason;
-  EXPECT_TRUE(fusion::Grouping::findFamily(kernel, reason)) << reason;
+  EXPECT_TRUE(grouping.findFamily(kernel, reason)) << reason;
 }
 
 TEST_F(GroupingTest, CollectivesStayAlone) {

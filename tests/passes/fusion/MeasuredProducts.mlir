@@ -67,6 +67,45 @@ func.func @rowwise(%x: tensor<128x64xbf16>, %w: tensor<192x64xbf16>)
   return %4, %8, %3, %7 : tensor<128x192xf8E4M3FN>, tensor<128x192xf8E4M3FN>, tensor<128x1xf32>, tensor<1x192xf32>
 }
 
+// Blocks that are as wide as a tile are quantised from registers; shorter ones are not, nor what is stored anyway.
+// CHECK-LABEL: func.func @blockwise
+// CHECK: graph.fusion "matmul" {{.*}} -> (tensor<{{.*}}xf32>, tensor<256x128xf8E4M3FN>) {
+// CHECK-NOT: graph.fusion
+// CHECK-LABEL: func.func @short_blocks
+// CHECK: graph.fusion "matmul"
+// CHECK: graph.fusion "blocks"
+// CHECK-LABEL: func.func @stored
+// CHECK: graph.fusion "matmul"
+// CHECK: graph.fusion "blocks"
+func.func @blockwise(%x: tensor<128x64xbf16>, %w: tensor<256x64xbf16>) -> (tensor<128x256xf8E4M3FN>, tensor<128x2xf32>)
+    attributes {graph.layer = {layer = "blockwise", part = "forward"}} {
+  %0 = graph.matmul "mk,nk->mn" %x, %w : (tensor<128x64xbf16>, tensor<256x64xbf16>) -> tensor<128x256xbf16>
+  %1 = graph.amax %0 : tensor<128x256xbf16> -> tensor<128x2xf32>
+  %2 = graph.constant dense<448.0> : tensor<128x2xf32>
+  %3 = graph.div %2, %1 : tensor<128x2xf32>
+  %4 = graph.quantize %0, %3 : tensor<128x256xbf16>, tensor<128x2xf32> -> tensor<128x256xf8E4M3FN>
+  return %4, %3 : tensor<128x256xf8E4M3FN>, tensor<128x2xf32>
+}
+func.func @short_blocks(%x: tensor<128x64xbf16>, %w: tensor<256x64xbf16>) -> (tensor<128x256xf8E4M3FN>, tensor<128x8xf32>)
+    attributes {graph.layer = {layer = "short_blocks", part = "forward"}} {
+  %0 = graph.matmul "mk,nk->mn" %x, %w : (tensor<128x64xbf16>, tensor<256x64xbf16>) -> tensor<128x256xbf16>
+  %1 = graph.amax %0 : tensor<128x256xbf16> -> tensor<128x8xf32>
+  %2 = graph.constant dense<448.0> : tensor<128x8xf32>
+  %3 = graph.div %2, %1 : tensor<128x8xf32>
+  %4 = graph.quantize %0, %3 : tensor<128x256xbf16>, tensor<128x8xf32> -> tensor<128x256xf8E4M3FN>
+  return %4, %3 : tensor<128x256xf8E4M3FN>, tensor<128x8xf32>
+}
+
+func.func @stored(%x: tensor<128x64xbf16>, %w: tensor<256x64xbf16>) -> (tensor<128x256xf8E4M3FN>, tensor<128x2xf32>, tensor<128x256xbf16>)
+    attributes {graph.layer = {layer = "stored", part = "forward"}} {
+  %0 = graph.matmul "mk,nk->mn" %x, %w : (tensor<128x64xbf16>, tensor<256x64xbf16>) -> tensor<128x256xbf16>
+  %1 = graph.amax %0 : tensor<128x256xbf16> -> tensor<128x2xf32>
+  %2 = graph.constant dense<448.0> : tensor<128x2xf32>
+  %3 = graph.div %2, %1 : tensor<128x2xf32>
+  %4 = graph.quantize %0, %3 : tensor<128x256xbf16>, tensor<128x2xf32> -> tensor<128x256xf8E4M3FN>
+  return %4, %3, %0 : tensor<128x256xf8E4M3FN>, tensor<128x2xf32>, tensor<128x256xbf16>
+}
+
 // Sums would be rounded otherwise than those of rows.
 // CHECK-LABEL: func.func @sums
 // CHECK: graph.fusion "matmul" {{.*}} -> tensor<1x128x192xf32> {

@@ -80,6 +80,29 @@ TEST_P(MatmulEpilogue, MeasuresRowsAndColumns) {
         1e-2);
 }
 
+/// Blocks of a row that are a GPU's tile wide, with a scale each.
+TEST(MatmulEpilogueBlocks, AreQuantised) {
+  struct Blocks {
+    int batch, m, n, k, block;
+  };
+  for (auto [batch, m, n, k, block] : {Blocks{1, 128, 256, 64, 128}, Blocks{2, 77, 384, 40, 128}, Blocks{1, 33, 192, 40, 64}})
+    for (std::string target : {"gfx942", "gfx950"}) {
+      std::string a = format("tensor<{}x{}x{}xbf16>", batch, m, k), w = format("tensor<{}x{}x{}xbf16>", batch, n, k),
+                  p = format("tensor<{}x{}x{}xbf16>", batch, m, n), s = format("tensor<{}x{}x{}xf32>", batch, m, n / block),
+                  q = format("tensor<{}x{}x{}x{}>", batch, m, n, target == "gfx942" ? "f8E4M3FNUZ" : "f8E4M3FN");
+      HarnessOptions options;
+      options.mode = interpreter::Mode::Faithful;
+      options.tolerance = 0.08;
+      options.targets = {target};
+      checkFunction(format("func.func @f(%a: {0}, %w: {1}) -> ({2}, {3}) attributes {{graph.layer = {{}}}} {{\n"
+                           "%p = graph.matmul \"bmk,bnk->bmn\" %a, %w : ({0}, {1}) -> {4}\n%m = graph.amax %p : {4} -> {3}\n"
+                           "%k = graph.constant dense<240.0> : {3}\n%s = graph.div %k, %m : {3}\n"
+                           "%q = graph.quantize %p, %s : {4}, {3} -> {2}\nreturn %q, %s : {2}, {3}\n}}",
+                           a, w, q, s, p),
+                    options);
+    }
+}
+
 /// Zero times infinity is no number, and the largest of several with such a one is none; but those outside do not count.
 TEST_P(MatmulEpilogue, KeepsWhatIsNoNumberInside) {
   std::string p = getType("bmn", "f32"), r = getType("bm1", "f32"), c = getType("11n", "f32"), b = getType("bmn", "bf16");
@@ -101,8 +124,8 @@ TEST_P(MatmulEpilogue, KeepsWhatIsNoNumberInside) {
 
 INSTANTIATE_TEST_SUITE_P(, MatmulEpilogue,
                          testing::Values(
-                             // Whole tiles; edges; several products; less than a tile.
-                             Case{1, 128, 192, 64}, Case{1, 77, 131, 40}, Case{3, 45, 70, 33}, Case{1, 1, 5, 7},
-                             // Waves along rows, columns and both, with shares of one block and of several.
+                             // Edges; several products; less than a tile.
+                             Case{1, 77, 131, 40}, Case{3, 45, 70, 33}, Case{1, 1, 5, 7},
+                             // Waves along rows, columns and both, with shares of one block and of several; whole tiles.
                              Case{1, 200, 168, 40, {128, 128, 2, 2}}, Case{2, 77, 301, 40, {64, 128, 1, 4}},
-                             Case{1, 300, 72, 40, {256, 64, 4, 1}}));
+                             Case{1, 300, 72, 40, {256, 64, 4, 1}}, Case{1, 128, 256, 64, {128, 256, 2, 2}}));
