@@ -21,7 +21,11 @@ using namespace primus;
 using namespace primus::bisect;
 using interpreter::Mode;
 
-double bisect::getTolerance(Mode mode) { return mode == Mode::Exact ? 1e-9 : 1e-3; }
+double bisect::getTolerance(Mode mode, ModuleOp module) {
+  if (mode == Mode::Exact)
+    return 1e-9;
+  return getNarrowestFloat(module) <= 8 ? kTolerance8Bits : 1e-3;
+}
 
 namespace {
 
@@ -61,7 +65,7 @@ private:
   LogicalResult narrowCompiled(Stage &fused, Stage &step, const KernelCheck &check);
 
   PhaseComparison &add(unsigned phase, unsigned before, StringRef mode, double tolerance);
-  double toleranceOf(Mode mode) const { return options.tolerance > 0 ? options.tolerance : getTolerance(mode); }
+  double toleranceOf(Mode mode, ModuleOp module) const { return options.tolerance > 0 ? options.tolerance : getTolerance(mode, module); }
 
   ModuleOp start;
   unsigned from;
@@ -186,7 +190,7 @@ LogicalResult Bisection::narrow(Stage &before, Stage &after, Mode mode) {
     if (failed(trace))
       return failure();
     PhaseComparison comparison;
-    comparison.tolerance = toleranceOf(mode);
+    comparison.tolerance = toleranceOf(mode, module);
     compareTraces(*before.trace, *trace, module, comparison);
     return comparison.differs;
   };
@@ -199,7 +203,7 @@ LogicalResult Bisection::narrow(Stage &before, Stage &after, Mode mode) {
     return failure();
   if (runsOnSeveralRanks(bad)) {
     PhaseComparison comparison;
-    comparison.tolerance = toleranceOf(mode);
+    comparison.tolerance = toleranceOf(mode, bad);
     compareTraces(*goodTrace, *badTrace, bad, comparison);
     result.finding = Finding();
     result.finding->pass = (*snapshots)[*first].pass;
@@ -208,7 +212,7 @@ LogicalResult Bisection::narrow(Stage &before, Stage &after, Mode mode) {
     return success();
   }
   options.progress("searching the values of the first call that differs");
-  FailureOr<Finding> finding = locate({good, *goodTrace}, {bad, *badTrace}, mode, toleranceOf(mode));
+  FailureOr<Finding> finding = locate({good, *goodTrace}, {bad, *badTrace}, mode, toleranceOf(mode, bad));
   if (failed(finding))
     return failure();
   finding->pass = (*snapshots)[*first].pass;
@@ -237,7 +241,7 @@ LogicalResult Bisection::compareWithModel(Stage &model, Stage &train, Mode mode)
   if (failed(loss))
     return failure();
   result.loss = result.comparisons.empty() ? *loss : result.loss;
-  PhaseComparison &comparison = add(train.phase, model.phase, name(mode), toleranceOf(mode));
+  PhaseComparison &comparison = add(train.phase, model.phase, name(mode), toleranceOf(mode, *train.module));
   comparison.loss = compareScalars(*loss, train.trace->losses.front());
   comparison.worst = "loss";
   comparison.differs = comparison.loss > comparison.tolerance;
@@ -270,7 +274,7 @@ LogicalResult Bisection::narrowTrain(Stage &model, Stage &train, Mode mode, doub
     FailureOr<double> forward = evaluateLoss(module, mode, oneStep);
     if (failed(forward))
       return failure();
-    if (!agree(loss, *forward, toleranceOf(mode)))
+    if (!agree(loss, *forward, toleranceOf(mode, module)))
       return true;
     OwningOpRef<ModuleOp> whole = complete(module);
     if (!whole)
@@ -278,7 +282,7 @@ LogicalResult Bisection::narrowTrain(Stage &model, Stage &train, Mode mode, doub
     FailureOr<Trace> trace = traceSteps(*whole, mode, oneStep);
     if (failed(trace))
       return failure();
-    if (!agree(loss, trace->losses.front(), toleranceOf(mode)))
+    if (!agree(loss, trace->losses.front(), toleranceOf(mode, module)))
       return true;
     if (mode != Mode::Exact)
       return false;
@@ -301,7 +305,7 @@ LogicalResult Bisection::narrowTrain(Stage &model, Stage &train, Mode mode, doub
     return failure();
   OwningOpRef<ModuleOp> wholeGood = complete(good), wholeBad = complete(bad);
   FailureOr<Finding> finding = failure();
-  if (agree(*goodLoss, *badLoss, toleranceOf(mode)) && wholeBad) {
+  if (agree(*goodLoss, *badLoss, toleranceOf(mode, bad)) && wholeBad) {
     FailureOr<Trace> wholeBadTrace = traceSteps(*wholeBad, mode, oneStep);
     if (failed(wholeBadTrace))
       return failure();
@@ -310,7 +314,7 @@ LogicalResult Bisection::narrowTrain(Stage &model, Stage &train, Mode mode, doub
       FailureOr<Trace> wholeGoodTrace = traceSteps(*wholeGood, mode, oneStep);
       if (failed(wholeGoodTrace))
         return failure();
-      finding = locate({*wholeGood, *wholeGoodTrace}, {*wholeBad, *wholeBadTrace}, mode, toleranceOf(mode));
+      finding = locate({*wholeGood, *wholeGoodTrace}, {*wholeBad, *wholeBadTrace}, mode, toleranceOf(mode, bad));
     } else {
       FailureOr<GradientCheck> check = checkGradients(*wholeBad, *wholeBadTrace, oneStep);
       if (failed(check))
@@ -318,7 +322,7 @@ LogicalResult Bisection::narrowTrain(Stage &model, Stage &train, Mode mode, doub
       finding = check->finding.value_or(Finding());
     }
   } else {
-    finding = locate({good, goodTrace}, {bad, badTrace}, mode, toleranceOf(mode));
+    finding = locate({good, goodTrace}, {bad, badTrace}, mode, toleranceOf(mode, bad));
   }
   if (failed(finding))
     return failure();
@@ -367,7 +371,7 @@ LogicalResult Bisection::runCompiled() {
   if (failed(compiled))
     return failure();
   options.progress("step, compiled");
-  double tolerance = options.tolerance > 0 ? options.tolerance : getKernelTolerance(hasNarrowFloats(*fused.module));
+  double tolerance = options.tolerance > 0 ? options.tolerance : getKernelTolerance(std::max(getNarrowestFloat(*fused.module), 16u));
   PhaseComparison &comparison = add(stepPhase, fused.phase, "compiled", tolerance);
   FailureOr<Trace> whole = (*compiled)->run(options.setup);
   FailureOr<KernelCheck> check = (*compiled)->compareKernels(*fused.module, *fused.trace, options.setup, options.tolerance);
@@ -457,7 +461,7 @@ LogicalResult Bisection::runMode(Mode mode) {
       if (failed(compareWithModel(*previous, stage, mode)))
         return failure();
     } else if (previous) {
-      PhaseComparison &comparison = add(stage.phase, previous->phase, name(mode), toleranceOf(mode));
+      PhaseComparison &comparison = add(stage.phase, previous->phase, name(mode), toleranceOf(mode, *stage.module));
       compareTraces(*previous->trace, *stage.trace, *stage.module, comparison);
       if (comparison.differs && failed(narrow(*previous, stage, mode)))
         return failure();

@@ -56,8 +56,8 @@ struct BisectResult {
 };
 
 /// Tolerance of a comparison of graph phases: f64 rounding in exact mode; in faithful mode sums that are formed in another order may end
-/// at the neighbouring number of the element type, which the layers after it amplify.
-double getTolerance(interpreter::Mode mode);
+/// at the neighbouring number of the element type, which the layers after it amplify. `module`: the later of the two.
+double getTolerance(interpreter::Mode mode, mlir::ModuleOp module);
 
 /// Bisects from `module`, which is in phase `from` of the options' table (model to fused). The module stays as it is. Fails, with
 /// diagnostics, where a phase cannot be built or run.

@@ -18,18 +18,20 @@ using namespace primus;
 using namespace primus::bisect;
 using runtime::Command;
 
-double bisect::getKernelTolerance(bool hasNarrowFloats) { return hasNarrowFloats ? 2e-2 : 1e-4; }
+double bisect::getKernelTolerance(unsigned bits) { return bits <= 8 ? kTolerance8Bits : bits < 32 ? 2e-2 : 1e-4; }
 
-static bool isNarrowFloat(Type type) {
+static unsigned getFloatBits(Type type) {
   auto element = dyn_cast<FloatType>(getElementTypeOrSelf(type));
-  return element && element.getWidth() < 32;
+  return element ? element.getWidth() : 64;
 }
 
-bool bisect::hasNarrowFloats(Operation *op) {
-  return op->walk([](Operation *inner) {
-             bool isNarrow = llvm::any_of(inner->getOperandTypes(), isNarrowFloat) || llvm::any_of(inner->getResultTypes(), isNarrowFloat);
-             return isNarrow ? WalkResult::interrupt() : WalkResult::advance();
-           }).wasInterrupted();
+unsigned bisect::getNarrowestFloat(Operation *op) {
+  unsigned bits = 64;
+  op->walk([&](Operation *inner) {
+    for (Type type : llvm::concat<const Type>(llvm::to_vector(inner->getOperandTypes()), llvm::to_vector(inner->getResultTypes())))
+      bits = std::min(bits, getFloatBits(type));
+  });
+  return bits;
 }
 
 //===----------------------------------------------------------------------===//
@@ -255,7 +257,9 @@ void KernelWalk::report(const Difference &difference, graph::FusionOp fusion, Va
 }
 
 void KernelWalk::checkFusion(graph::FusionOp fusion, const FusionRun &run, const Launches &launches, ArrayRef<step::LaunchOp> ops) {
-  double allowed = tolerance > 0 ? tolerance : getKernelTolerance(hasNarrowFloats(fusion));
+  // What is not stored in 8 bits follows from what was, and not from what is rounded to them here.
+  unsigned bits = std::max(getNarrowestFloat(fusion), 16u);
+  auto getAllowed = [&](Value value) { return tolerance > 0 ? tolerance : getKernelTolerance(std::min(bits, getFloatBits(value.getType()))); };
   runToLaunch();
   const Command *first = &step.flat.commands[nextCommand];
   auto getAddress = [&](unsigned launch, unsigned operand) {
@@ -270,9 +274,7 @@ void KernelWalk::checkFusion(graph::FusionOp fusion, const FusionRun &run, const
   forEach(kernels::Operand::Input, [&](unsigned launch, unsigned index, std::byte *address) {
     Value input = fusion.getInputs()[index];
     Tensor present = download(*step.device, address, cast<RankedTensorType>(input.getType()));
-    // Its producer may have been less exact than this kernel is.
-    double loose = std::max(allowed, tolerance > 0 ? tolerance : getKernelTolerance(isNarrowFloat(input.getType())));
-    if (Difference difference = compare(run.inputs[index]->values, present.values, loose))
+    if (Difference difference = compare(run.inputs[index]->values, present.values, getAllowed(input)))
       return report(difference, fusion, input, ops[launch],
                     "the kernel finds this in its input's buffer, although what computed it was right: the buffer is a wrong one or was "
                     "overwritten");
@@ -284,11 +286,12 @@ void KernelWalk::checkFusion(graph::FusionOp fusion, const FusionRun &run, const
     ++check.kernels;
   }
   forEach(kernels::Operand::Output, [&](unsigned launch, unsigned index, std::byte *address) {
-    Tensor present = download(*step.device, address, cast<RankedTensorType>(fusion.getResult(index).getType()));
-    Difference difference = compare(run.results[index]->values, present.values, allowed);
+    Value result = fusion.getResult(index);
+    Tensor present = download(*step.device, address, cast<RankedTensorType>(result.getType()));
+    Difference difference = compare(run.results[index]->values, present.values, getAllowed(result));
     check.relative = std::max(check.relative, difference.relative);
     if (difference)
-      report(difference, fusion, fusion.getResult(index), ops[launch], "");
+      report(difference, fusion, result, ops[launch], "");
   });
 }
 

@@ -29,12 +29,16 @@ struct KernelCheck {
   std::optional<Finding> finding;
 };
 
-/// Tolerance of one kernel: sums in f32 in another order than the interpreter's in f64; with numbers below 32 bits in it, their rounding, which
-/// kernels may skip or repeat between the ops of one fusion.
-double getKernelTolerance(bool hasNarrowFloats);
+/// Of a tensor of 8-bit floats: neighbours of f8E5M2 are up to a quarter apart, and where a value lies between two of them, any other rounding of it may
+/// decide.
+inline constexpr double kTolerance8Bits = 0.25;
 
-/// Whether the module has floats below 32 bits.
-bool hasNarrowFloats(mlir::Operation *op);
+/// Tolerance of one kernel's tensor: sums in f32 in another order than the interpreter's in f64; with numbers of fewer `bits` in the kernel, their
+/// rounding, which kernels may skip or repeat between the ops of one fusion.
+double getKernelTolerance(unsigned bits);
+
+/// Bits of the narrowest floats within an op; 64 if there are none.
+unsigned getNarrowestFloat(mlir::Operation *op);
 
 class CompiledStep {
 public:

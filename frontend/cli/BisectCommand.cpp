@@ -75,7 +75,7 @@ static std::optional<int> parse(int argc, const char *const *argv, Arguments &re
   auto *exact = app.add_flag("--exact", exactOnly, "graph phases in f64 only");
   app.add_flag("--faithful", faithfulOnly, "graph phases in the types' own rounding, and compiled code, only")->excludes(exact);
   app.add_option("--tolerance", result.bisect.tolerance,
-                 "largest relative difference; default: 1e-9 in f64, 1e-3 with rounding, 1e-4 (f32) or 2e-2 (bf16) for kernels")
+                 "largest relative difference; default: 1e-9 in f64, 1e-3 with rounding, 1e-4 (f32) or 2e-2 (bf16) for kernels, 0.25 with rounding to 8 bits")
       ->check(CLI::PositiveNumber);
   app.add_option("--inputs", result.inputs, "safetensors file with tokens and labels of a step, I32 or I64 (default: random)");
   app.add_option("--seed", result.bisect.setup.seed, "of variables and tokens (default 1234)");
