@@ -6,6 +6,8 @@
 
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
+#include <map>
+
 using namespace mlir;
 using namespace primus;
 using namespace primus::step;
@@ -41,6 +43,19 @@ static int64_t countInstances(kernel::FuncOp kernel) {
   return instances;
 }
 
+/// What a launch moves: each buffer once, under however many shapes the kernel sees it.
+static int64_t sumBytes(const kernels::Launch &launch) {
+  std::map<std::tuple<kernels::Operand::Kind, unsigned, int64_t>, int64_t> sizes;
+  for (const kernels::Operand &operand : launch.operands) {
+    int64_t &size = sizes[{operand.kind, operand.index, operand.byteOffset}];
+    size = std::max(size, getByteSize(operand.type));
+  }
+  int64_t bytes = 0;
+  for (auto &[place, size] : sizes)
+    bytes += size;
+  return bytes;
+}
+
 void step::setKernelFigures(graph::FusionOp fusion, const kernels::LoweredFusion &lowered) {
   SmallVector<graph::Cost> costs;
   int64_t flops = 0;
@@ -65,9 +80,7 @@ void step::setKernelFigures(graph::FusionOp fusion, const kernels::LoweredFusion
     // Rounded so that the parts add up to the whole.
     before += shares[index];
     int64_t rest = arithmetic == 0 ? 0 : flops - static_cast<int64_t>(flops * (before / arithmetic));
-    int64_t bytes = 0;
-    for (const kernels::Operand &operand : launch.operands)
-      bytes += getByteSize(operand.type);
+    int64_t bytes = sumBytes(launch);
     if (costs.size() == 1 && lowered.launches.size() == 1)
       bytes = costs.front().bytes;
     kernel::FuncOp kernel = launch.kernel;
