@@ -8,7 +8,7 @@
 //   backward            cotangent, residual, activation, parameter,     gradients of activations, then the accumulators
 //                       constant, accumulator                           (graph.inplace)
 //   forward_backward    activation, parameter, constant, accumulator    forward's own, then as in backward
-//   unshard             parameter (of the master type), scalar          parameters as forward takes them; factors of quantised ones
+//   unshard             parameter (of the master type), scalar          parameters as forward takes them; factors, maxima of quantised ones
 //   accumulate          gradient, accumulator                           accumulators (graph.inplace); only where backward
 //                                                                       gives gradients instead (plan: zero >= 2)
 //   reduce              gradient, scalar                                gradients (graph.inplace), sum of squares

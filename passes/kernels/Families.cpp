@@ -17,6 +17,7 @@ llvm::ArrayRef<const KernelFamily *> kernels::getFamilies() {
       getRowsFamily(),
       getTotalFamily(),
       getColumnsFamily(),
+      getMarginsFamily(),
       // Movement of data
       getCopyFamily(),
       getTransposeFamily(),

@@ -16,6 +16,8 @@ const KernelFamily *getRowsFamily();
 const KernelFamily *getBlocksFamily();
 /// Reductions over all dimensions but the last.
 const KernelFamily *getColumnsFamily();
+/// Maxima along rows and along columns of a matrix together.
+const KernelFamily *getMarginsFamily();
 /// Products with an epilogue: elementwise ops, and reductions of what they give.
 const KernelFamily *getMatmulFamily();
 /// Reductions to a scalar.

@@ -98,6 +98,23 @@ func.func @squares(%w: tensor<256x512xf32>) -> (tensor<256x512xf8E4M3FN>, tensor
   return %q, %a : tensor<256x512xf8E4M3FN>, tensor<2x4xf32>
 }
 
+// A scale for each row and one for each column follow from one reading, with the first copy of a weight in 16 bits; a second one quantises.
+// CHECK-LABEL: func.func @margins
+// CHECK:         graph.fusion "margins"
+// CHECK-SAME:      (tensor<64x256xf32>) -> (tensor<64x256xbf16>, {{.*}}, {{.*}})
+// CHECK:         graph.fusion "rows"
+// CHECK-SAME:      -> (tensor<64x256xf8E4M3FN>, tensor<64x256xf8E4M3FN>)
+// CHECK-NOT:     graph.fusion
+func.func @margins(%w: tensor<64x256xf32>) -> (tensor<64x256xf8E4M3FN>, tensor<64x1xf32>, tensor<64x256xf8E4M3FN>, tensor<1x256xf32>)
+    attributes {graph.layer = {}} {
+  %x = graph.convert %w : tensor<64x256xf32> -> tensor<64x256xbf16>
+  %a = graph.amax %x : tensor<64x256xbf16> -> tensor<64x1xf32>
+  %b = graph.amax %x : tensor<64x256xbf16> -> tensor<1x256xf32>
+  %q = graph.quantize %x, %a : tensor<64x256xbf16>, tensor<64x1xf32> -> tensor<64x256xf8E4M3FN>
+  %r = graph.quantize %x, %b : tensor<64x256xbf16>, tensor<1x256xf32> -> tensor<64x256xf8E4M3FN>
+  return %q, %a, %r, %b : tensor<64x256xf8E4M3FN>, tensor<64x1xf32>, tensor<64x256xf8E4M3FN>, tensor<1x256xf32>
+}
+
 // Parts that a rank has all of, and whose largest values nobody else needs, are measured with what computes their rows.
 // CHECK-LABEL: func.func @parts
 // CHECK:         graph.fusion "rows"

@@ -77,6 +77,27 @@ TEST(QuantisedTest, QuantisesWhatANormMakes) {
                 asRounded(0.08));
 }
 
+/// Largest values along rows and along columns, and what they belong to: a weight in 16 bits, or what is computed of two tensors.
+TEST(QuantisedTest, LargestOfRowsAndColumns) {
+  // Whole tiles in few and in many instances, and the least.
+  for (auto [rows, columns] : {std::pair{80, 1536}, {512, 512}, {8, 64}})
+    for (bool isWeight : {false, true}) {
+      std::string shape = format("{}x{}", rows, columns);
+      std::string compute = isWeight ? format("%x = graph.convert %w : tensor<{0}xf32> -> tensor<{0}xbf16>\n", shape)
+                                     : format("%x = graph.glu silu %w, %u : tensor<{}xbf16>\n", shape);
+      std::string arguments = isWeight ? format("%w: tensor<{}xf32>", shape) : format("%w: tensor<{0}xbf16>, %u: tensor<{0}xbf16>", shape);
+      std::string results = format("tensor<{}xbf16>, tensor<{}x1xf32>, tensor<1x{}xf32>", shape, rows, columns);
+      checkFunction(makeFunction(arguments, results,
+                                 compute + format("%a = graph.amax %x : tensor<{0}xbf16> -> tensor<{1}x1xf32>\n"
+                                                  "%b = graph.amax %x : tensor<{0}xbf16> -> tensor<1x{2}xf32>\n"
+                                                  "%c = graph.constant dense<448.0> : tensor<1x{2}xf32>\n"
+                                                  "%d = graph.mul %b, %c : tensor<1x{2}xf32>\n"
+                                                  "return %x, %a, %d : {3}",
+                                                  shape, rows, columns, results)),
+                    asRounded(isWeight ? 0 : 0.01));
+    }
+}
+
 /// By blocks of tokens, of what is in memory the other way around.
 TEST(QuantisedTest, QuantisesTransposed) {
   // Dimensions: sequences, tokens, features; a block's tokens. Features fill no tile, or several.
