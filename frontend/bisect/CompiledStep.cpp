@@ -172,7 +172,7 @@ namespace primus::bisect {
 class KernelWalk {
 public:
   KernelWalk(CompiledStep &step, ModuleOp fused, const Trace &trace, double tolerance, KernelCheck &check)
-      : step(step), fused(fused), trace(trace), tolerance(tolerance), check(check) {}
+      : step(step), fused(fused), trace(trace), tolerance(tolerance), has8Bits(getNarrowestFloat(fused) <= 8), check(check) {}
 
   /// One training step. Stops at the first finding.
   LogicalResult run();
@@ -194,6 +194,8 @@ private:
   ModuleOp fused;
   const Trace &trace;
   double tolerance;
+  /// Any tensor may follow from what was rounded to 8 bits.
+  bool has8Bits;
   KernelCheck &check;
   const CallRun *call = nullptr;
   size_t nextCall = 0, nextCommand = 0;
@@ -257,9 +259,10 @@ void KernelWalk::report(const Difference &difference, graph::FusionOp fusion, Va
 }
 
 void KernelWalk::checkFusion(graph::FusionOp fusion, const FusionRun &run, const Launches &launches, ArrayRef<step::LaunchOp> ops) {
-  // What is not stored in 8 bits follows from what was, and not from what is rounded to them here.
-  unsigned bits = std::max(getNarrowestFloat(fusion), 16u);
-  auto getAllowed = [&](Value value) { return tolerance > 0 ? tolerance : getKernelTolerance(std::min(bits, getFloatBits(value.getType()))); };
+  // Operands of 8 bits are what they are; only what the kernel rounds to them may end at neighbours.
+  bool roundsTo8Bits = llvm::any_of(fusion.getBody().getOps<graph::ConvertOp>(), [](graph::ConvertOp op) { return getFloatBits(op.getType()) <= 8; });
+  unsigned bits = roundsTo8Bits ? 8 : std::max(getNarrowestFloat(fusion), 16u);
+  double allowed = tolerance > 0 ? tolerance : getKernelTolerance(bits);
   runToLaunch();
   const Command *first = &step.flat.commands[nextCommand];
   auto getAddress = [&](unsigned launch, unsigned operand) {
@@ -274,7 +277,10 @@ void KernelWalk::checkFusion(graph::FusionOp fusion, const FusionRun &run, const
   forEach(kernels::Operand::Input, [&](unsigned launch, unsigned index, std::byte *address) {
     Value input = fusion.getInputs()[index];
     Tensor present = download(*step.device, address, cast<RankedTensorType>(input.getType()));
-    if (Difference difference = compare(run.inputs[index]->values, present.values, getAllowed(input)))
+    // Its producer may have been less exact than this kernel is.
+    unsigned producerBits = has8Bits ? 8 : getFloatBits(input.getType());
+    double loose = tolerance > 0 ? tolerance : std::max(allowed, getKernelTolerance(producerBits));
+    if (Difference difference = compare(run.inputs[index]->values, present.values, loose))
       return report(difference, fusion, input, ops[launch],
                     "the kernel finds this in its input's buffer, although what computed it was right: the buffer is a wrong one or was "
                     "overwritten");
@@ -288,7 +294,7 @@ void KernelWalk::checkFusion(graph::FusionOp fusion, const FusionRun &run, const
   forEach(kernels::Operand::Output, [&](unsigned launch, unsigned index, std::byte *address) {
     Value result = fusion.getResult(index);
     Tensor present = download(*step.device, address, cast<RankedTensorType>(result.getType()));
-    Difference difference = compare(run.results[index]->values, present.values, getAllowed(result));
+    Difference difference = compare(run.results[index]->values, present.values, allowed);
     check.relative = std::max(check.relative, difference.relative);
     if (difference)
       report(difference, fusion, result, ops[launch], "");

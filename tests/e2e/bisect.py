@@ -29,7 +29,7 @@ assert found["comparisons"][-1]["mode"] == "compiled" and found["comparisons"][-
 assert 5 < found["loss"] < 6.5
 
 # Values that are rounded to 8 bits may end at neighbours: kernels and phases agree within these.
-for recipe in ["delayed", "tensorwise"]:
+for recipe in ["delayed", "tensorwise", "mxfp8"]:
     text = run("primus-bisect", experiment, *TINY, "hidden_size=128", "ffn_hidden_size=256", "fp8=hybrid", f"fp8_recipe={recipe}", "--faithful")
     assert "All phases agree." in text, text
 
