@@ -177,7 +177,7 @@ FailureOr<LoweredFusion> AttentionFamily::lower(graph::FusionOp fusion, OpBuilde
 
   LoweredFusion lowered;
   AttentionCopies copies(fusion, builder, name, tiling, lowered);
-  AttentionEpilogue out(fusion, *plan, op.getOut(), tiling, lowered);
+  AttentionEpilogue out(*plan, op.getOut(), tiling, lowered);
   ForwardKernel kernel{problem,
                        tiling,
                        copies.getRows(op.getQ()),

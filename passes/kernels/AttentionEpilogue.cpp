@@ -8,9 +8,8 @@ using namespace mlir;
 using namespace primus;
 using namespace primus::kernels;
 
-AttentionEpilogue::AttentionEpilogue(graph::FusionOp fusion, const TileEpiloguePlan &plan, Value base, const AttentionTiling &tiling,
-                                     LoweredFusion &lowered)
-    : fusion(fusion), plan(plan), base(base), tiling(tiling) {
+AttentionEpilogue::AttentionEpilogue(const TileEpiloguePlan &plan, Value base, const AttentionTiling &tiling, LoweredFusion &lowered)
+    : plan(plan), base(base), tiling(tiling) {
   ArrayRef<int64_t> shape = shapeOf(base);
   int64_t blocks = llvm::divideCeilSigned(shape[1], tiling.rows);
   for (const Measure &measure : plan.measures) {
@@ -42,7 +41,7 @@ void AttentionEpilogue::write(TileBuilder &builder, Value batch, Value row, Valu
   int64_t blocks = llvm::divideCeilSigned(shape[1], tiling.rows);
   bool wholeRows = shape[1] % tiling.rows == 0;
   Value block = builder.divIndex(row, tiling.rows), zero = builder.index(0);
-  TileEpilogue epilogue(builder, fusion, plan, base);
+  TileEpilogue epilogue(builder, plan, base);
   auto start = [&](std::pair<int64_t, int64_t> headTile, Value tile) {
     auto [first, width] = headTile;
     bool inbounds = wholeRows && first + width <= shape[3];

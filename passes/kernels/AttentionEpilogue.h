@@ -11,7 +11,7 @@ namespace primus::kernels {
 class AttentionEpilogue {
 public:
   /// Adds temporaries for what the instances of a kernel with `tiling` find.
-  AttentionEpilogue(graph::FusionOp fusion, const TileEpiloguePlan &plan, Value base, const AttentionTiling &tiling, LoweredFusion &lowered);
+  AttentionEpilogue(const TileEpiloguePlan &plan, Value base, const AttentionTiling &tiling, LoweredFusion &lowered);
 
   /// Whether anything is to be written.
   bool isNeeded() const { return plan.uses(base); }
@@ -24,7 +24,6 @@ public:
   llvm::ArrayRef<PartialResult> getPartials() const { return partials; }
 
 private:
-  graph::FusionOp fusion;
   const TileEpiloguePlan &plan;
   Value base;
   const AttentionTiling &tiling;

@@ -35,9 +35,9 @@ private:
 /// What both kernels need.
 class GradKernel {
 public:
-  GradKernel(graph::FusionOp fusion, graph::AttentionGradOp op, const AttentionProblem &problem,
+  GradKernel(graph::AttentionGradOp op, const AttentionProblem &problem,
              const AttentionTiling &tiling, AttentionCopies &copies, const TileEpiloguePlan &plan, SmallVectorImpl<PartialResult> &partials)
-      : fusion(fusion), op(op), problem(problem), tiling(tiling), copies(copies), plan(plan), partials(partials) {}
+      : op(op), problem(problem), tiling(tiling), copies(copies), plan(plan), partials(partials) {}
 
 protected:
   /// The rows of a left operand from `row` on, which are the same in all of a loop.
@@ -66,7 +66,6 @@ protected:
     return builder.input(cast<BlockArgument>(operand).getArgNumber(), shape);
   }
 
-  graph::FusionOp fusion;
   graph::AttentionGradOp op;
   const AttentionProblem &problem;
   const AttentionTiling &tiling;
@@ -141,7 +140,7 @@ void GradKernel::write(TileBuilder &builder, Value tensor, ArrayRef<Value> tiles
                        Value row) {
   if (!plan.uses(tensor))
     return;
-  AttentionEpilogue epilogue(fusion, plan, tensor, tiling, copies.getLowered());
+  AttentionEpilogue epilogue(plan, tensor, tiling, copies.getLowered());
   SmallVector<Value> rounded;
   for (Value tile : tiles) {
     Value scaled = scale == 1 ? tile : builder.mul(tile, builder.constant(tile.getType(), scale));
@@ -310,9 +309,9 @@ FailureOr<LoweredFusion> AttentionGradFamily::lower(graph::FusionOp fusion, OpBu
       MemRefType::get({problem.batch, problem.heads, problem.tokens}, Float32Type::get(fusion.getContext())));
   AttentionCopies copies(fusion, moduleBuilder, name, byQueries, lowered);
   SmallVector<PartialResult> partials;
-  lowered.launches.push_back(QueryGradKernel(fusion, op, problem, byQueries, copies, *plan, partials).build(delta));
+  lowered.launches.push_back(QueryGradKernel(op, problem, byQueries, copies, *plan, partials).build(delta));
   auto addKeyGrad = [&](const AttentionTiling &tiling, bool hasDk, bool hasDv) {
-    lowered.launches.push_back(KeyGradKernel(fusion, op, problem, tiling, copies, *plan, partials).build(delta, hasDk, hasDv));
+    lowered.launches.push_back(KeyGradKernel(op, problem, tiling, copies, *plan, partials).build(delta, hasDk, hasDv));
   };
   if (byKeys.hoists || !byKeys.direct) {
     addKeyGrad(byKeys, true, true);

@@ -97,7 +97,7 @@ FailureOr<LoweredFusion> RopeFamily::lower(graph::FusionOp fusion, OpBuilder &mo
   if (traits.isGpu())
     dims = {1, 2};
   LoweredFusion lowered;
-  TileEpilogue epilogue(builder, fusion, *plan, op->getResult(0));
+  TileEpilogue epilogue(builder, *plan, op->getResult(0));
   ArrayRef<Measure> measures = epilogue.getMeasures();
   SmallVector<PartialResult> partials;
   for (const Measure &measure : measures)

@@ -43,7 +43,8 @@ bool RowBlockChecker::checkOperand(graph::BroadcastOp op) {
                      (op.getDims().empty() || op.getDims().back() != static_cast<int64_t>(shape.size()) - 1 || shapeOf(operand).back() == 1);
     return isOfBlock ? check(operand) : fail("some of the blocks are broadcast");
   }
-  bool keepsColumns = !op.getDims().empty() && op.getDims().back() == static_cast<int64_t>(shape.size()) - 1 && shapeOf(operand).back() == space.columns;
+  bool keepsColumns = !op.getDims().empty() && op.getDims().back() == static_cast<int64_t>(shape.size()) - 1 &&
+                      shapeOf(operand).back() == space.columns;
   if (!keepsColumns)
     return rows.check(op.getResult(), /*tile=*/true, /*atRow=*/true, /*flat=*/false);
   // The same columns of other rows: what a kernel reads, perhaps rounded.
@@ -68,7 +69,8 @@ bool RowBlockChecker::check(Value value) {
     return check(reshape.getOperand());
   if (auto broadcast = dyn_cast<graph::BroadcastOp>(op))
     return checkOperand(broadcast);
-  if (auto reduce = dyn_cast<graph::ReduceOp>(op); reduce && isOverBlocks(reduce, space.columns) && shapeOf(reduce.getOperand()).back() == space.block)
+  if (auto reduce = dyn_cast<graph::ReduceOp>(op);
+      reduce && isOverBlocks(reduce, space.columns) && shapeOf(reduce.getOperand()).back() == space.block)
     return check(reduce.getOperand());
   return fail(op->getName().getStringRef() + " is not computed by blocks of a row");
 }

@@ -64,7 +64,8 @@ std::optional<Space> RowsFamily::getSpace(ArrayRef<Operation *> ops, ArrayRef<Va
   Value whole = largest;
   int64_t longest = -1;
   for (Operation *op : ops)
-    if (auto reduce = dyn_cast<graph::ReduceOp>(op); reduce && !shapeOf(reduce.getOperand()).empty() && shapeOf(reduce.getOperand()).back() > longest) {
+    if (auto reduce = dyn_cast<graph::ReduceOp>(op);
+        reduce && !shapeOf(reduce.getOperand()).empty() && shapeOf(reduce.getOperand()).back() > longest) {
       whole = reduce.getOperand();
       longest = shapeOf(whole).back();
     }

@@ -36,7 +36,7 @@ struct TileEpiloguePlan {
   };
   llvm::SmallVector<Element> elements;
   llvm::SmallVector<Measure> measures;
-  /// Largest values of blocks of a head's columns, on which elements of a base depend, in program order.
+  /// Largest values of blocks of a head's columns that are needed in the tiles of a base, in program order.
   llvm::SmallVector<std::pair<graph::ReduceOp, Value>> ofBlocks;
   /// Outputs that follow from the measures.
   llvm::SmallVector<std::pair<unsigned, Value>> combined;
@@ -50,6 +50,9 @@ struct TileEpiloguePlan {
   bool uses(Value base) const;
 };
 
+/// Whether `value`, which is no result of the core, is the base's elements read from memory, in a fusion or before there is one.
+bool isReadAs(Value value, Value base);
+
 /// Where a tile lies in a tensor that is seen under some shape.
 struct TilePlace {
   llvm::SmallVector<int64_t> shape;
@@ -62,7 +65,7 @@ struct TilePlace {
 class TileEpilogue {
 public:
   /// Scalars are loaded and computed at the builder's present place.
-  TileEpilogue(TileBuilder &builder, graph::FusionOp fusion, const TileEpiloguePlan &plan, Value base);
+  TileEpilogue(TileBuilder &builder, const TileEpiloguePlan &plan, Value base);
 
   /// Starts with a tile of the base.
   void start(const TilePlace &place, Value tile);
@@ -89,10 +92,9 @@ private:
   /// Blocks of a head.
   int64_t countBlocks(Value value) const { return numElements(value) * shapeOf(base).back() / numElements(base); }
   Value evaluateScalar(Value value);
-  void findScalars(Value value);
+  void findScalars(Value value, llvm::DenseSet<Value> &seen);
 
   TileBuilder &builder;
-  graph::FusionOp fusion;
   llvm::SmallVector<TileEpiloguePlan::Element> elements;
   llvm::SmallVector<Measure> measures;
   llvm::SmallVector<graph::ReduceOp> ofBlocks;
