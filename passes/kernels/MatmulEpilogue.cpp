@@ -131,7 +131,7 @@ EpilogueChecker::EpilogueChecker(const Candidate &candidate, const MatmulProblem
 
 bool EpilogueChecker::isOfBlocks(Operation *op, int64_t block) const {
   auto reduce = dyn_cast<graph::ReduceOp>(op);
-  if (!reduce || reduce.getKind() != graph::ReduceKind::Max || shapeOf(reduce.getOperand()).empty())
+  if (block == 0 || !reduce || reduce.getKind() != graph::ReduceKind::Max || shapeOf(reduce.getOperand()).empty())
     return false;
   ArrayRef<int64_t> shape = shapeOf(reduce.getOperand()), dims = reduce.getDims();
   return shape.back() == block && problem.n % block == 0 && problem.n != block && numElements(reduce.getOperand()) == getElements() &&
@@ -252,7 +252,7 @@ bool EpilogueChecker::checkBlocks(const EpiloguePlan &plan) {
       continue;
     for (Value value = op->getOperand(0); value;) {
       if (llvm::is_contained(llvm::make_second_range(plan.outputs), value))
-        return fail("what blocks are quantised from is read elsewhere, too, where it can be quantised without registers that are full here");
+        return fail("what is quantised by blocks is also read by another kernel, which can quantise it");
       Operation *source = value.getDefiningOp();
       value = isa_and_nonnull<graph::ConvertOp, graph::ReshapeOp>(source) ? source->getOperand(0) : getSigned(value);
     }
@@ -293,20 +293,18 @@ Value Epilogue::load(BlockArgument argument, EpilogueKind kind) {
   unsigned input = argument.getArgNumber();
   kinds[input] |= 1u << unsigned(kind);
   Value zero = builder.index(0);
-  bool wholeRows = problem.m % rows == 0, wholeColumns = problem.n % columns == 0;
   switch (kind) {
   case EpilogueKind::Full:
     return builder.load(builder.input(input, {problem.batch, problem.m, problem.n}), {at.batch, at.row, at.column}, {1, 2},
-                        {rows, columns},
-                        wholeRows && wholeColumns);
+                        {rows, columns}, hasWholeRows() && hasWholeColumns());
   case EpilogueKind::Row:
     return builder.load(builder.input(input, {problem.batch, problem.m, 1}), {at.batch, at.row, zero}, {1, 2}, {rows, 1},
-                        wholeRows);
+                        hasWholeRows());
   case EpilogueKind::Block:
     return builder.load(builder.input(input, {problem.batch, problem.m, problem.n / plan.block}), {at.batch, at.row, at.panel}, {1, 2},
-                        {rows, 1}, wholeRows);
+                        {rows, 1}, hasWholeRows());
   case EpilogueKind::Column:
-    return builder.load(builder.input(input, {1, problem.n}), {zero, at.column}, {0, 1}, {1, columns}, wholeColumns);
+    return builder.load(builder.input(input, {1, problem.n}), {zero, at.column}, {0, 1}, {1, columns}, hasWholeColumns());
   case EpilogueKind::Scalar:
     return builder.loadScalar(builder.input(input, {1}), {zero});
   }
