@@ -15,9 +15,10 @@ static constexpr size_t kMostNodes = 64;
 /// Two kernels of which each moves more than `kLargeBytes` gain nothing from a launch less, and from what both touch only if it is one part
 /// in `kLeastShare`: pieces of a loss, say, that have their labels in common. Apart they need less memory and fewer registers at a time.
 static constexpr int64_t kLargeBytes = 1 << 20, kLeastShare = 64;
-/// Inputs and outputs of a kernel that grew: each takes up to four of the hundred scalar registers of an AMD GPU, and each that is more than one
-/// part in `kLeastShare` of the largest its share of the caches.
-static constexpr size_t kMostBuffers = 20;
+/// Inputs and outputs of a kernel that grew: each takes up to four of the hundred scalar registers of an AMD GPU, and its share of the caches.
+/// Products and the gradients of attention (several kernels, none of which has all) have more, of which those that are more than one part in
+/// `kLeastShare` of the largest have a share of the caches.
+static constexpr size_t kMostBuffers = 12, kMostBuffersOfProduct = 20;
 static constexpr int64_t kMostLargeBuffers = 12;
 
 int64_t fusion::getBytes(Value value) {
@@ -293,8 +294,10 @@ static bool hasTooManyBuffers(const Kernel &kernel) {
   SmallVector<int64_t> sizes;
   for (Value buffer : llvm::concat<const Value>(kernel.inputs, kernel.outputs))
     sizes.push_back(getBytes(buffer));
+  if (llvm::none_of(kernel.ops, llvm::IsaPred<graph::MatmulOp, graph::ScaledMatmulOp, graph::AttentionGradOp>))
+    return sizes.size() > kMostBuffers;
   int64_t least = *llvm::max_element(sizes) / kLeastShare;
-  return sizes.size() > kMostBuffers || llvm::count_if(sizes, [&](int64_t size) { return size > least; }) > kMostLargeBuffers;
+  return sizes.size() > kMostBuffersOfProduct || llvm::count_if(sizes, [&](int64_t size) { return size > least; }) > kMostLargeBuffers;
 }
 
 bool Grouping::makesCycle(unsigned a, unsigned b) const { return reaches(a, b) || reaches(b, a); }

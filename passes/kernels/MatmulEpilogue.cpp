@@ -260,7 +260,27 @@ bool EpilogueChecker::checkBlocks(const EpiloguePlan &plan) {
   return true;
 }
 
+/// Truth values with an element for each of the result's: each takes two scalar registers of an AMD GPU for each of a lane's elements.
+static size_t countTruths(const Candidate &candidate, const MatmulProblem &problem) {
+  llvm::SmallPtrSet<Value, 8> truths;
+  auto add = [&](Value value) {
+    if (getElementTypeOrSelf(value.getType()).isInteger(1) && numElements(value) == numElements(problem.result) &&
+        !isa_and_nonnull<graph::ConstantOp>(value.getDefiningOp()))
+      truths.insert(value);
+  };
+  for (Operation *op : candidate.ops) {
+    llvm::for_each(op->getOperands(), add);
+    llvm::for_each(op->getResults(), add);
+  }
+  return truths.size();
+}
+
 std::optional<EpiloguePlan> EpiloguePlan::of(const Candidate &candidate, const MatmulProblem &problem, std::string &reason) {
+  constexpr size_t mostTruths = 2;
+  if (countTruths(candidate, problem) > mostTruths) {
+    reason = "too many truth values for a product's registers";
+    return std::nullopt;
+  }
   EpilogueChecker checker(candidate, problem, reason);
   EpiloguePlan plan;
   plan.block = checker.getBlock();
