@@ -8,6 +8,7 @@
 #include "mlir/Dialect/LLVMIR/ROCDLDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace primus;
@@ -52,7 +53,7 @@ LogicalResult KernelLowering::checkTypes(Operation *op) {
 
 LogicalResult KernelLowering::checkArguments() {
   for (auto [number, type] : llvm::enumerate(kernel.getArgumentTypes())) {
-    auto memref = cast<MemRefType>(type);
+    auto memref = mlir::cast<MemRefType>(type);
     if (!memref.getElementType().isIntOrFloat() || !memref.getLayout().isIdentity())
       return kernel.emitOpError("argument #") << number << " of type " << type << " is no packed buffer of numbers";
   }
@@ -79,7 +80,7 @@ void KernelLowering::startFunction() {
   instance = ROCDL::BlockIdXOp::create(b, b.getI32Type());
   for (auto [argument, pointer] : llvm::zip_equal(kernel.getBody().getArguments(), entry->getArguments())) {
     pointers[argument] = pointer;
-    define(argument, {makeResource(pointer, getBufferBytes(cast<MemRefType>(argument.getType())))});
+    define(argument, {makeResource(pointer, getBufferBytes(mlir::cast<MemRefType>(argument.getType())))});
   }
 }
 

@@ -188,7 +188,7 @@ Parts KernelLowering::combineWaves(kernel::ReduceKind kind, ArrayRef<Value> scal
 //===----------------------------------------------------------------------===//
 
 Parts KernelLowering::neutralisePadding(kernel::ReduceOp op, const LaneLayout &layout, Parts parts) {
-  auto type = cast<RankedTensorType>(op.getOperand().getType());
+  auto type = mlir::cast<RankedTensorType>(op.getOperand().getType());
   unsigned coordinate = getCoordinate(type.getRank(), op.getDim());
   int64_t size = type.getDimSize(op.getDim());
   if (layout.getExtent()[coordinate] <= size)
@@ -206,7 +206,7 @@ Parts KernelLowering::neutralisePadding(kernel::ReduceOp op, const LaneLayout &l
 }
 
 FailureOr<KernelLowering::OpenReduction> KernelLowering::startReduce(kernel::ReduceOp op) {
-  auto type = cast<RankedTensorType>(op.getOperand().getType());
+  auto type = mlir::cast<RankedTensorType>(op.getOperand().getType());
   unsigned bits = type.getElementTypeBitWidth();
   if (bits < 8 || type.getElementType().isBF16())
     return op.emitOpError() << "of " << type.getElementType()
@@ -351,7 +351,7 @@ LogicalResult KernelLowering::lowerBroadcast(kernel::BroadcastOp op) {
 
 LogicalResult KernelLowering::lowerIota(kernel::IotaOp op) {
   LaneLayout layout = getLayout(op.getType());
-  unsigned coordinate = getCoordinate(cast<RankedTensorType>(op.getType()).getRank(), op.getDim());
+  unsigned coordinate = getCoordinate(mlir::cast<RankedTensorType>(op.getType()).getRank(), op.getDim());
   Value base = add(getIndex(op.getBase(), 32), getWaveCoordinate(layout, coordinate));
   base = add(base, getLaneCoordinate(layout, coordinate));
   auto type = VectorType::get(layout.partSize, b.getI32Type());

@@ -41,6 +41,12 @@ struct EpiloguePlan {
   static std::optional<EpiloguePlan> of(const Candidate &candidate, const MatmulProblem &problem, std::string &reason);
 };
 
+/// The kind in which a broadcast's operand is needed for its result in `kind`, or std::nullopt.
+std::optional<EpilogueKind> getSourceKind(graph::BroadcastOp op, EpilogueKind kind, const MatmulProblem &problem);
+
+/// What `value` is the magnitude of, or null.
+Value getSigned(Value value);
+
 /// A block of the result: its numbers in the grid [batch, panels, rows of blocks], and its first row and column.
 struct BlockPlace {
   Value batch, panel, block, row, column;
