@@ -23,8 +23,8 @@ namespace {
 struct Reader {
   func::FuncOp function;
   unsigned argument;
-  SmallVector<Operation *> ops;
-  SmallVector<Value> results;
+  SmallVector<Operation *> ops = {};
+  SmallVector<Value> results = {};
   /// Where the part `unshard` returns each result.
   SmallVector<unsigned> places = {};
 };
@@ -278,7 +278,6 @@ void WeightHoister::hoist(MutableArrayRef<Reader> readers, unsigned source) {
 void WeightHoister::replace(Reader &reader) {
   func::FuncOp function = reader.function;
   BlockArgument weight = function.getArgument(reader.argument);
-  unsigned first = function.getNumArguments();
   if (reader.results.empty())
     weight.setType(unshard.getResultTypes()[*findSource(reader)]);
   for (auto [index, result] : llvm::enumerate(reader.results)) {
